@@ -1,0 +1,2 @@
+//! Stand.
+fn main() {}
