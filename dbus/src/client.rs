@@ -1,0 +1,185 @@
+//! Reaching hellod: one connection, an owner that is who it should be, and no call that waits for ever.
+
+use std::future::Future;
+use std::time::Duration;
+
+use nix::unistd::User;
+use zbus::fdo::DBusProxy;
+use zbus::names::{BusName, OwnedUniqueName, WellKnownName};
+use zbus::proxy::CacheProperties;
+use zbus::{Connection, connection};
+
+use crate::{
+    Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
+    LoginProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
+};
+
+/// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
+/// hands in between.
+#[derive(Debug)]
+pub struct Hellod {
+    connection: Connection,
+    owner: OwnedUniqueName,
+}
+
+/// A proxy for one interface of the checked owner.
+macro_rules! proxy {
+    ($proxy:ident, $hellod:expr) => {
+        $proxy::builder(&$hellod.connection)
+            .destination($hellod.owner.clone())
+            .cache_properties(CacheProperties::No)
+            .build()
+            .await
+            .map_err(Unreachable::NoBus)?
+    };
+}
+
+/// A conversation that goes on.
+#[derive(Debug)]
+pub struct Conversation {
+    proxy: ConversationProxy<'static>,
+    number: u64,
+}
+
+/// What a person may want of an enrolment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wish {
+    /// A PIN and a key.
+    Enroll,
+    /// Another PIN for the same key.
+    ChangePin,
+    /// A new enrolment in the place of one whose PIN is forgotten.
+    Reset,
+    /// No enrolment any more.
+    Unenroll,
+}
+
+impl Hellod {
+    /// Connects to the system bus and finds hellod, which may take `activation` where it has to be started first.
+    ///
+    /// # Errors
+    /// [`Unreachable::NoBus`], [`Unreachable::NoDaemon`], [`Unreachable::Impostor`] or [`Unreachable::Hangs`].
+    pub async fn reach(activation: Duration) -> Result<Self, Unreachable> {
+        let connection = in_time(CALL_DEADLINE, async {
+            connection::Builder::address(BUS_ADDRESS)
+                .method_timeout(CALL_DEADLINE)
+                .build()
+                .await
+                .map_err(Unreachable::NoBus)
+        })
+        .await?;
+        let bus =
+            in_time(CALL_DEADLINE, async { DBusProxy::new(&connection).await.map_err(Unreachable::NoBus) })
+                .await?;
+        let owner = match in_time(CALL_DEADLINE, owner(&bus)).await? {
+            Some(owner) => owner,
+            None => in_time(activation, activate(&bus)).await?,
+        };
+        in_time(CALL_DEADLINE, check(&bus, &owner)).await?;
+        Ok(Self { connection, owner })
+    }
+
+    /// Begins a sign-in.
+    ///
+    /// # Errors
+    /// [`Unreachable::Refused`], [`Unreachable::Hangs`] or [`Unreachable::Malformed`].
+    pub async fn sign_in(&self, request: Request) -> Result<(Conversation, Step), Unreachable> {
+        let proxy = proxy!(LoginProxy, self);
+        let begun = call(proxy.begin(VERSION, &request.into_wire())).await?;
+        self.converse(begun).await
+    }
+
+    /// Begins what a person wishes for the enrolment of `user`, or of the caller where it is empty.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn wish(&self, wish: Wish, user: &str) -> Result<(Conversation, Step), Unreachable> {
+        let proxy = proxy!(EnrolmentProxy, self);
+        let begun = match wish {
+            Wish::Enroll => call(proxy.enroll(VERSION, user)).await,
+            Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
+            Wish::Reset => call(proxy.reset(VERSION, user)).await,
+            Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,
+        }?;
+        self.converse(begun).await
+    }
+
+    /// The interface for looking.
+    ///
+    /// # Errors
+    /// [`Unreachable::NoBus`].
+    pub async fn status(&self) -> Result<StatusProxy<'static>, Unreachable> {
+        Ok(proxy!(StatusProxy, self))
+    }
+
+    /// Says goodbye, so that hellod forgets the caller at once and no task of the connection outlives it.
+    pub async fn leave(self) {
+        // The other end going first is no failure of a goodbye.
+        let _ = tokio::time::timeout(CALL_DEADLINE, self.connection.close()).await;
+    }
+
+    async fn converse(&self, begun: (u64, WireStep)) -> Result<(Conversation, Step), Unreachable> {
+        let (number, step) = begun;
+        let proxy = proxy!(ConversationProxy, self);
+        let step = Step::try_from(step).map_err(|_| Unreachable::Malformed)?;
+        Ok((Conversation { proxy, number }, step))
+    }
+}
+
+impl Conversation {
+    /// Answers the last step and takes the next.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn answer(&self, answer: Answer) -> Result<Step, Unreachable> {
+        let step = call(self.proxy.answer(self.number, &answer.into())).await?;
+        Step::try_from(step).map_err(|_| Unreachable::Malformed)
+    }
+
+    /// Ends the conversation early.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn cancel(&self) -> Result<(), Unreachable> {
+        call(self.proxy.cancel(self.number)).await
+    }
+}
+
+/// Whoever owns hellod's name; nothing where nobody does.
+async fn owner(bus: &DBusProxy<'_>) -> Result<Option<OwnedUniqueName>, Unreachable> {
+    match bus.get_name_owner(BusName::from(name())).await {
+        Ok(owner) => Ok(Some(owner)),
+        Err(zbus::fdo::Error::NameHasNoOwner(_)) => Ok(None),
+        Err(error) => Err(Unreachable::NoBus(error.into())),
+    }
+}
+
+async fn activate(bus: &DBusProxy<'_>) -> Result<OwnedUniqueName, Unreachable> {
+    bus.start_service_by_name(name(), 0).await.map_err(|_| Unreachable::NoDaemon)?;
+    owner(bus).await?.ok_or(Unreachable::NoDaemon)
+}
+
+async fn check(bus: &DBusProxy<'_>, owner: &OwnedUniqueName) -> Result<(), Unreachable> {
+    let name = BusName::from(owner.as_ref());
+    let uid = bus.get_connection_unix_user(name).await.map_err(|_| Unreachable::NoDaemon)?;
+    if uid == 0 || Some(uid) == daemon_uid() { Ok(()) } else { Err(Unreachable::Impostor { uid }) }
+}
+
+fn name() -> WellKnownName<'static> {
+    WellKnownName::from_static_str_unchecked(BUS_NAME)
+}
+
+fn daemon_uid() -> Option<u32> {
+    User::from_name(DAEMON_USER).ok().flatten().map(|user| user.uid.as_raw())
+}
+
+async fn call<T>(reply: impl Future<Output = Result<T, BusError>>) -> Result<T, Unreachable> {
+    in_time(CALL_DEADLINE, async { reply.await.map_err(Unreachable::Refused) }).await
+}
+
+async fn in_time<T>(
+    patience: Duration,
+    work: impl Future<Output = Result<T, Unreachable>>,
+) -> Result<T, Unreachable> {
+    tokio::time::timeout(patience, work).await.unwrap_or(Err(Unreachable::Hangs))
+}

@@ -1,0 +1,51 @@
+//! The closed lists of what can go wrong between the two ends.
+
+use thiserror::Error;
+use zbus::DBusError;
+
+/// Every error that hellod answers a call with. What happens inside a conversation is no error but a step of it.
+#[derive(Debug, DBusError)]
+#[zbus(prefix = "org.hellod.Hello1.Error")]
+pub enum BusError {
+    /// The bus itself failed.
+    #[zbus(error)]
+    Bus(zbus::Error),
+    /// The caller may not do that.
+    AccessDenied(String),
+    /// An argument is out of form.
+    InvalidArgument(String),
+    /// The caller has no conversation of that number.
+    NoSuchConversation(String),
+    /// The caller, or everybody together, has too much going on.
+    Busy(String),
+    /// The account has no PIN on this device.
+    NotEnrolled(String),
+    /// hellod can't do it now.
+    Unavailable(String),
+}
+
+/// Why hellod can't be spoken to.
+#[derive(Debug, Error)]
+pub enum Unreachable {
+    /// There is no system bus.
+    #[error("the system bus can't be reached")]
+    NoBus(#[source] zbus::Error),
+    /// Nobody owns the name and nothing can be started for it.
+    #[error("hellod is not running and can't be started")]
+    NoDaemon,
+    /// Somebody owns the name who is neither the hellod account nor root.
+    #[error("the name org.hellod.Hello1 is owned by uid {uid}, which is not hellod")]
+    Impostor {
+        /// The uid of the owner.
+        uid: u32,
+    },
+    /// hellod, or the bus, did not answer in time.
+    #[error("hellod does not answer")]
+    Hangs,
+    /// hellod answered something that the contract does not have.
+    #[error("hellod answered something unexpected")]
+    Malformed,
+    /// hellod refused the call.
+    #[error("hellod refused: {0}")]
+    Refused(#[source] BusError),
+}

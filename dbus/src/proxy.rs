@@ -1,0 +1,73 @@
+//! The interfaces of hellod. `org.hellod.Hello1.xml` shows them as D-Bus does.
+
+use std::collections::HashMap;
+
+use zbus::proxy;
+
+use crate::{BusError, WireAnswer, WireStep};
+
+/// Sign-in.
+#[proxy(
+    interface = "org.hellod.Hello1.Login",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Login {
+    /// Begins to authenticate somebody, or to change a PIN through PAM. `request` is [`crate::Request::into_wire`].
+    /// Returns the number of the conversation, which belongs to the caller's connection, and its first step.
+    fn begin(&self, version: u32, request: &HashMap<String, String>) -> Result<(u64, WireStep), BusError>;
+}
+
+/// What a person does with an enrolment. Each call begins a conversation.
+#[proxy(
+    interface = "org.hellod.Hello1.Enrolment",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Enrolment {
+    /// Gives `user` (empty: the caller) a PIN and a key.
+    fn enroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Changes the PIN of `user` (empty: the caller); needs the old one, and keeps the key.
+    fn change_pin(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Replaces a forgotten PIN of `user` (empty: the caller) by a new enrolment; the old key is destroyed.
+    fn reset(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Destroys the enrolment of `user` (empty: the caller).
+    fn unenroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+}
+
+/// Going on with a conversation that another interface began.
+#[proxy(
+    interface = "org.hellod.Hello1.Conversation",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Conversation {
+    /// Answers the last step and returns the next, within [`crate::LONG_POLL`].
+    fn answer(&self, conversation: u64, answer: &WireAnswer) -> Result<WireStep, BusError>;
+
+    /// Ends a conversation early. Leaving the bus does the same.
+    fn cancel(&self, conversation: u64) -> Result<(), BusError>;
+}
+
+/// Looking, without changing anything.
+#[proxy(
+    interface = "org.hellod.Hello1.Status",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Status {
+    /// State of the device and of `user` (empty: the caller) as a JSON object; helloctl(1) describes it. Only root
+    /// may ask about others.
+    fn status(&self, user: &str) -> Result<String, BusError>;
+
+    /// Checks whether this machine and the caller can use Hello: a list of (check, state, what was found, remedy),
+    /// where state is `ok`, `warn` or `fail`.
+    fn doctor(&self) -> Result<Vec<(String, String, String, String)>, BusError>;
+
+    /// The last `limit` events (own uid; root: everybody's), oldest first: (time in seconds since 1970, event id,
+    /// account, service, sentence).
+    fn events(&self, limit: u32) -> Result<Vec<(i64, String, String, String, String)>, BusError>;
+}

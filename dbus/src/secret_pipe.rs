@@ -1,0 +1,176 @@
+//! A secret crosses the bus as bytes in a pipe.
+//!
+//! hellod makes the pipe and sends the write end with its prompt. It must not be the other way round: whoever
+//! monitors the bus receives copies of every descriptor that passes, and a copy of a read end reads the secret, while
+//! a copy of a write end reads nothing.
+//!
+//! What passes is one frame: the length as two bytes, big endian, and that many bytes. Neither end waits for the
+//! other to close, because a monitor may hold a copy open.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
+use nix::sys::signalfd::{SfdFlags, SignalFd};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
+use rustix::pipe::{PipeFlags, pipe_with};
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+/// Longest secret, in bytes: far above any PIN, and with its length well below the smallest buffer of a pipe, so that
+/// writing never blocks.
+pub const MAX_SECRET: usize = 510;
+
+/// Why no secret came through.
+#[derive(Debug, Error)]
+pub enum SecretPipeError {
+    /// More than [`MAX_SECRET`] bytes.
+    #[error("the secret is longer than {MAX_SECRET} bytes")]
+    TooLong,
+    /// The frame was not whole in time.
+    #[error("nothing was typed in time")]
+    Late,
+    /// The other end closed before the frame was whole.
+    #[error("the other end went away")]
+    Closed,
+    /// The operating system refused.
+    #[error("the pipe failed")]
+    Io(#[from] io::Error),
+}
+
+/// Makes the pipe: (read end, write end), both close-on-exec.
+///
+/// # Errors
+/// [`SecretPipeError::Io`] where no descriptors are left.
+pub fn pair() -> Result<(OwnedFd, OwnedFd), SecretPipeError> {
+    Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(io::Error::from)?)
+}
+
+/// Writes one frame.
+///
+/// # Errors
+/// [`SecretPipeError::TooLong`]; [`SecretPipeError::Closed`] where nobody reads any more; [`SecretPipeError::Io`]
+/// where `pipe` is no pipe or is full, as none that hellod made can be.
+pub fn send(pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
+    let length = u16::try_from(secret.len()).map_err(|_| SecretPipeError::TooLong)?;
+    if secret.len() > MAX_SECRET {
+        return Err(SecretPipeError::TooLong);
+    }
+    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + secret.len()));
+    frame.extend_from_slice(&length.to_be_bytes());
+    frame.extend_from_slice(secret);
+    // A frame is below PIPE_BUF, so it is written as a whole or not at all (pipe(7)).
+    match without_sigpipe(|| rustix::io::retry_on_intr(|| rustix::io::write(pipe, &frame)))? {
+        Ok(written) if written == frame.len() => Ok(()),
+        Ok(_) => Err(SecretPipeError::Io(io::ErrorKind::WriteZero.into())),
+        Err(Errno::PIPE) => Err(SecretPipeError::Closed),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}
+
+/// Runs a write that may meet a pipe without a reader. SIGPIPE would kill sudo or login, whose signals these are, when
+/// hellod dies at the wrong moment; so it is held back, and taken away if it came.
+fn without_sigpipe<T>(write: impl FnOnce() -> T) -> Result<T, SecretPipeError> {
+    let mut sigpipe = SigSet::empty();
+    sigpipe.add(Signal::SIGPIPE);
+    let before = sigpipe.thread_swap_mask(SigmaskHow::SIG_BLOCK).map_err(io::Error::from)?;
+    let pending = SignalFd::with_flags(&sigpipe, SfdFlags::SFD_NONBLOCK | SfdFlags::SFD_CLOEXEC);
+    let result = write();
+    if let Ok(pending) = pending {
+        pending.read_signal().map_err(io::Error::from)?;
+    }
+    before.thread_set_mask().map_err(io::Error::from)?;
+    Ok(result)
+}
+
+/// Reads one frame, waiting for at most `patience`.
+///
+/// # Errors
+/// Every variant of [`SecretPipeError`].
+pub fn receive(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    // Set here too: the flag belongs to the open pipe, and whoever holds another copy may have cleared it.
+    let flags = rustix::fs::fcntl_getfl(pipe).map_err(io::Error::from)?;
+    rustix::fs::fcntl_setfl(pipe, flags | OFlags::NONBLOCK).map_err(io::Error::from)?;
+    let deadline = Instant::now() + patience;
+    let mut length = [0; LENGTH];
+    read_exactly(pipe, &mut length, deadline)?;
+    let length = usize::from(u16::from_be_bytes(length));
+    if length > MAX_SECRET {
+        return Err(SecretPipeError::TooLong);
+    }
+    let mut secret = Zeroizing::new(vec![0; length]);
+    read_exactly(pipe, &mut secret, deadline)?;
+    Ok(secret)
+}
+
+fn read_exactly(pipe: &OwnedFd, buffer: &mut [u8], deadline: Instant) -> Result<(), SecretPipeError> {
+    let mut filled = 0;
+    while let Some(rest) = buffer.get_mut(filled..).filter(|rest| !rest.is_empty()) {
+        match rustix::io::read(pipe, rest) {
+            Ok(0) => return Err(SecretPipeError::Closed),
+            Ok(count) => filled += count,
+            Err(Errno::AGAIN) => wait_readable(pipe, deadline)?,
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(io::Error::from(error).into()),
+        }
+    }
+    Ok(())
+}
+
+fn wait_readable(pipe: &OwnedFd, deadline: Instant) -> Result<(), SecretPipeError> {
+    let left = deadline.saturating_duration_since(Instant::now());
+    if left.is_zero() {
+        return Err(SecretPipeError::Late);
+    }
+    let timeout = Timespec::try_from(left).map_err(|_| SecretPipeError::Late)?;
+    match poll(&mut [PollFd::from_borrowed_fd(pipe.as_fd(), PollFlags::IN)], Some(&timeout)) {
+        Ok(_) | Err(Errno::INTR) => Ok(()),
+        Err(error) => Err(io::Error::from(error).into()),
+    }
+}
+
+/// Bytes of the length in front of a secret.
+const LENGTH: usize = 2;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SOON: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_secret_passes_while_both_ends_stay_open() {
+        let (read, write) = pair().unwrap();
+        send(&write, b"271828").unwrap();
+        assert_eq!(receive(&read, SOON).unwrap().as_slice(), b"271828");
+    }
+
+    #[test]
+    fn the_longest_secret_passes_and_a_longer_one_is_refused_by_both_ends() {
+        let (read, write) = pair().unwrap();
+        send(&write, &[7; MAX_SECRET]).unwrap();
+        assert_eq!(receive(&read, SOON).unwrap().len(), MAX_SECRET);
+        assert!(matches!(send(&write, &[7; MAX_SECRET + 1]), Err(SecretPipeError::TooLong)));
+        rustix::io::write(&write, &[0xff, 0xff, 1, 2, 3]).unwrap();
+        assert!(matches!(receive(&read, SOON), Err(SecretPipeError::TooLong)));
+    }
+
+    #[test]
+    fn half_a_frame_is_late_while_the_writer_lives_and_closed_once_it_is_gone() {
+        let (read, write) = pair().unwrap();
+        rustix::io::write(&write, &[0, 6, b'2', b'7']).unwrap();
+        assert!(matches!(receive(&read, SOON), Err(SecretPipeError::Late)));
+        drop(write);
+        assert!(matches!(receive(&read, SOON), Err(SecretPipeError::Closed)));
+    }
+
+    #[test]
+    fn a_writer_whose_reader_is_gone_is_told_so_and_not_killed() {
+        let (read, write) = pair().unwrap();
+        drop(read);
+        assert!(matches!(send(&write, b"271828"), Err(SecretPipeError::Closed)));
+    }
+}
