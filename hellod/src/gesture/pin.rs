@@ -1,0 +1,341 @@
+//! What may be a PIN, and which PINs an organisation allows (the names are those of the PassportForWork policies).
+
+use serde::{Deserialize, Serialize};
+use unicode_normalization::UnicodeNormalization;
+use zeroize::Zeroizing;
+
+use crate::secret::Pin;
+
+impl Pin {
+    /// Reads the octets of one PIN: UTF-8, brought to normalisation form C, 1 to 127 characters, no control characters.
+    ///
+    /// # Errors
+    /// [`PinRefused::NotText`] or [`PinRefused::TooLong`]; an empty PIN is too short.
+    pub fn parse(octets: &[u8]) -> Result<Self, PinRefused> {
+        let text = std::str::from_utf8(octets).map_err(|_| PinRefused::NotText)?;
+        let mut normalised = Zeroizing::new(String::with_capacity(NORMALISED_ROOM));
+        for character in text.nfc() {
+            if character.is_control() {
+                return Err(PinRefused::NotText);
+            }
+            // Growing would leave a copy behind in freed memory.
+            if normalised.len() + character.len_utf8() > NORMALISED_ROOM {
+                return Err(PinRefused::TooLong { maximum: LONGEST });
+            }
+            normalised.push(character);
+        }
+        match normalised.chars().count() {
+            0 => Err(PinRefused::TooShort { minimum: 1 }),
+            1..=LONGEST_COUNT => Ok(Self::from_normalised(normalised)),
+            _ => Err(PinRefused::TooLong { maximum: LONGEST }),
+        }
+    }
+}
+
+/// The rules for a new PIN. They're never applied to a PIN that is already in use.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PinRules {
+    /// `MinimumPINLength`, in characters: 4 to 127.
+    pub minimum: u8,
+    /// `MaximumPINLength`, in characters: 4 to 127.
+    pub maximum: u8,
+    /// `Digits`: 0 to 9.
+    pub digits: ClassRule,
+    /// `LowercaseLetters`, of any script.
+    pub lowercase: ClassRule,
+    /// `UppercaseLetters`, of any script.
+    pub uppercase: ClassRule,
+    /// `SpecialCharacters`: everything else, the space included.
+    pub special: ClassRule,
+}
+
+/// Whether a class of characters may, must or must not occur.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum ClassRule {
+    /// May occur.
+    Allowed,
+    /// At least one must occur.
+    Required,
+    /// None may occur.
+    Forbidden,
+}
+
+/// What a PIN consists of; the prompt may tell a digits-only PIN from a password.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PinShape {
+    /// 0 to 9 and nothing else.
+    Digits,
+    /// Anything else.
+    Any,
+}
+
+/// Why something isn't accepted as a PIN, in words for the person who typed it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum PinRefused {
+    /// Not UTF-8, or with control characters.
+    #[error("This PIN has characters that can't be typed everywhere.")]
+    NotText,
+    /// Fewer characters than the policy asks for.
+    #[error("This PIN is too short: it needs at least {minimum} characters.")]
+    TooShort {
+        /// In characters.
+        minimum: u8,
+    },
+    /// More characters than the policy allows.
+    #[error("This PIN is too long: it may have at most {maximum} characters.")]
+    TooLong {
+        /// In characters.
+        maximum: u8,
+    },
+    /// A digits-only PIN whose digits keep the same distance, as 1234, 1111 or 9630.
+    #[error("This PIN is too easy to guess: its digits follow a simple pattern.")]
+    Trivial,
+    /// A digit is required.
+    #[error("This PIN needs a digit.")]
+    MissingDigit,
+    /// A lowercase letter is required.
+    #[error("This PIN needs a lowercase letter.")]
+    MissingLowercase,
+    /// An uppercase letter is required.
+    #[error("This PIN needs an uppercase letter.")]
+    MissingUppercase,
+    /// A special character is required.
+    #[error("This PIN needs a special character.")]
+    MissingSpecial,
+    /// Digits are forbidden.
+    #[error("This PIN may not have digits.")]
+    ForbiddenDigit,
+    /// Lowercase letters are forbidden.
+    #[error("This PIN may not have lowercase letters.")]
+    ForbiddenLowercase,
+    /// Uppercase letters are forbidden.
+    #[error("This PIN may not have uppercase letters.")]
+    ForbiddenUppercase,
+    /// Special characters are forbidden.
+    #[error("This PIN may not have special characters.")]
+    ForbiddenSpecial,
+}
+
+impl PinRules {
+    /// Judges a new PIN: its length, its classes of characters, and whether it is trivial.
+    ///
+    /// # Errors
+    /// The first rule that the PIN breaks.
+    pub fn judge(&self, pin: &Pin) -> Result<PinShape, PinRefused> {
+        let length = pin.as_str().chars().count();
+        if length < usize::from(self.minimum.max(SHORTEST)) {
+            return Err(PinRefused::TooShort { minimum: self.minimum.max(SHORTEST) });
+        }
+        if length > usize::from(self.maximum.min(LONGEST)) {
+            return Err(PinRefused::TooLong { maximum: self.maximum.min(LONGEST) });
+        }
+        self.judge_classes(pin)?;
+        if !pin.as_str().bytes().all(|octet| octet.is_ascii_digit()) {
+            return Ok(PinShape::Any);
+        }
+        if is_trivial(pin.as_str().as_bytes()) { Err(PinRefused::Trivial) } else { Ok(PinShape::Digits) }
+    }
+
+    fn judge_classes(&self, pin: &Pin) -> Result<(), PinRefused> {
+        use PinRefused::{
+            ForbiddenDigit, ForbiddenLowercase, ForbiddenSpecial, ForbiddenUppercase, MissingDigit,
+            MissingLowercase, MissingSpecial, MissingUppercase,
+        };
+        for (class, rule, missing, forbidden) in [
+            (Class::Digit, self.digits, MissingDigit, ForbiddenDigit),
+            (Class::Lowercase, self.lowercase, MissingLowercase, ForbiddenLowercase),
+            (Class::Uppercase, self.uppercase, MissingUppercase, ForbiddenUppercase),
+            (Class::Special, self.special, MissingSpecial, ForbiddenSpecial),
+        ] {
+            let occurs = pin.as_str().chars().any(|character| Class::of(character) == class);
+            match rule {
+                ClassRule::Required if !occurs => return Err(missing),
+                ClassRule::Forbidden if occurs => return Err(forbidden),
+                ClassRule::Allowed | ClassRule::Required | ClassRule::Forbidden => {}
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Default for PinRules {
+    /// Six characters or more, with a digit; nothing is forbidden.
+    fn default() -> Self {
+        Self {
+            minimum: 6,
+            maximum: LONGEST,
+            digits: ClassRule::Required,
+            lowercase: ClassRule::Allowed,
+            uppercase: ClassRule::Allowed,
+            special: ClassRule::Allowed,
+        }
+    }
+}
+
+#[derive(PartialEq, Eq)]
+enum Class {
+    Digit,
+    Lowercase,
+    Uppercase,
+    Special,
+}
+
+impl Class {
+    fn of(character: char) -> Self {
+        match character {
+            '0'..='9' => Self::Digit,
+            lower if lower.is_lowercase() => Self::Lowercase,
+            upper if upper.is_uppercase() => Self::Uppercase,
+            _ => Self::Special,
+        }
+    }
+}
+
+/// Whether each digit follows the one before at the same distance, modulo ten: a hundred PINs of each length.
+fn is_trivial(digits: &[u8]) -> bool {
+    let mut distances = digits.windows(2).filter_map(|pair| match pair {
+        [first, second] => Some((10 + second - first) % 10),
+        _ => None,
+    });
+    distances.next().is_none_or(|expected| distances.all(|distance| distance == expected))
+}
+
+/// Below four digits, guessing is too easy at any limit of tries; the policy's own range starts here.
+const SHORTEST: u8 = 4;
+const LONGEST: u8 = 127;
+const LONGEST_COUNT: usize = LONGEST as usize;
+/// 127 characters of four octets; what normalisation makes longer isn't a PIN anybody can type.
+const NORMALISED_ROOM: usize = 4 * LONGEST_COUNT;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn pin(text: &str) -> Pin {
+        Pin::parse(text.as_bytes()).unwrap()
+    }
+
+    fn judge(rules: &PinRules, text: &str) -> Result<PinShape, PinRefused> {
+        rules.judge(&pin(text))
+    }
+
+    #[test]
+    fn exactly_a_hundred_of_all_four_digit_pins_are_trivial() {
+        let rules = PinRules { minimum: 4, ..PinRules::default() };
+        let refused =
+            (0..10_000).filter(|n| judge(&rules, &format!("{n:04}")) == Err(PinRefused::Trivial)).count();
+        assert_eq!(refused, 100);
+    }
+
+    #[test]
+    fn exactly_a_hundred_of_all_six_digit_pins_are_trivial() {
+        let rules = PinRules::default();
+        let refused =
+            (0..1_000_000).filter(|n| judge(&rules, &format!("{n:06}")) == Err(PinRefused::Trivial)).count();
+        assert_eq!(refused, 100);
+    }
+
+    #[test]
+    fn the_default_rules_judge_as_written() {
+        for (text, verdict) in [
+            ("246813", Ok(PinShape::Digits)),
+            ("024680", Err(PinRefused::Trivial)),
+            ("111111", Err(PinRefused::Trivial)),
+            ("123456", Err(PinRefused::Trivial)),
+            ("703692", Err(PinRefused::Trivial)),
+            ("703693", Ok(PinShape::Digits)),
+            ("24681", Err(PinRefused::TooShort { minimum: 6 })),
+            ("pässwort7", Ok(PinShape::Any)),
+            ("password", Err(PinRefused::MissingDigit)),
+            ("１２３４５７", Err(PinRefused::MissingDigit)),
+        ] {
+            assert_eq!(judge(&PinRules::default(), text), verdict, "{text}");
+        }
+    }
+
+    #[test]
+    fn each_class_can_be_required_and_forbidden() {
+        let open = PinRules { digits: ClassRule::Allowed, ..PinRules::default() };
+        for (rules, text, refused) in [
+            (PinRules { digits: ClassRule::Required, ..open.clone() }, "abcdef", PinRefused::MissingDigit),
+            (
+                PinRules { lowercase: ClassRule::Required, ..open.clone() },
+                "ABC 123",
+                PinRefused::MissingLowercase,
+            ),
+            (
+                PinRules { uppercase: ClassRule::Required, ..open.clone() },
+                "abc 123",
+                PinRefused::MissingUppercase,
+            ),
+            (
+                PinRules { special: ClassRule::Required, ..open.clone() },
+                "abcABC1",
+                PinRefused::MissingSpecial,
+            ),
+            (
+                PinRules { digits: ClassRule::Forbidden, ..open.clone() },
+                "abc 123",
+                PinRefused::ForbiddenDigit,
+            ),
+            (
+                PinRules { lowercase: ClassRule::Forbidden, ..open.clone() },
+                "246813a",
+                PinRefused::ForbiddenLowercase,
+            ),
+            (
+                PinRules { uppercase: ClassRule::Forbidden, ..open.clone() },
+                "246813A",
+                PinRefused::ForbiddenUppercase,
+            ),
+            (
+                PinRules { special: ClassRule::Forbidden, ..open.clone() },
+                "246813!",
+                PinRefused::ForbiddenSpecial,
+            ),
+        ] {
+            assert_eq!(judge(&rules, text), Err(refused), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_policy_cannot_go_below_four_or_above_127_characters() {
+        let loose = PinRules { minimum: 0, maximum: 255, ..PinRules::default() };
+        assert_eq!(judge(&loose, "135"), Err(PinRefused::TooShort { minimum: 4 }));
+        assert!(matches!(Pin::parse("1".repeat(128).as_bytes()), Err(PinRefused::TooLong { maximum: 127 })));
+    }
+
+    #[test]
+    fn composed_and_decomposed_letters_are_the_same_pin_and_zeros_count() {
+        assert!(pin("1é2345").is(&pin("1e\u{301}2345")));
+        assert!(!pin("001234").is(&pin("1234")));
+        assert!(!pin("1234 ").is(&pin("1234")));
+    }
+
+    #[test]
+    fn what_is_no_text_is_no_pin() {
+        for octets in [&b"\xff\xfe12"[..], b"12\x0034", b"1234\n", b"12\x7f4"] {
+            assert!(matches!(Pin::parse(octets), Err(PinRefused::NotText)), "{octets:?}");
+        }
+        assert!(matches!(Pin::parse(b""), Err(PinRefused::TooShort { minimum: 1 })));
+    }
+
+    proptest! {
+        #[test]
+        fn a_pin_of_constant_distance_is_trivial_at_any_length(first in 0u8..10, distance in 0u8..10, length in 6usize..128) {
+            let text: String = (0..length).map(|place| char::from(b'0' + ((usize::from(first) + place * usize::from(distance)) % 10) as u8)).collect();
+            prop_assert_eq!(judge(&PinRules::default(), &text), Err(PinRefused::Trivial));
+        }
+
+        #[test]
+        fn any_octets_are_parsed_or_refused(octets in proptest::collection::vec(any::<u8>(), 0..600)) {
+            let _ = Pin::parse(&octets);
+        }
+    }
+}
