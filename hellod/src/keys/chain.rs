@@ -1,0 +1,205 @@
+//! The chain of Names: whether a record fits together, decided from the record alone.
+//!
+//! A Name is a hash of a public area, policies are hashes that contain Names, and the key's public area contains its
+//! policy. So the key's own public part says which PIN counter, gate, finger key and reset object it was made for,
+//! and for whom. Everything is recomputed here before the first TPM command; a record that was altered, or swapped
+//! for somebody else's, ends here.
+
+use super::{
+    Algorithm, Binding, KeyError, NvObject, Part, PinFail, Protector, PublicKey, TpmObjects, UserKey,
+    tpm::{
+        policy::{Command, Policy},
+        templates::{Area, NvArea, Unique, name_of},
+    },
+};
+
+/// A record that fits together and belongs to whom it was checked for.
+#[derive(Debug, Clone)]
+pub struct CheckedKey {
+    key: UserKey,
+    reference: [u8; 32],
+    uid: u32,
+    public: PublicKey,
+    chain: Option<Chain>,
+}
+
+impl UserKey {
+    /// Recomputes every Name and policy of the record and accepts it only if all of them agree, for this person, this
+    /// uid and this device. No TPM is needed.
+    ///
+    /// # Errors
+    /// [`KeyError::Tampered`] with the first part that doesn't fit.
+    pub fn check(&self, binding: &Binding) -> Result<CheckedKey, KeyError> {
+        CheckedKey::new(self.clone(), binding.reference(&self.srk_name), binding.uid)
+    }
+}
+
+impl CheckedKey {
+    /// As [`UserKey::check`], for whoever was told the reference instead of the person.
+    pub(crate) fn new(key: UserKey, reference: [u8; 32], uid: u32) -> Result<Self, KeyError> {
+        if key.srk_name.len() != NAME_LENGTH {
+            return Err(tampered(Part::StorageRoot));
+        }
+        let chain = match &key.protector {
+            Protector::PinFail(counter) => Some(Chain::of(counter, &reference)?),
+            Protector::DaAuth => None,
+        };
+        let policy = chain.as_ref().map_or_else(|| unsatisfiable(&reference), Chain::key_policy);
+        let area = |algorithm| match chain {
+            Some(_) => Area::counted_key(algorithm, policy),
+            None => Area::lockout_key(algorithm, policy),
+        };
+        let unique = [Algorithm::Rs256, Algorithm::Es256]
+            .into_iter()
+            .find_map(|algorithm| area(algorithm).unique_of(&key.public))
+            .ok_or(tampered(Part::Key))?;
+        let public = match unique {
+            // An exponent of zero in a public area stands for 65537 (TPM 2.0 part 2, 12.2.3.5).
+            Unique::Modulus(n) => PublicKey::Rsa2048 { n, e: vec![1, 0, 1] },
+            Unique::Point(x, y) => PublicKey::P256 { x, y },
+            Unique::Digest(_) => return Err(tampered(Part::Key)),
+        };
+        Ok(Self { key, reference, uid, public, chain })
+    }
+
+    /// The record.
+    #[must_use]
+    pub const fn record(&self) -> &UserKey {
+        &self.key
+    }
+
+    /// The key's public part.
+    #[must_use]
+    pub const fn public_key(&self) -> &PublicKey {
+        &self.public
+    }
+
+    /// The local user that the record was checked for.
+    #[must_use]
+    pub const fn uid(&self) -> u32 {
+        self.uid
+    }
+
+    /// The NV indices that the key has or may have, for [`Tpm::remove`](super::child::Tpm::remove).
+    #[must_use]
+    pub fn objects(&self) -> TpmObjects {
+        TpmObjects(
+            self.chain.iter().flat_map(|chain| [nv_object(&chain.index), nv_object(&chain.gate)]).collect(),
+        )
+    }
+
+    /// The policyRef of the PIN branch.
+    pub(crate) const fn reference(&self) -> &[u8; 32] {
+        &self.reference
+    }
+
+    /// What a PIN counter's record adds up to; none for `DaAuth`.
+    pub(crate) const fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
+    }
+}
+
+/// The policies and Names around one PIN counter.
+#[derive(Debug, Clone)]
+pub(crate) struct Chain {
+    /// The counter.
+    pub(crate) index: NvArea,
+    /// The gate.
+    pub(crate) gate: NvArea,
+    /// The branches of the counter's policy, in order.
+    pub(crate) index_branches: [Policy; 5],
+    /// The branches of the key's policy, in order.
+    pub(crate) key_branches: [Policy; 2],
+    /// The policy of the vault.
+    pub(crate) vault: Policy,
+}
+
+impl Chain {
+    /// Computes everything from the four things that are chosen or made first. `init`, `reset` and `finger` are Names.
+    pub(crate) fn compute(index: u32, [init, reset, finger]: [&[u8]; 3], reference: &[u8; 32]) -> Self {
+        let index_branches = [
+            Policy::START.command(Command::NvWrite).nv_written(false).signed(init, INIT_REFERENCE),
+            Policy::START.command(Command::NvChangeAuth).auth_value(),
+            Policy::START.command(Command::NvRead),
+            Policy::START.command(Command::NvChangeAuth).secret(reset, RESET_REFERENCE),
+            Policy::START.command(Command::NvWrite).secret(reset, RESET_REFERENCE),
+        ];
+        let index = NvArea::counter(index, Policy::any_of(&index_branches));
+        let counter = index.written_name();
+        let opens_gate = Policy::START.secret(&counter, GATE_OPEN_REFERENCE).command(Command::NvWrite);
+        let gate = NvArea::gate(index.handle + 1, opens_gate);
+        let key_branches = [
+            Policy::START.secret(&counter, reference),
+            Policy::START.secret(&gate.written_name(), GATE_REFERENCE).signed(finger, FINGER_REFERENCE),
+        ];
+        Self {
+            index,
+            gate,
+            index_branches,
+            key_branches,
+            vault: Policy::START.secret(&counter, VAULT_REFERENCE),
+        }
+    }
+
+    /// The policy of the person's key.
+    pub(crate) fn key_policy(&self) -> Policy {
+        Policy::any_of(&self.key_branches)
+    }
+
+    fn of(counter: &PinFail, reference: &[u8; 32]) -> Result<Self, KeyError> {
+        if !INDEX_HANDLES.contains(&counter.index) || !counter.index.is_multiple_of(2) {
+            return Err(tampered(Part::Index));
+        }
+        if counter.gate != counter.index + 1 {
+            return Err(tampered(Part::Gate));
+        }
+        if counter.init_name.len() != NAME_LENGTH {
+            return Err(tampered(Part::Init));
+        }
+        let named = |area: &Area, public: &[u8], what| {
+            area.unique_of(public).and_then(|_| name_of(public)).ok_or(tampered(what))
+        };
+        let finger = named(&Area::finger_key(), &counter.finger.public, Part::Finger)?;
+        let reset = named(&Area::reset_object(), &counter.reset.public, Part::Reset)?;
+        let chain = Self::compute(counter.index, [&counter.init_name, &reset, &finger], reference);
+        if chain.index.written_name() != counter.index_name {
+            return Err(tampered(Part::Index));
+        }
+        named(&Area::vault(chain.vault), &counter.vault.public, Part::Vault)?;
+        Ok(chain)
+    }
+}
+
+/// The policy of a `DaAuth` key. No session satisfies it, since nothing in a TPM has a Name of that length; it is there
+/// to make the person part of the key's own Name.
+pub(crate) fn unsatisfiable(reference: &[u8; 32]) -> Policy {
+    Policy::START.secret(b"hello/v1/nobody", reference)
+}
+
+fn nv_object(area: &NvArea) -> NvObject {
+    NvObject { handle: area.handle, unwritten: area.unwritten_name(), written: area.written_name() }
+}
+
+const fn tampered(what: Part) -> KeyError {
+    KeyError::Tampered { what }
+}
+
+/// Where PIN counters (even) and their gates (odd) are defined: a corner of the owner's range (TCG registry of
+/// reserved TPM 2.0 handles, 2.2.2) that no known program uses.
+pub(crate) const INDEX_HANDLES: std::ops::RangeInclusive<u32> = 0x0184_0000..=0x0184_FFFD;
+/// The handle of the self-test's scratch counter, outside the range above.
+pub(crate) const SCRATCH_HANDLE: u32 = 0x0184_FFFE;
+const NAME_LENGTH: usize = 34;
+
+/// The policyRef under which the one-time key signs.
+pub(crate) const INIT_REFERENCE: &[u8] = b"init";
+/// The policyRef under which the reset object authorises a new PIN.
+pub(crate) const RESET_REFERENCE: &[u8] = b"hello-reset";
+/// The policyRef under which the PIN opens the vault.
+pub(crate) const VAULT_REFERENCE: &[u8] = b"hello-vault";
+/// The policyRef under which the PIN opens the gate.
+pub(crate) const GATE_OPEN_REFERENCE: &[u8] = b"hello-gate-open";
+/// The policyRef under which the open gate counts.
+pub(crate) const GATE_REFERENCE: &[u8] = b"hello-gate";
+/// The policyRef under which the finger key signs.
+pub(crate) const FINGER_REFERENCE: &[u8] = b"hello-finger";

@@ -1,0 +1,148 @@
+//! Everything that can go wrong with a key, as a closed list.
+
+use serde::{Deserialize, Serialize};
+
+use crate::gesture::{pin::PinRefused, stretch::OutOfBounds};
+
+use super::tpm::wire::Step;
+
+/// Why a key wasn't used, made, changed or removed. `Display` says what failed, in words for the person or the log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum KeyError {
+    /// The TPM refused the PIN.
+    #[error("Wrong PIN, {tries_left} tries left.")]
+    WrongPin {
+        /// Before the PIN is locked.
+        tries_left: u32,
+    },
+    /// Too many wrong PINs in a row. Waiting doesn't help; a new PIN has to be set up.
+    #[error("This PIN is locked after too many wrong tries.")]
+    Locked,
+    /// The TPM's common lockout, which is nobody's PIN.
+    #[error("The security chip has locked itself; it tries again in {retry_after} seconds.")]
+    TpmLocked {
+        /// In seconds, for one more try.
+        retry_after: u32,
+    },
+    /// What was typed can't be a PIN at all. No try was spent.
+    #[error(transparent)]
+    Refused(PinRefused),
+    /// The TPM can't be opened or has stopped answering.
+    #[error("The security chip doesn't answer.")]
+    TpmGone,
+    /// The storage root key or the PIN counter isn't the one that this key was made with: the TPM was cleared or
+    /// replaced, or somebody stands between. Nothing that depends on the PIN was sent.
+    #[error("The security chip has been cleared or replaced since this PIN was set up.")]
+    TpmReplaced,
+    /// The record contradicts itself or belongs to somebody else. No TPM command was sent.
+    #[error("The stored key has been tampered with ({what}).")]
+    Tampered {
+        /// What doesn't fit.
+        what: Part,
+    },
+    /// No room for another PIN counter.
+    #[error("The security chip has no room for another PIN.")]
+    NoSpace,
+    /// The TPM can't guard a PIN, and enrolment refuses.
+    #[error("The security chip can't guard a PIN safely: {why}.")]
+    NotSafe {
+        /// The first reason found.
+        why: Unsafe,
+    },
+    /// The owner of the TPM has set a password that hellod doesn't have.
+    #[error("The security chip has an owner password, so nothing can be set up or removed in it.")]
+    OwnerAuth,
+    /// Too many attempts of the same user are waiting.
+    #[error("Too many attempts are waiting already.")]
+    Busy,
+    /// The TPM or its child process took longer than the step may take; the child was killed.
+    #[error("The security chip took too long ({step}).")]
+    Stalled {
+        /// What it was about to do.
+        step: Step,
+    },
+    /// The PIN didn't arrive through its pipe: none, cut short, too long or too late.
+    #[error("The PIN didn't arrive.")]
+    PinPipe,
+    /// The parameters for stretching are out of bounds.
+    #[error("The stored key has unusable parameters.")]
+    Stretch,
+    /// A signature came back that the public key refuses.
+    #[error("The security chip's signature is wrong.")]
+    BadSignature,
+    /// The child process couldn't be started, died, or said something out of turn.
+    #[error("The part of hellod that talks to the security chip failed.")]
+    Child,
+    /// The step isn't possible with this protector or in this order.
+    #[error("This key can't do that.")]
+    Unsupported,
+    /// The caller's own step between two of ours failed, and everything was stopped there.
+    #[error("The caller stopped.")]
+    Stopped,
+    /// The TPM refused a command for a reason that has no name here.
+    #[error("The security chip refused a command ({step}, 0x{code:03x}).")]
+    Tpm {
+        /// What was attempted.
+        step: Step,
+        /// The response code (TPM 2.0 part 2, 6.6), with its layer.
+        code: u32,
+    },
+}
+
+/// The part of a record that doesn't fit the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Part {
+    /// The Name of the storage root key.
+    #[error("storage root")]
+    StorageRoot,
+    /// The public area of the key: its template or its policy, and with the policy the person and the device.
+    #[error("key")]
+    Key,
+    /// The PIN counter: its handle or its Name.
+    #[error("PIN counter")]
+    Index,
+    /// The Name of the one-time key.
+    #[error("first-write key")]
+    Init,
+    /// The handle of the gate.
+    #[error("gate")]
+    Gate,
+    /// The public area of the finger key.
+    #[error("finger key")]
+    Finger,
+    /// The public area of the reset object.
+    #[error("reset object")]
+    Reset,
+    /// The public area of the vault.
+    #[error("vault")]
+    Vault,
+    /// A private part, refused by the TPM.
+    #[error("private part")]
+    Private,
+}
+
+/// Why a TPM can't guard a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum Unsafe {
+    /// PIN counters came with revision 1.38 of the library specification.
+    #[error("it is too old to count wrong PINs")]
+    Revision,
+    /// A scratch counter didn't count, didn't lock, or couldn't be made.
+    #[error("it doesn't count wrong PINs as it should")]
+    SelfTest,
+    /// Without a lockout password, anybody at the keyboard resets the common lockout between two guesses.
+    #[error("its lockout has no password")]
+    LockoutAuth,
+    /// What stands at the storage root's handle isn't a storage key that never leaves this TPM.
+    #[error("its storage root key isn't usable")]
+    StorageRoot,
+}
+
+impl From<OutOfBounds> for KeyError {
+    fn from(_: OutOfBounds) -> Self {
+        Self::Stretch
+    }
+}

@@ -1,0 +1,366 @@
+//! What hellod and its TPM child say to each other: one JSON datagram per message over a SOCK_SEQPACKET pair, and a
+//! descriptor beside a [`ToChild::Pin`]. Nothing secret is in any message.
+
+use std::{fmt, path::PathBuf};
+
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
+
+use super::super::{Algorithm, Binding, Kdf, KeyError, TpmObjects, UserKey, base64url};
+use crate::gesture::pin::{PinRefused, PinRules, PinShape};
+
+/// The longest datagram, in octets.
+pub const LONGEST: usize = 64 * 1024;
+
+/// From hellod to its child.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToChild {
+    /// The rules for the PINs to come.
+    Rules(PinRules),
+    /// A PIN is in the pipe whose read end comes along.
+    Pin(Role),
+    /// What to do, once the TPM is free.
+    Run(Box<Order>),
+    /// The TPM is free.
+    Go,
+    /// The intent is on disk; go on.
+    Ack,
+}
+
+/// From the child to hellod.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FromChild {
+    /// About a PIN that arrived.
+    Verdict(Verdict),
+    /// A step begins; if nothing else is heard within `within_ms`, the child hangs.
+    Progress {
+        /// What begins.
+        step: Step,
+        /// In milliseconds.
+        within_ms: u64,
+    },
+    /// All that will be created in NV memory. Nothing is created before the [`ToChild::Ack`].
+    Intent(Box<Candidate>),
+    /// The end, well.
+    Done(Box<Reply>),
+    /// The end, not so well.
+    Failed(KeyError),
+}
+
+/// Which PIN comes through a pipe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The one in use.
+    Current,
+    /// The next one.
+    New,
+    /// The next one once more.
+    Repeat,
+}
+
+/// What the child has to say about a PIN.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// The current PIN is here. Whether it is right, only the TPM knows.
+    Taken,
+    /// The new PIN was judged by the rules.
+    Judged(Result<PinShape, PinRefused>),
+    /// The new PIN was compared with its repetition.
+    Repeated(Same),
+}
+
+/// Whether a PIN was typed twice the same.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Same {
+    /// It was.
+    Yes,
+    /// It wasn't.
+    No,
+}
+
+/// A job and the TPM to do it with.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Order {
+    /// Where the TPM is.
+    pub tcti: Tcti,
+    /// What to do.
+    pub job: Job,
+}
+
+/// How to reach a TPM.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Tcti {
+    /// A character device with a resource manager, `/dev/tpmrm0`.
+    Device(PathBuf),
+    /// The UNIX socket of a software TPM, without a resource manager. For demonstrations and tests.
+    Swtpm(PathBuf),
+}
+
+/// What a child can do.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Job {
+    /// Describe the TPM.
+    Probe,
+    /// Sign `message`, hashed here, with the current PIN.
+    Sign {
+        /// The key.
+        key: Bound,
+        /// What is signed.
+        #[serde(with = "base64url")]
+        message: Vec<u8>,
+    },
+    /// Make a key for the new PIN.
+    Create(CreateSpec),
+    /// Put the new PIN, stretched with `next`, in place of the current one.
+    Change {
+        /// The key.
+        key: Bound,
+        /// How the new PIN is stretched.
+        next: Kdf,
+    },
+    /// Undefine NV indices.
+    Remove(TpmObjects),
+    /// Read the PIN counter.
+    Tries {
+        /// The key.
+        key: Bound,
+    },
+}
+
+/// A record with its reference; the child checks it once more.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bound {
+    /// The record.
+    pub key: UserKey,
+    /// [`Binding::reference`].
+    #[serde(with = "base64url")]
+    pub reference: [u8; 32],
+}
+
+/// What a new key shall be.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct CreateSpec {
+    /// For whom.
+    pub binding: Binding,
+    /// What it signs with.
+    pub algorithm: Algorithm,
+    /// How its PIN is stretched; the salt is new.
+    pub kdf: Kdf,
+    /// Wrong PINs allowed in a row, 1 to 100; 32 unless a policy says otherwise.
+    pub limit: u32,
+    /// What the provider asked to be tied into the key's creation; its SHA-256 is the `outsideInfo` of TPM2_Create.
+    #[serde(with = "base64url")]
+    pub challenge: Vec<u8>,
+    /// Signed with the new key and the PIN just chosen, so that both are known to work before anything is registered.
+    #[serde(with = "base64url")]
+    pub message: Vec<u8>,
+    /// Counters that records already name, whether or not the TPM still has them.
+    pub taken: Vec<u32>,
+    /// Whether the self-test has passed on this manufacturer and firmware before.
+    pub proven: bool,
+    /// Whether the TPM's common lockout may guard the key where a PIN counter can't.
+    pub allow_da_auth: bool,
+}
+
+/// A key that is about to be made, for the caller's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Candidate {
+    /// The record, complete.
+    pub key: UserKey,
+    /// What will be defined in NV memory, by both Names.
+    pub objects: TpmObjects,
+}
+
+/// What came of a job.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reply {
+    /// Of [`Job::Probe`].
+    Probe(TpmReport),
+    /// Of [`Job::Sign`].
+    Signed(Signed),
+    /// Of [`Job::Create`].
+    Created(Box<Created>),
+    /// Of [`Job::Change`].
+    Changed(Changed),
+    /// Of [`Job::Remove`].
+    Removed(Removed),
+    /// Of [`Job::Tries`].
+    Tries(Tries),
+}
+
+/// A TPM, described.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TpmReport {
+    /// The vendor's four letters, as registered with the TCG.
+    pub manufacturer: String,
+    /// The firmware version, both halves.
+    pub firmware: [u32; 2],
+    /// The revision of the library specification, times 100.
+    pub revision: u32,
+    /// The Name of the storage root key; none if it isn't there yet.
+    pub srk_name: Option<Vec<u8>>,
+    /// Whether the owner hierarchy has a password.
+    pub owner_auth_set: bool,
+    /// Whether the common lockout has a password.
+    pub lockout_auth_set: bool,
+    /// Whether the common lockout is active now.
+    pub in_lockout: bool,
+    /// Failed tries that the common lockout counts now.
+    pub lockout_counter: u32,
+    /// Failed tries at which it becomes active.
+    pub max_tries: u32,
+    /// Seconds after which it forgets one.
+    pub recovery_seconds: u32,
+    /// NV indices defined.
+    pub nv_defined: u32,
+    /// How many more fit, by the TPM's own estimate for the costliest kind.
+    pub nv_free_estimate: u32,
+}
+
+/// A signature.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Signed {
+    /// 256 octets for RS256; `r || s`, 64 octets, for ES256.
+    #[serde(with = "base64url")]
+    pub signature: Vec<u8>,
+    /// The PIN was right with [`UserKey::pending`]: a PIN change had gone through and the record doesn't say so yet.
+    pub used_pending: bool,
+}
+
+/// A new key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Created {
+    /// Its record.
+    pub key: UserKey,
+    /// Over [`CreateSpec::message`].
+    #[serde(with = "base64url")]
+    pub signature: Vec<u8>,
+    /// Whose TPM and firmware, for remembering that the self-test passed.
+    pub chip: ChipId,
+    /// Whether the self-test ran, and so passed.
+    pub self_tested: bool,
+}
+
+/// A make of TPM: what the self-test's result holds for.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChipId {
+    /// The vendor's four letters.
+    pub manufacturer: String,
+    /// The firmware version, both halves.
+    pub firmware: [u32; 2],
+}
+
+/// A PIN was changed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Changed {
+    /// The record to keep: the new stretching, and for `DaAuth` the new private part.
+    pub key: UserKey,
+}
+
+/// What became of NV indices.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Removed {
+    /// Undefined now.
+    pub undefined: Vec<u32>,
+    /// Weren't there.
+    pub absent: Vec<u32>,
+    /// Carry another Name: somebody else's, left alone.
+    pub foreign: Vec<u32>,
+}
+
+/// A PIN counter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Tries {
+    /// Wrong PINs since the last right one.
+    pub used: u32,
+    /// At how many the PIN is locked.
+    pub limit: u32,
+}
+
+impl Tries {
+    /// Before the PIN is locked.
+    #[must_use]
+    pub const fn left(self) -> u32 {
+        self.limit.saturating_sub(self.used)
+    }
+}
+
+/// A step of the child's work, as its parent's watchdog hears it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[expect(missing_docs, reason = "each says what it is; Display spells it out")]
+pub enum Step {
+    Start,
+    ReadPin,
+    Stretch,
+    Open,
+    Capability,
+    StorageRoot,
+    Index,
+    Session,
+    KeyGeneration,
+    Create,
+    Load,
+    PinCheck,
+    Policy,
+    Sign,
+    DefineIndex,
+    WriteIndex,
+    ReadIndex,
+    ChangePin,
+    Undefine,
+    Flush,
+    Backoff,
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Start => "starting",
+            Self::ReadPin => "reading the PIN",
+            Self::Stretch => "stretching the PIN",
+            Self::Open => "opening the TPM",
+            Self::Capability => "asking for its properties",
+            Self::StorageRoot => "finding the storage root key",
+            Self::Index => "finding the PIN counter",
+            Self::Session => "starting a session",
+            Self::KeyGeneration => "making a key",
+            Self::Create => "making an object",
+            Self::Load => "loading a key",
+            Self::PinCheck => "checking the PIN",
+            Self::Policy => "satisfying a policy",
+            Self::Sign => "signing",
+            Self::DefineIndex => "defining the PIN counter",
+            Self::WriteIndex => "writing the PIN counter",
+            Self::ReadIndex => "reading the PIN counter",
+            Self::ChangePin => "changing the PIN",
+            Self::Undefine => "removing a PIN counter",
+            Self::Flush => "cleaning up",
+            Self::Backoff => "waiting for the TPM",
+        })
+    }
+}
+
+/// Writes a message.
+///
+/// # Errors
+/// [`KeyError::Child`] if it is longer than [`LONGEST`].
+pub fn encode(message: &impl Serialize) -> Result<Vec<u8>, KeyError> {
+    serde_json::to_vec(message).ok().filter(|octets| octets.len() <= LONGEST).ok_or(KeyError::Child)
+}
+
+/// Reads a message.
+///
+/// # Errors
+/// [`KeyError::Child`].
+pub fn decode<T: DeserializeOwned>(octets: &[u8]) -> Result<T, KeyError> {
+    serde_json::from_slice(octets).map_err(|_| KeyError::Child)
+}
