@@ -1,0 +1,108 @@
+//! A new PIN for the same key.
+
+use tss_esapi::handles::ObjectHandle;
+
+use super::{
+    super::{CheckedKey, Kdf, KeyError, chain::Chain},
+    error::{Fault, Refusal},
+    ffi::Esys,
+    lockout,
+    policy::Command,
+    session::{Chip, PATIENCE, STORAGE_ROOT, auth, conf},
+    sign::{Stretch, blob, is_wrong_pin},
+    wire::{Changed, Step},
+};
+use crate::{gesture::stretch::Purpose, secret::AuthValue};
+
+/// Puts the new PIN, stretched with `next`, in place of the current one. `old` stretches the current PIN,
+/// `new` the next one. A wrong current PIN counts as everywhere.
+///
+/// For a PIN counter this is one atomic command in the TPM, and nothing else changes: the key, its Name and its blob
+/// stay. For `DaAuth` it yields another private part, and the old one stays valid with the old PIN.
+pub(crate) fn change(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    next: &Kdf,
+    (old, new): (Stretch<'_>, Stretch<'_>),
+) -> Result<Changed, KeyError> {
+    let purpose = if key.chain().is_some() { Purpose::Counter } else { Purpose::Key };
+    let fresh = new(next)?.value(purpose, key.reference())?;
+    let mut attempt = |chip: &mut Chip<'_>, kdf: &Kdf| {
+        let current = old(kdf)?.value(purpose, key.reference()).map_err(KeyError::from)?;
+        match key.chain() {
+            Some(chain) => change_counted(chip, (key, chain), [&current, &fresh]).map(|()| None),
+            None => change_locked_out(chip, key, [&current, &fresh]).map(Some),
+        }
+    };
+    let record = key.record();
+    // A change that was cut short may have gone through with the stretching noted as pending.
+    let unfinished = record.pending.as_ref().filter(|pending| *pending != next);
+    let outcome = match (attempt(chip, &record.kdf), unfinished) {
+        (Err(fault), Some(pending)) if is_wrong_pin(&fault) => attempt(chip, pending),
+        (outcome, _) => outcome,
+    };
+    let private = outcome.map_err(|fault| lockout::explain(chip, key, fault))?;
+    let mut changed = record.clone();
+    changed.kdf = next.clone();
+    changed.pending = None;
+    if let Some(private) = private {
+        changed.private = private;
+    }
+    Ok(Changed { key: changed })
+}
+
+/// TPM2_NV_ChangeAuth under the branch that asks for the current value.
+fn change_counted(
+    chip: &mut Chip<'_>,
+    (key, chain): (&CheckedKey, &Chain),
+    [current, fresh]: [&AuthValue; 2],
+) -> Result<(), Fault> {
+    let conf = conf(chip.tcti())?;
+    chip.close();
+    let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
+    step(Step::Open)?;
+    let mut esys = Esys::open(&conf)?;
+    step(Step::StorageRoot)?;
+    let root = esys.named(STORAGE_ROOT, &key.record().srk_name)?;
+    step(Step::Index)?;
+    let index = esys.named(chain.index.handle, &chain.index.written_name())?;
+    step(Step::Session)?;
+    let policy = esys.salted_policy_session(root)?;
+    step(Step::Policy)?;
+    esys.policy_command(policy, Command::NvChangeAuth)?;
+    esys.policy_auth_value(policy)?;
+    esys.policy_or(policy, &chain.index_branches)?;
+    esys.set_auth(index, current)?;
+    let changed = chip.patiently(Step::ChangePin, PATIENCE, || esys.nv_change_auth(index, policy, fresh));
+    if changed.is_err() {
+        // The refusal is what matters; whether the session could be flushed isn't.
+        let _ = esys.flush(policy);
+    }
+    changed
+}
+
+/// TPM2_ObjectChangeAuth.
+fn change_locked_out(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    [current, fresh]: [&AuthValue; 2],
+) -> Result<Vec<u8>, Fault> {
+    chip.reopen()?;
+    let root = chip.storage_root(&key.record().srk_name)?;
+    let salted = chip.salted(root)?;
+    let loaded = chip.load(root, salted, &blob(key))?;
+    chip.set_auth(ObjectHandle::from(loaded), current)?;
+    let private = chip.run(Step::ChangePin, |context| {
+        let fresh = auth(fresh)?;
+        context.execute_with_session(Some(salted), |context| {
+            context.object_change_auth(ObjectHandle::from(loaded), ObjectHandle::from(root), fresh)
+        })
+    })?;
+    Ok(private.as_bytes().to_vec())
+}
+
+impl From<Refusal> for Fault {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}

@@ -1,0 +1,255 @@
+//! The TPM child: reads what hellod says, PINs and one order; does it; answers; exits.
+
+use std::{
+    io,
+    os::fd::{AsFd, OwnedFd},
+    process::ExitCode,
+    sync::Arc,
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use rustix::{
+    event::{PollFd, PollFlags, Timespec, poll},
+    fs::fstat,
+};
+
+use super::{
+    super::{CheckedKey, Kdf, KeyError, socket},
+    change, enrol,
+    error::{Meaning, Refusal},
+    hardening::harden,
+    lockout, objects,
+    session::{Chip, Parent},
+    sign,
+    wire::{
+        Bound, Candidate, FromChild, Job, Order, Reply, Role, Same, Step, Tcti, ToChild, Verdict, decode,
+        encode,
+    },
+};
+use crate::{
+    gesture::{
+        pin::PinRules,
+        stretch::{OutOfBounds, StretchedPin},
+    },
+    secret::{Pin, receive},
+};
+
+/// The main of `hellod --tpm-child`. Standard input is one end of a SOCK_SEQPACKET pair.
+#[must_use]
+pub fn run() -> ExitCode {
+    if harden().is_err() || fstat(io::stdin()).is_err() {
+        return ExitCode::FAILURE;
+    }
+    let mut hellod = Hellod;
+    match serve(&mut hellod) {
+        Ok(reply) => match hellod.say(&FromChild::Done(Box::new(reply))) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(_) => ExitCode::FAILURE,
+        },
+        Err(error) => {
+            // A parent that is gone doesn't miss the answer.
+            let _ = hellod.say(&FromChild::Failed(error));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// From the first message to the answer.
+fn serve(hellod: &mut Hellod) -> Result<Reply, KeyError> {
+    let mut pins = Pins::default();
+    loop {
+        match hellod.hear()? {
+            (ToChild::Rules(rules), None) => pins.rules = rules,
+            (ToChild::Pin(role), Some(pipe)) => {
+                hellod.step(Step::ReadPin, FRAME_DEADLINE + MARGIN)?;
+                let verdict = pins.take(role, pipe)?;
+                hellod.say(&FromChild::Verdict(verdict))?;
+            }
+            (ToChild::Run(order), None) => return obey(hellod, *order, pins),
+            _ => return Err(KeyError::Child),
+        }
+    }
+}
+
+/// Stretches while the TPM is still busy with others, and does the job once it is free.
+fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError> {
+    let Order { tcti, job } = order;
+    let (mut current, mut new) = pins.begin(&job)?;
+    match hellod.hear()? {
+        (ToChild::Go, None) => {}
+        _ => return Err(KeyError::Child),
+    }
+    let mut old = |kdf: &Kdf| current.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
+    let mut fresh = |kdf: &Kdf| new.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
+    let chip = &mut Chip::open(tcti, hellod)?;
+    match job {
+        Job::Probe => lockout::probe(chip).map(Reply::Probe),
+        Job::Remove(objects) => objects::remove(chip, &objects).map(Reply::Removed),
+        Job::Tries { key } => {
+            let key = checked(key)?;
+            swept(chip, |chip| lockout::tries(chip, &key)).map(Reply::Tries)
+        }
+        Job::Sign { key, message } => {
+            let key = checked(key)?;
+            swept(chip, |chip| sign::sign(chip, &key, &message, &mut old)).map(Reply::Signed)
+        }
+        Job::Change { key, next } => {
+            let key = checked(key)?;
+            swept(chip, |chip| change::change(chip, &key, &next, (&mut old, &mut fresh))).map(Reply::Changed)
+        }
+        Job::Create(spec) => swept(chip, |chip| enrol::create(chip, &spec, &mut fresh))
+            .map(|created| Reply::Created(Box::new(created))),
+    }
+}
+
+/// Once more after a sweep, if what a killed child left behind was in the way.
+fn swept<T>(
+    chip: &mut Chip<'_>,
+    mut job: impl FnMut(&mut Chip<'_>) -> Result<T, KeyError>,
+) -> Result<T, KeyError> {
+    match job(chip) {
+        Err(KeyError::Tpm { step, code })
+            if Refusal { step, code }.meaning() == Meaning::Full && matches!(chip.tcti(), Tcti::Swtpm(_)) =>
+        {
+            chip.sweep()?;
+            job(chip)
+        }
+        outcome => outcome,
+    }
+}
+
+fn checked(Bound { key, reference }: Bound) -> Result<CheckedKey, KeyError> {
+    // Whose key it is, hellod knows and has checked.
+    CheckedKey::new(key, reference, u32::MAX)
+}
+
+/// The PINs that have arrived.
+#[derive(Default)]
+struct Pins {
+    rules: PinRules,
+    current: Option<Pin>,
+    new: Option<Pin>,
+    repeated: Option<Same>,
+}
+
+impl Pins {
+    /// Reads one PIN and says what can be said about it without the TPM.
+    fn take(&mut self, role: Role, pipe: OwnedFd) -> Result<Verdict, KeyError> {
+        let octets = receive(pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
+        let pin = Pin::parse(&octets);
+        Ok(match role {
+            Role::Current => {
+                self.current = Some(pin.map_err(KeyError::Refused)?);
+                Verdict::Taken
+            }
+            Role::New => {
+                (self.new, self.repeated) = (None, None);
+                Verdict::Judged(pin.and_then(|pin| {
+                    let shape = self.rules.judge(&pin)?;
+                    self.new = Some(pin);
+                    Ok(shape)
+                }))
+            }
+            Role::Repeat => {
+                let is_same = pin.is_ok_and(|pin| self.new.as_ref().is_some_and(|new| new.is(&pin)));
+                let same = if is_same { Same::Yes } else { Same::No };
+                self.repeated = Some(same);
+                Verdict::Repeated(same)
+            }
+        })
+    }
+
+    /// Begins to stretch whatever the job needs. A new PIN that wasn't typed twice the same isn't used.
+    fn begin(self, job: &Job) -> Result<(Option<Stretching>, Option<Stretching>), KeyError> {
+        let Self { current, new, repeated, .. } = self;
+        let current = current.ok_or(KeyError::Unsupported);
+        let new = new.filter(|_| repeated == Some(Same::Yes)).ok_or(KeyError::Unsupported);
+        Ok(match job {
+            Job::Probe | Job::Remove(_) | Job::Tries { .. } => (None, None),
+            Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
+            Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
+            Job::Change { key, next } => {
+                (Some(Stretching::begin(current?, &key.key.kdf)), Some(Stretching::begin(new?, next)))
+            }
+        })
+    }
+}
+
+/// A PIN that is being stretched, or has been.
+struct Stretching {
+    pin: Arc<Pin>,
+    kdf: Kdf,
+    thread: Option<JoinHandle<Result<StretchedPin, OutOfBounds>>>,
+    stretched: Option<Arc<StretchedPin>>,
+}
+
+impl Stretching {
+    /// Begins, in a thread of its own.
+    fn begin(pin: Pin, kdf: &Kdf) -> Self {
+        let pin = Arc::new(pin);
+        let thread = thread::spawn({
+            let (pin, kdf) = (Arc::clone(&pin), kdf.clone());
+            move || kdf.stretch(&pin)
+        });
+        Self { pin, kdf: kdf.clone(), thread: Some(thread), stretched: None }
+    }
+
+    /// The outcome, waited for; anew, if it is asked for with another salt than it was begun with.
+    fn with(&mut self, kdf: &Kdf) -> Result<Arc<StretchedPin>, KeyError> {
+        if *kdf != self.kdf {
+            return Ok(Arc::new(kdf.stretch(&self.pin)?));
+        }
+        if let Some(thread) = self.thread.take() {
+            self.stretched = Some(Arc::new(thread.join().map_err(|_| KeyError::Stretch)??));
+        }
+        self.stretched.clone().ok_or(KeyError::Stretch)
+    }
+}
+
+/// Hellod, at the other end of standard input.
+struct Hellod;
+
+impl Hellod {
+    fn say(&mut self, message: &FromChild) -> Result<(), KeyError> {
+        socket::send(io::stdin(), &encode(message)?, None).map_err(|_| KeyError::Child)
+    }
+
+    /// The next message and the descriptor with it; an error once hellod has hung up.
+    fn hear(&mut self) -> Result<(ToChild, Option<OwnedFd>), KeyError> {
+        match socket::receive(io::stdin()) {
+            Ok(Some((octets, descriptor))) => Ok((decode(&octets)?, descriptor)),
+            Ok(None) | Err(_) => Err(KeyError::Child),
+        }
+    }
+}
+
+impl Parent for Hellod {
+    fn step(&mut self, step: Step, within: Duration) -> Result<(), KeyError> {
+        let within_ms = u64::try_from(within.as_millis()).unwrap_or(u64::MAX);
+        self.say(&FromChild::Progress { step, within_ms })
+    }
+
+    fn pause(&mut self, duration: Duration) -> Result<(), KeyError> {
+        let stdin = io::stdin();
+        let timeout = Timespec::try_from(duration).map_err(|_| KeyError::Child)?;
+        // No events asked for: only the other end's hanging up is heard.
+        match poll(&mut [PollFd::from_borrowed_fd(stdin.as_fd(), PollFlags::empty())], Some(&timeout)) {
+            Ok(0) => Ok(()),
+            Ok(_) | Err(_) => Err(KeyError::Child),
+        }
+    }
+
+    fn intent(&mut self, candidate: &Candidate) -> Result<(), KeyError> {
+        self.say(&FromChild::Intent(Box::new(candidate.clone())))?;
+        match self.hear()? {
+            (ToChild::Ack, None) => Ok(()),
+            _ => Err(KeyError::Child),
+        }
+    }
+}
+
+/// For a PIN that was answered already and only has to be read.
+const FRAME_DEADLINE: Duration = Duration::from_secs(5);
+/// How much later the watchdog bites.
+const MARGIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,23 @@
+//! The TPM: the only place that speaks to it, and the only user of `tss_esapi`.
+//!
+//! All of it runs in the TPM child ([`child::run`]), one process for one request: libtss2 leaves copies of
+//! authorisation values in its heap, which die with the process. [`policy`] and [`templates`] are pure and are also
+//! what [`UserKey::check`](super::UserKey::check) computes with.
+
+mod change;
+pub mod child;
+mod enrol;
+mod error;
+mod ffi;
+mod hardening;
+mod lockout;
+mod objects;
+pub mod policy;
+mod selftest;
+mod session;
+mod sign;
+pub mod templates;
+pub mod wire;
+
+#[cfg(test)]
+mod trial;
