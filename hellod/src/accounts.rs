@@ -1,0 +1,88 @@
+//! Accounts, as the name service switch knows them.
+
+use nix::unistd::{Uid, User};
+use thiserror::Error;
+
+/// An account that exists. Made once, at the door, and handed on: whoever has one need not look a name up again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Account {
+    /// The name as the name service spells it.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
+}
+
+/// Why there is no account.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum NoAccount {
+    /// No such name or number, or a name that no account can have.
+    #[error("there is no such account")]
+    Unknown,
+    /// The name service answers one name with another, or one number with two names.
+    #[error("the name service disagrees with itself about this account")]
+    Ambiguous,
+}
+
+impl Account {
+    /// Looks a name up.
+    ///
+    /// # Errors
+    /// [`NoAccount::Unknown`]; [`NoAccount::Ambiguous`] where looking the number up again gives another name, so that
+    /// two spellings can never be two people nor one record.
+    pub fn named(name: &str) -> Result<Self, NoAccount> {
+        if !plausible(name) {
+            return Err(NoAccount::Unknown);
+        }
+        let found = User::from_name(name).ok().flatten().ok_or(NoAccount::Unknown)?;
+        let account = Self::numbered(found.uid.as_raw())?;
+        if account.name == found.name { Ok(account) } else { Err(NoAccount::Ambiguous) }
+    }
+
+    /// Looks a number up.
+    ///
+    /// # Errors
+    /// [`NoAccount::Unknown`].
+    pub fn numbered(uid: u32) -> Result<Self, NoAccount> {
+        let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
+        if !plausible(&found.name) {
+            return Err(NoAccount::Unknown);
+        }
+        Ok(Self { name: found.name, uid })
+    }
+}
+
+/// Whether a name could be an account's: no path, no field of passwd(5), no option, nothing that a terminal obeys.
+fn plausible(name: &str) -> bool {
+    (1..=255).contains(&name.len())
+        && !name.starts_with('-')
+        && !name.chars().any(|c| c.is_control() || c.is_whitespace() || matches!(c, ':' | '/' | '\u{fffd}'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn root_is_found_by_name_and_by_number() {
+        let root = Account { name: "root".into(), uid: 0 };
+        assert_eq!(Account::named("root"), Ok(root.clone()));
+        assert_eq!(Account::numbered(0), Ok(root));
+    }
+
+    #[test]
+    fn names_that_no_account_can_have_are_unknown_before_anybody_is_asked() {
+        for name in
+            ["", "-root", "root:", "../root", "ro\0ot", "root\n", "ro ot", "a\u{1b}[2J", &"x".repeat(256)]
+        {
+            assert!(!plausible(name), "{name:?}");
+            assert_eq!(Account::named(name), Err(NoAccount::Unknown), "{name:?}");
+        }
+    }
+
+    #[test]
+    fn another_spelling_of_root_is_not_root() {
+        for name in ["Root", "ROOT", "root.", "root@localhost", "r\u{f6}ot"] {
+            assert_eq!(Account::named(name), Err(NoAccount::Unknown), "{name:?}");
+        }
+    }
+}
