@@ -1,0 +1,316 @@
+//! How often somebody may try, and how soon again.
+//!
+//! The TPM's own counter is the wall: it survives everything here. These counters stand in front of it, so that a
+//! person at the screen waits long before the TPM locks, and so that a program of the same uid can't bring the TPM to
+//! its limit. Both are written down before an attempt, because a crash must not give a try back.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::clock::{Clock, Stamp};
+use crate::policy::Class;
+use crate::store::{Kind, Store, StoreError};
+
+/// The counters on disk.
+pub struct TriesLog {
+    store: Rc<Store>,
+    clock: Rc<dyn Clock>,
+}
+
+impl TriesLog {
+    /// Those in `store`.
+    #[must_use]
+    pub fn new(store: Rc<Store>, clock: Rc<dyn Clock>) -> Self {
+        Self { store, clock }
+    }
+
+    /// Whether `uid` may try now. Where the disk does not let a try be counted, nobody may.
+    pub fn judge(&self, uid: u32, class: Class) -> MayTry {
+        let judged = self.read(uid).map(|tries| tries.judge(class, &self.clock.now()));
+        judged.unwrap_or_else(|error| uncounted(&error))
+    }
+
+    /// Judges and, if the try may be made, writes it down as failed, all in one step: of two conversations at once,
+    /// only as many get a try as there are.
+    pub fn charge(&self, uid: u32, class: Class) -> MayTry {
+        let charged = || {
+            let tries = self.read(uid)?;
+            let now = self.clock.now();
+            let may = tries.judge(class, &now);
+            if may == MayTry::Now {
+                self.write(uid, &tries.charged(class, &now))?;
+            }
+            Ok(may)
+        };
+        charged().unwrap_or_else(|error| uncounted(&error))
+    }
+
+    /// Writes a success down.
+    pub fn succeeded(&self, uid: u32, class: Class) {
+        self.update(uid, |tries| tries.succeeded(class));
+    }
+
+    /// Takes a charge back whose attempt was no guess.
+    pub fn uncharge(&self, uid: u32, class: Class) {
+        self.update(uid, |tries| tries.uncharged(class));
+    }
+
+    /// Writes down how many tries the TPM has left.
+    pub fn note_left(&self, uid: u32, left: u32) {
+        self.update(uid, |tries| Tries { left_in_tpm: Some(left), ..tries.clone() });
+    }
+
+    /// Whether the TPM is about to lock `uid`'s PIN.
+    #[must_use]
+    pub fn near_the_limit(&self, uid: u32) -> bool {
+        self.read(uid).is_ok_and(|tries| tries.left_in_tpm.is_some_and(|left| left <= NEAR_THE_LIMIT))
+    }
+
+    /// Tries left in a class before the next delay.
+    #[must_use]
+    pub fn left(&self, uid: u32, class: Class) -> u32 {
+        self.read(uid).map_or(0, |tries| tries.left(class, &self.clock.now()))
+    }
+
+    /// Forgets `uid`'s failures through root's programs, because a new PIN was set. What programs of their own have
+    /// spent stays spent.
+    pub fn forgive(&self, uid: u32) {
+        self.succeeded(uid, Class::Root);
+    }
+
+    /// Writes down what makes nobody's try harder. If that fails, the state before it stands, which is the stricter.
+    fn update(&self, uid: u32, change: impl FnOnce(&Tries) -> Tries) {
+        let written = self.read(uid).and_then(|tries| self.write(uid, &change(&tries)));
+        if let Err(error) = written {
+            tracing::warn!("the count of tries can't be written: {error}");
+        }
+    }
+
+    fn read(&self, uid: u32) -> Result<Tries, StoreError> {
+        let tries: Tries = self.store.get(Kind::Tries, &uid.to_string())?.unwrap_or_default();
+        let restamped = tries.restamped(&self.clock.now());
+        if restamped != tries {
+            self.write(uid, &restamped)?;
+        }
+        Ok(restamped)
+    }
+
+    fn write(&self, uid: u32, tries: &Tries) -> Result<(), StoreError> {
+        self.store.put(Kind::Tries, &uid.to_string(), tries)
+    }
+}
+
+fn uncounted(error: &StoreError) -> MayTry {
+    tracing::error!("a try can't be counted, so none may be made: {error}");
+    MayTry::After(LONGEST_DELAY)
+}
+
+/// What is remembered of one person's tries. A person without any has [`Tries::default`].
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Tries {
+    /// Failures through root's programs since the last success through one.
+    failures: u32,
+    /// When the last of them was.
+    failed: Option<Stamp>,
+    /// What programs of the person's own uid have used of their budget.
+    spent: u32,
+    /// When the budget was last given a try back, or first touched.
+    refilled: Option<Stamp>,
+    /// What the TPM said at the last wrong PIN, until the next right one.
+    left_in_tpm: Option<u32>,
+}
+
+/// Whether a try may be made.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MayTry {
+    /// Yes.
+    Now,
+    /// Not before this much time has passed.
+    After(Duration),
+}
+
+impl Tries {
+    /// Whether a try may be made at `now`, in the class of the asker.
+    pub fn judge(&self, class: Class, now: &Stamp) -> MayTry {
+        let wait = match class {
+            Class::Root => {
+                let passed = self.failed.as_ref().map_or(Duration::MAX, |failed| now.since(failed));
+                delay(self.failures).saturating_sub(passed)
+            }
+            Class::Own if self.refilled_to(now).spent < BUDGET => Duration::ZERO,
+            Class::Own => {
+                let passed = self.refilled.as_ref().map_or(Duration::MAX, |refilled| now.since(refilled));
+                REFILL.saturating_sub(passed)
+            }
+        };
+        if wait.is_zero() { MayTry::Now } else { MayTry::After(wait) }
+    }
+
+    /// The state to be written before an attempt: it counts as failed until it turns out otherwise.
+    #[must_use]
+    pub fn charged(&self, class: Class, now: &Stamp) -> Self {
+        match class {
+            Class::Root => {
+                Self { failures: self.failures.saturating_add(1), failed: Some(now.clone()), ..self.clone() }
+            }
+            Class::Own => {
+                let refilled = self.refilled_to(now);
+                Self { spent: refilled.spent.saturating_add(1), ..refilled }
+            }
+        }
+    }
+
+    /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
+    /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
+    #[must_use]
+    pub fn succeeded(&self, class: Class) -> Self {
+        match class {
+            Class::Root => Self { failures: 0, failed: None, left_in_tpm: None, ..self.clone() },
+            Class::Own => Self { spent: self.spent.saturating_sub(1), left_in_tpm: None, ..self.clone() },
+        }
+    }
+
+    /// The state after an attempt that was no guess, because it never reached the TPM's counter.
+    #[must_use]
+    pub fn uncharged(&self, class: Class) -> Self {
+        match class {
+            Class::Root => Self { failures: self.failures.saturating_sub(1), ..self.clone() },
+            Class::Own => Self { spent: self.spent.saturating_sub(1), ..self.clone() },
+        }
+    }
+
+    /// How many tries a person has left in this class before the next delay.
+    #[must_use]
+    pub fn left(&self, class: Class, now: &Stamp) -> u32 {
+        match class {
+            Class::Root => FREE.saturating_sub(self.failures),
+            Class::Own => BUDGET.saturating_sub(self.refilled_to(now).spent),
+        }
+    }
+
+    /// The state as this boot may count on it: a moment that lies ahead, because the clock was set back over a reboot,
+    /// becomes now, so that a delay begins again but also ends. To be written down where it differs.
+    #[must_use]
+    pub fn restamped(&self, now: &Stamp) -> Self {
+        let restamp = |stamp: &Option<Stamp>| {
+            stamp.clone().map(|stamp| {
+                if stamp.boot != now.boot && stamp.wall > now.wall { now.clone() } else { stamp }
+            })
+        };
+        Self { failed: restamp(&self.failed), refilled: restamp(&self.refilled), ..self.clone() }
+    }
+
+    fn refilled_to(&self, now: &Stamp) -> Self {
+        let Some(refilled) = self.refilled.as_ref().filter(|_| self.spent > 0) else {
+            return Self { refilled: Some(now.clone()), ..self.clone() };
+        };
+        let hours = now.since(refilled).as_secs() / REFILL.as_secs();
+        match u32::try_from(hours).unwrap_or(u32::MAX) {
+            0 => self.clone(),
+            given => {
+                Self { spent: self.spent.saturating_sub(given), refilled: Some(now.clone()), ..self.clone() }
+            }
+        }
+    }
+}
+
+/// How long to wait after so many failures: nothing for the first three, then 30 s, doubling to 15 min.
+fn delay(failures: u32) -> Duration {
+    match failures.checked_sub(FREE + 1) {
+        None => Duration::ZERO,
+        Some(doublings) => FIRST_DELAY.saturating_mul(2u32.saturating_pow(doublings)).min(LONGEST_DELAY),
+    }
+}
+
+/// Failures without a delay.
+const FREE: u32 = 3;
+/// The delay after the first failure that has one.
+const FIRST_DELAY: Duration = Duration::from_secs(30);
+/// No delay is longer.
+const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
+/// Failures that programs of the person's own uid may make in a row.
+const BUDGET: u32 = 5;
+/// With this few tries left in the TPM a person is asked to look twice.
+const NEAR_THE_LIMIT: u32 = 4;
+/// How long it takes until such a program gets one try back.
+const REFILL: Duration = Duration::from_secs(60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(seconds: u64) -> Stamp {
+        Stamp {
+            wall: 1_800_000_000 + i64::try_from(seconds).unwrap(),
+            uptime: seconds * 1000,
+            boot: "a".into(),
+        }
+    }
+
+    fn after(failures: u32, class: Class) -> Tries {
+        (0..failures).fold(Tries::default(), |tries, _| tries.charged(class, &at(0)))
+    }
+
+    #[test]
+    fn delays_start_at_the_fourth_failure_and_double_to_a_quarter_of_an_hour() {
+        let waits: Vec<u64> = (0..=10)
+            .map(|failures| match after(failures, Class::Root).judge(Class::Root, &at(0)) {
+                MayTry::Now => 0,
+                MayTry::After(wait) => wait.as_secs(),
+            })
+            .collect();
+        assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900]);
+        assert_eq!(after(200, Class::Root).judge(Class::Root, &at(900)), MayTry::Now);
+    }
+
+    #[test]
+    fn a_success_at_roots_program_forgives_everything_there() {
+        let tries = after(9, Class::Root).succeeded(Class::Root);
+        assert_eq!(tries.judge(Class::Root, &at(0)), MayTry::Now);
+        assert_eq!(tries.left(Class::Root, &at(0)), 3);
+    }
+
+    #[test]
+    fn own_programs_have_five_failures_and_one_more_each_hour() {
+        let spent = after(5, Class::Own);
+        assert_eq!(spent.judge(Class::Own, &at(0)), MayTry::After(Duration::from_secs(3600)));
+        assert_eq!(spent.judge(Class::Own, &at(3599)), MayTry::After(Duration::from_secs(1)));
+        assert_eq!(spent.judge(Class::Own, &at(3600)), MayTry::Now);
+        let again = spent.charged(Class::Own, &at(3600));
+        assert_eq!(again.judge(Class::Own, &at(3601)), MayTry::After(Duration::from_secs(3599)));
+        assert_eq!(spent.left(Class::Own, &at(10 * 3600)), 5);
+    }
+
+    #[test]
+    fn own_failures_delay_no_program_of_root_and_the_other_way_round() {
+        assert_eq!(after(100, Class::Own).judge(Class::Root, &at(0)), MayTry::Now);
+        assert_eq!(after(100, Class::Root).judge(Class::Own, &at(0)), MayTry::Now);
+    }
+
+    #[test]
+    fn no_success_restores_the_budget_of_own_programs() {
+        let tries = after(4, Class::Own).charged(Class::Root, &at(1)).succeeded(Class::Root);
+        assert_eq!(tries.left(Class::Own, &at(1)), 1);
+        let tries = tries.charged(Class::Own, &at(2)).succeeded(Class::Own);
+        assert_eq!(tries.left(Class::Own, &at(2)), 1);
+    }
+
+    #[test]
+    fn a_clock_set_back_over_a_reboot_shortens_no_delay() {
+        let failed = after(4, Class::Root);
+        let yesterday = Stamp { wall: 1_800_000_000 - 86_400, uptime: 5_000, boot: "b".into() };
+        assert_eq!(failed.judge(Class::Root, &yesterday), MayTry::After(Duration::from_secs(30)));
+    }
+
+    #[test]
+    fn a_delay_that_began_before_a_clock_was_set_back_still_ends() {
+        let failed = after(4, Class::Root);
+        let yesterday = |uptime| Stamp { wall: 1_800_000_000 - 86_400, uptime, boot: "b".into() };
+        let restamped = failed.restamped(&yesterday(5_000));
+        assert_eq!(restamped.judge(Class::Root, &yesterday(35_000)), MayTry::Now);
+    }
+}
