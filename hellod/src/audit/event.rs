@@ -1,0 +1,156 @@
+//! The closed list of events.
+//!
+//! Numbers follow those of Windows Hello for Business: 3… starts something, 5… informs, 6… warns, 7… is a failure and
+//! 8… a success; the second digit is the phase: 0 the service, 2 provisioning, 4 authentication.
+
+use thiserror::Error;
+
+use crate::policy::Decline;
+
+/// Something worth recording. `Display` is the sentence, without the name of the person.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Event {
+    /// hellod serves.
+    #[error("hellod has started")]
+    Started,
+    /// Work that a crash had cut short was finished or undone.
+    #[error("work that was cut short has been cleared up: {outcome}")]
+    Recovered {
+        /// What became of it.
+        outcome: &'static str,
+    },
+    /// Such work could not be cleared up yet.
+    #[error("work that was cut short can't be cleared up now: {why}")]
+    RecoveryFailed {
+        /// Why.
+        why: String,
+    },
+    /// Enrolment begins.
+    #[error("setting up a PIN has begun")]
+    EnrolmentStarted,
+    /// Enrolment is complete.
+    #[error("a PIN was set up; its key is {kid}")]
+    Enrolled {
+        /// The key.
+        kid: String,
+    },
+    /// Enrolment failed and left nothing behind.
+    #[error("no PIN was set up: {why}")]
+    EnrolmentFailed {
+        /// Why.
+        why: String,
+    },
+    /// The PIN was changed.
+    #[error("the PIN was changed")]
+    PinChanged,
+    /// The PIN was not changed.
+    #[error("the PIN was not changed: {why}")]
+    PinChangeFailed {
+        /// Why.
+        why: String,
+    },
+    /// A forgotten PIN was replaced.
+    #[error("the PIN was replaced; its key is {kid}")]
+    Reset {
+        /// The new key.
+        kid: String,
+    },
+    /// The enrolment was removed.
+    #[error("the PIN and its key were removed")]
+    Unenrolled,
+    /// The enrolment could not be removed.
+    #[error("the PIN was not removed: {why}")]
+    UnenrolFailed {
+        /// Why.
+        why: String,
+    },
+    /// The person did not prove who they are.
+    #[error("the proof of identity was not given: {why}")]
+    ProofRefused {
+        /// Why.
+        why: String,
+    },
+    /// A sign-in.
+    #[error("signed in with the PIN")]
+    SignedIn,
+    /// A sign-in without the provider.
+    #[error("signed in with the PIN while the identity provider could not be reached")]
+    SignedInOffline,
+    /// A wrong PIN.
+    #[error("wrong PIN; {left} tries left in the TPM")]
+    WrongPin {
+        /// How many.
+        left: u32,
+    },
+    /// A try before its time.
+    #[error("too many wrong PINs; the next try is possible in {seconds} s")]
+    Delayed {
+        /// How long.
+        seconds: u64,
+    },
+    /// Hello did not answer, by rule.
+    #[error("Hello declined: {}", .0.reason())]
+    Declined(Decline),
+    /// The PIN is locked in the TPM.
+    #[error("the PIN is locked after too many wrong ones")]
+    Locked,
+    /// Hello could not answer.
+    #[error("Hello can't be used: {why}")]
+    Unavailable {
+        /// Why.
+        why: String,
+    },
+    /// A record is not what hellod wrote.
+    #[error("the enrolment was tampered with or damaged, and is refused: {why}")]
+    Tampered {
+        /// What does not fit.
+        why: String,
+    },
+    /// The TPM answered with a signature that is none.
+    #[error("what the TPM returned is no signature of the registered key")]
+    JunkSignature,
+}
+
+impl Event {
+    /// The stable id.
+    #[must_use]
+    pub fn id(&self) -> &'static str {
+        match self {
+            Self::Started => "5000",
+            Self::Recovered { .. } => "5010",
+            Self::RecoveryFailed { .. } => "7010",
+            Self::EnrolmentStarted => "3200",
+            Self::Enrolled { .. } => "8200",
+            Self::EnrolmentFailed { .. } => "7200",
+            Self::PinChanged => "8210",
+            Self::PinChangeFailed { .. } => "7210",
+            Self::Reset { .. } => "8220",
+            Self::Unenrolled => "8230",
+            Self::UnenrolFailed { .. } => "7230",
+            Self::ProofRefused { .. } => "6200",
+            Self::SignedIn => "8400",
+            Self::SignedInOffline => "8401",
+            Self::WrongPin { .. } => "6400",
+            Self::Delayed { .. } => "6401",
+            Self::Declined(_) => "5400",
+            Self::Locked => "7400",
+            Self::Unavailable { .. } => "7401",
+            Self::Tampered { .. } => "7402",
+            Self::JunkSignature => "7403",
+        }
+    }
+
+    /// The `MESSAGE_ID` of the journal, under which the message catalogue explains the event.
+    #[must_use]
+    pub fn message_id(&self) -> String {
+        format!("{MESSAGE_ID_PREFIX}{}", self.id())
+    }
+
+    /// Whether anybody can cause it for nothing.
+    pub(super) fn cheap(&self) -> bool {
+        matches!(self, Self::Declined(_) | Self::Delayed { .. } | Self::Unavailable { .. })
+    }
+}
+
+/// 112 random bits; an event's id makes them a `MESSAGE_ID`.
+const MESSAGE_ID_PREFIX: &str = "b7e2c41d90534f6aa1c83e5d7f29";
