@@ -1,0 +1,98 @@
+//! Who people are: the identity provider's side of a sign-in.
+//!
+//! A provider sees assertions and public keys. It never sees the TPM, a PIN, or anything that could make a signature.
+
+pub mod local;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use thiserror::Error;
+
+use crate::keys::PublicKey;
+
+/// What every provider can do.
+pub trait IdentityProvider {
+    /// The word for it in records and settings.
+    fn name(&self) -> &'static str;
+
+    /// Who an assertion is for.
+    fn audience(&self) -> String;
+
+    /// Fetches a nonce for an assertion about `subject`.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn nonce<'a>(&'a self, subject: &'a Subject) -> Answering<'a, Nonce>;
+
+    /// Hands an assertion in and learns whether the provider accepts it.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn exchange<'a>(&'a self, assertion: &'a str) -> Answering<'a, Accepted>;
+
+    /// The capability of registering keys, where the provider has it.
+    fn keys(&self) -> Option<&dyn KeyRegistrar>;
+}
+
+/// A provider that keeps a list of whose key is whose.
+pub trait KeyRegistrar {
+    /// Registers a key, beside those that the person has.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn register<'a>(&'a self, subject: &'a Subject, key: &'a PublicKey) -> Answering<'a, ()>;
+
+    /// Takes a key off the list; that it is not on it is no error.
+    ///
+    /// # Errors
+    /// [`ProviderError`].
+    fn deregister<'a>(&'a self, subject: &'a Subject, kid: &'a str) -> Answering<'a, ()>;
+}
+
+/// What a provider answers, some time.
+pub type Answering<'a, T> = Pin<Box<dyn Future<Output = Result<T, ProviderError>> + 'a>>;
+
+/// A person, as the provider knows them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Subject {
+    /// The provider's own, unchanging id of the person.
+    pub id: String,
+    /// The local account.
+    pub uid: u32,
+}
+
+/// A number used once, in the provider's spelling.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Nonce(pub String);
+
+/// The provider has verified an assertion. Only a provider makes one.
+#[must_use]
+#[derive(Debug, PartialEq, Eq)]
+pub struct Accepted {
+    /// The key that signed.
+    pub kid: String,
+}
+
+/// Why a provider did not do what it was asked. Whatever it is, it is no wrong PIN.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum ProviderError {
+    /// It can't be reached.
+    #[error("the identity provider can't be reached")]
+    Unreachable,
+    /// It refuses for now, because too much was asked of it.
+    #[error("the identity provider is busy")]
+    Busy,
+    /// It does not know this key for this person.
+    #[error("the identity provider does not know this key")]
+    UnknownKey,
+    /// It has not given out this nonce, or it was used or has become too old.
+    #[error("the nonce is not one that the identity provider gave out just now")]
+    Nonce,
+    /// The assertion is not in order.
+    #[error("the identity provider refuses the assertion: {0}")]
+    Assertion(&'static str),
+    /// Its list of keys can't be read or written.
+    #[error("the list of keys can't be read or written")]
+    Directory,
+}

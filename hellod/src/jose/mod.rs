@@ -1,0 +1,3 @@
+//! JOSE: pure functions over bytes, without keys and without I/O.
+
+pub mod jws;
