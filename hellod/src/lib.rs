@@ -1,5 +1,38 @@
-//! hellod: registers, provisions and authenticates with a key that the TPM guards.
+//! hellod decides who is signed in. It opens no TPM, sees no PIN and has no network; `README.md` draws the path that a
+//! PIN takes.
+//!
+//! Read from the top: `bus` receives a call and makes it a job, `daemon` hands the job to a flow, a flow tells its
+//! story with the parts, and the parts stand on the tools.
 
+// The edge.
+pub mod bus;
+pub mod daemon;
+pub mod jobs;
+
+// Flows: one for each story that a person could tell.
+pub mod authentication;
+pub mod doctor;
+pub mod provisioning;
+
+// Parts: each hides one difficulty.
+pub mod accounts;
+pub mod audit;
+pub mod config;
+pub mod conversation;
+pub mod enrolments;
 pub mod gesture;
+pub mod identity;
+pub mod parts;
+pub mod policy;
+pub mod store;
+pub mod tries;
+
+// Tools.
+pub mod jose;
 pub mod keys;
+pub mod logging;
+
+// Values that everybody may use.
+pub mod caller;
+pub mod clock;
 pub mod secret;

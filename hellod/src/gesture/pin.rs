@@ -37,16 +37,22 @@ impl Pin {
 #[serde(deny_unknown_fields, default)]
 pub struct PinRules {
     /// `MinimumPINLength`, in characters: 4 to 127.
+    #[serde(rename = "MinimumPINLength")]
     pub minimum: u8,
     /// `MaximumPINLength`, in characters: 4 to 127.
+    #[serde(rename = "MaximumPINLength")]
     pub maximum: u8,
     /// `Digits`: 0 to 9.
+    #[serde(rename = "Digits")]
     pub digits: ClassRule,
     /// `LowercaseLetters`, of any script.
+    #[serde(rename = "LowercaseLetters")]
     pub lowercase: ClassRule,
     /// `UppercaseLetters`, of any script.
+    #[serde(rename = "UppercaseLetters")]
     pub uppercase: ClassRule,
     /// `SpecialCharacters`: everything else, the space included.
+    #[serde(rename = "SpecialCharacters")]
     pub special: ClassRule,
 }
 
@@ -119,6 +125,13 @@ pub enum PinRefused {
     /// Special characters are forbidden.
     #[error("This PIN may not have special characters.")]
     ForbiddenSpecial,
+}
+
+impl PinShape {
+    /// The shape of a PIN that may be this one or one of `other` shape.
+    pub fn or(self, other: Self) -> Self {
+        if self == other { self } else { Self::Any }
+    }
 }
 
 impl PinRules {

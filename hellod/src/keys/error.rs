@@ -141,6 +141,20 @@ pub enum Unsafe {
     StorageRoot,
 }
 
+impl KeyError {
+    /// Whether the TPM may have done what was asked all the same: the child was lost in the middle of it.
+    #[must_use]
+    pub const fn is_uncertain(&self) -> bool {
+        matches!(self, Self::Stalled { .. } | Self::Child | Self::TpmGone | Self::Tpm { .. })
+    }
+
+    /// Whether the TPM has judged a PIN, and found it wrong.
+    #[must_use]
+    pub const fn is_guess(&self) -> bool {
+        matches!(self, Self::WrongPin { .. } | Self::Locked | Self::BadSignature)
+    }
+}
+
 impl From<OutOfBounds> for KeyError {
     fn from(_: OutOfBounds) -> Self {
         Self::Stretch

@@ -1,0 +1,178 @@
+//! One attempt: one PIN, one signature, and what can come between the two.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use thiserror::Error;
+
+use super::assertion::to_be_signed;
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::clock::Stamp;
+use crate::enrolments::{Enrolled, Enrolment};
+use crate::gesture::pin::PinRefused;
+use crate::identity::{Nonce, ProviderError};
+use crate::keys::{KeyError, UserKey};
+use crate::parts::Parts;
+
+/// The TPM has signed in this attempt, and hellod has verified it. Made in this file only.
+#[must_use]
+#[derive(Debug)]
+pub struct Proven {
+    online: bool,
+}
+
+impl Proven {
+    /// Whether the provider has accepted the assertion, too.
+    #[must_use]
+    pub fn online(&self) -> bool {
+        self.online
+    }
+}
+
+/// What the PIN is to answer: the provider's nonce or, without one, a number of our own.
+#[derive(Debug)]
+pub(super) struct Challenge {
+    nonce: Nonce,
+    audience: String,
+    fetched: Stamp,
+    online: bool,
+}
+
+/// Why an attempt failed. `Display` is what the person reads.
+#[derive(Debug, Error)]
+pub(super) enum Failure {
+    #[error("Wrong PIN.")]
+    WrongPin { left: u32 },
+    #[error(transparent)]
+    NotAPin(PinRefused),
+    #[error(
+        "Your PIN is locked after too many wrong ones.\nUse your password, then set up a new PIN: helloctl reset"
+    )]
+    Locked,
+    #[error("{0} Use your password.")]
+    Key(KeyError),
+    #[error("The security chip answered wrongly. Use your password and tell your administrator.")]
+    Junk,
+    #[error("Your PIN was right, but {0}. Use your password.")]
+    Provider(ProviderError),
+    #[error("Your PIN can't be used just now: {0}. Use your password.")]
+    Record(String),
+}
+
+/// Lets the TPM sign the answer to `challenge` and checks it: first here, then at the provider.
+///
+/// The order is the point. Whatever fails before the signature is verified ends the attempt, and what fails after it
+/// can only take a success away, or leave it one without the provider.
+pub(super) async fn attempt(
+    parts: &Parts,
+    account: &Account,
+    pin: OwnedFd,
+    challenge: Result<Challenge, Failure>,
+) -> Result<Proven, Failure> {
+    // Read again: the PIN may have been changed while this prompt was open.
+    let enrolled = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) => enrolled,
+        Ok(None) => return Err(Failure::Record("it was removed".into())),
+        Err(error) => return Err(Failure::Record(error.to_string())),
+    };
+    let challenge = challenge?.fresh(parts, account).await?;
+    let input = to_be_signed(&enrolled, &challenge.audience, &challenge.nonce, parts.clock.now().wall)
+        .map_err(|error| Failure::Record(error.to_string()))?;
+    // What comes back was verified with the registered public key; a signature that is none is an error.
+    let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, input.as_bytes()).await?;
+    settle_pending(parts, &enrolled, signed.used_pending);
+    if !challenge.online {
+        return Ok(Proven { online: false });
+    }
+    let assertion = input.signed(&signed.signature);
+    match tokio::time::timeout(EXCHANGE_WAIT, parts.provider.exchange(&assertion)).await {
+        Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => Ok(Proven { online: true }),
+        Ok(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
+        Err(_) | Ok(Err(ProviderError::Unreachable)) => Ok(Proven { online: false }),
+        Ok(Err(error)) => Err(Failure::Provider(error)),
+    }
+}
+
+impl Challenge {
+    /// Asks the provider for a nonce, and does without one if it does not come in time.
+    pub(super) async fn fetch(parts: &Parts, account: &Account) -> Result<Self, Failure> {
+        let subject = parts.subject(account);
+        let nonce = tokio::time::timeout(NONCE_WAIT, parts.provider.nonce(&subject)).await;
+        let fetched = parts.clock.now();
+        match nonce {
+            Ok(Ok(nonce)) => Ok(Self { nonce, audience: parts.provider.audience(), fetched, online: true }),
+            _ => Self::of_our_own(parts, fetched),
+        }
+    }
+
+    /// A challenge for a sign-in without the provider. Its audience is nobody's, so that the answer is worth nothing
+    /// anywhere else.
+    fn of_our_own(parts: &Parts, fetched: Stamp) -> Result<Self, Failure> {
+        let mut random = [0; 32];
+        aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
+        let nonce = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        let audience = format!("urn:hello:offline:{}", parts.device);
+        Ok(Self { nonce: Nonce(nonce), audience, fetched, online: false })
+    }
+
+    /// Itself, or a new one if the person took so long to type that the provider would refuse it.
+    async fn fresh(self, parts: &Parts, account: &Account) -> Result<Self, Failure> {
+        if parts.clock.now().since(&self.fetched) < NONCE_AGE {
+            return Ok(self);
+        }
+        Self::fetch(parts, account).await
+    }
+}
+
+impl Failure {
+    /// Whether somebody guessed, so that the try stays counted. What never came to a judgement costs none: the TPM
+    /// keeps its own count.
+    pub(super) fn is_guess(&self) -> bool {
+        matches!(self, Self::WrongPin { .. } | Self::Locked | Self::Junk)
+    }
+
+    /// What is recorded of it.
+    pub(super) fn event(&self) -> Event {
+        match self {
+            Self::WrongPin { left } => Event::WrongPin { left: *left },
+            Self::Locked => Event::Locked,
+            Self::Junk => Event::JunkSignature,
+            Self::Key(KeyError::Tampered { what }) => Event::Tampered { why: what.to_string() },
+            Self::Key(error) => Event::Unavailable { why: error.to_string() },
+            Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
+            Self::Provider(error) => Event::Unavailable { why: error.to_string() },
+            Self::Record(why) => Event::Tampered { why: why.clone() },
+        }
+    }
+}
+
+impl From<KeyError> for Failure {
+    fn from(error: KeyError) -> Self {
+        match error {
+            KeyError::WrongPin { tries_left } => Self::WrongPin { left: tries_left },
+            KeyError::Locked => Self::Locked,
+            KeyError::Refused(refused) => Self::NotAPin(refused),
+            KeyError::BadSignature => Self::Junk,
+            error => Self::Key(error),
+        }
+    }
+}
+
+/// After a PIN change that was cut short, the first right PIN tells which of the two the TPM knows.
+fn settle_pending(parts: &Parts, enrolled: &Enrolled, used_pending: bool) {
+    let Some(pending) = enrolled.record.key.pending.clone() else { return };
+    let kdf = if used_pending { pending } else { enrolled.record.key.kdf.clone() };
+    let key = UserKey { kdf, pending: None, ..enrolled.record.key.clone() };
+    // If it can't be written now, the next right PIN tells again.
+    if let Err(error) = parts.enrolments.put(&Enrolment { key, ..enrolled.record.clone() }) {
+        tracing::warn!("a PIN change can't be completed: {error}");
+    }
+}
+
+/// How long a provider's nonce is relied on. Entra's live five minutes.
+const NONCE_AGE: Duration = Duration::from_secs(240);
+/// How long to wait for a nonce.
+const NONCE_WAIT: Duration = Duration::from_secs(2);
+/// How long to wait for the provider's word on an assertion.
+const EXCHANGE_WAIT: Duration = Duration::from_secs(2);

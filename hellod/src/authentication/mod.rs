@@ -1,0 +1,227 @@
+//! Signing a person in with their PIN.
+//!
+//! Success means one thing only: in this attempt the TPM signed what hellod had asked it to sign, and hellod has
+//! verified that signature with the registered public key. [`Proven`] is the proof, and only `attempt` makes one.
+
+mod assertion;
+mod attempt;
+
+use std::time::Duration;
+
+use hello_dbus::{Account as Shadow, Outcome, Request, Role, Shape, Style};
+
+use crate::accounts::{Account, NoAccount};
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Reply, Terminal};
+use crate::enrolments::Enrolled;
+use crate::gesture::pin::PinShape;
+use crate::parts::Parts;
+use crate::policy::{Admission, Asked, Class, Decline};
+use crate::tries::MayTry;
+pub use attempt::Proven;
+use attempt::{Challenge, Failure, attempt};
+
+/// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
+pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
+    let outcome = match admitted(parts, caller, request) {
+        Ok(admitted) => converse(parts, &admitted, request, &mut terminal).await,
+        Err(outcome) => Ok(outcome),
+    };
+    // Whoever left needs no outcome.
+    terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
+}
+
+/// A person who may be asked for their PIN.
+#[derive(Debug)]
+pub struct Admitted {
+    /// The account.
+    pub account: Account,
+    /// Whose tries these are.
+    pub class: Class,
+}
+
+/// Decides whether `caller` may ask for the gesture that `request` names, and records it if not.
+///
+/// # Errors
+/// How the conversation ends instead.
+pub fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Result<Admitted, Outcome> {
+    let account = match Account::named(&request.user) {
+        Ok(account) => account,
+        Err(NoAccount::Unknown) => return Err(Outcome::NotEnrolled),
+        Err(NoAccount::Ambiguous) => return Err(Outcome::Declined),
+    };
+    let decline = |why| {
+        parts.record(&Event::Declined(why), &account, &request.service);
+        Err(Outcome::Declined)
+    };
+    if !parts.policy.use_passport_for_work {
+        return decline(Decline::TurnedOff);
+    }
+    let requester = (!request.ruser.is_empty()).then(|| Account::named(&request.ruser).map_err(drop));
+    let asked = Asked {
+        service: &request.service,
+        remote_host: !request.rhost.is_empty(),
+        requester: requester.as_ref().map(|requester| requester.as_ref().map_err(|&()| ())),
+    };
+    let class = match parts.surfaces.admit(caller, &account, asked) {
+        Admission::Admitted(class) => class,
+        Admission::Declined(why) => return decline(why),
+    };
+    if request.account == Shadow::Locked {
+        return decline(Decline::Locked);
+    }
+    if request.service == "polkit-1" && parts.proving.is_asked(account.uid) {
+        return decline(Decline::ProofPending);
+    }
+    Ok(Admitted { account, class })
+}
+
+/// The enrolment of a person, if there is one; where it can't be used, the person is told.
+///
+/// # Errors
+/// [`Gone`]; within, that the person was told.
+pub async fn usable(
+    parts: &Parts,
+    account: &Account,
+    service: &str,
+    terminal: &mut Terminal,
+) -> Result<Result<Option<Enrolled>, Told>, Gone> {
+    let why = match parts.enrolments.of(account) {
+        Ok(enrolled) => return Ok(Ok(enrolled)),
+        Err(error) => error.to_string(),
+    };
+    parts.record(&Event::Tampered { why }, account, service);
+    terminal.show(Style::Error, TAMPERED).await?;
+    Ok(Err(Told))
+}
+
+/// The person was told what is wrong.
+#[derive(Debug)]
+pub struct Told;
+
+async fn converse(
+    parts: &Parts,
+    admitted: &Admitted,
+    request: &Request,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let Admitted { account, class } = admitted;
+    let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
+        return Ok(Outcome::Unavailable);
+    };
+    let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled) };
+    for left_here in (0..request.tries).rev() {
+        if let MayTry::After(wait) = parts.tries.judge(account.uid, *class) {
+            return delayed(parts, account, request, terminal, wait).await;
+        }
+        if request.tries > 1 && parts.tries.near_the_limit(account.uid) && !attentive(terminal).await? {
+            return Ok(Outcome::Refused);
+        }
+        let shape = terminal_shape(enrolled.record.shape);
+        let (reply, challenge) =
+            tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
+        let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
+        if let MayTry::After(wait) = parts.tries.charge(account.uid, *class) {
+            return delayed(parts, account, request, terminal, wait).await;
+        }
+        let failure = match attempt(parts, account, pin, challenge).await {
+            Ok(proven) => return Ok(welcome(parts, admitted, request, &proven)),
+            Err(failure) => failure,
+        };
+        let verdict = settle(parts, admitted, request, &failure);
+        terminal.show(Style::Error, &verdict.text).await?;
+        if !verdict.again {
+            return Ok(Outcome::Unavailable);
+        }
+        if left_here == 0 && request.tries == 1 {
+            return Ok(Outcome::Refused);
+        }
+    }
+    Ok(Outcome::TriesSpent)
+}
+
+/// Counts and records a success.
+fn welcome(parts: &Parts, admitted: &Admitted, request: &Request, proven: &Proven) -> Outcome {
+    parts.tries.succeeded(admitted.account.uid, admitted.class);
+    let event = if proven.online() { Event::SignedIn } else { Event::SignedInOffline };
+    parts.record(&event, &admitted.account, &request.service);
+    Outcome::Success
+}
+
+/// What to tell a person after a failure, and whether they may try again in this conversation.
+struct Verdict {
+    text: String,
+    again: bool,
+}
+
+/// Counts and records a failure.
+fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failure) -> Verdict {
+    let Admitted { account, class } = admitted;
+    if !failure.is_guess() {
+        parts.tries.uncharge(account.uid, *class);
+    }
+    parts.record(&failure.event(), account, &request.service);
+    match failure {
+        Failure::WrongPin { left } => {
+            parts.tries.note_left(account.uid, *left);
+            let text = match parts.tries.judge(account.uid, *class) {
+                MayTry::After(wait) => format!("Wrong PIN. {}", wait_text(wait)),
+                MayTry::Now => {
+                    let left = match class {
+                        Class::Root => *left,
+                        Class::Own => parts.tries.left(account.uid, Class::Own).min(*left),
+                    };
+                    format!("Wrong PIN. {left} {} left.", if left == 1 { "try" } else { "tries" })
+                }
+            };
+            Verdict { text, again: true }
+        }
+        Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
+        other => Verdict { text: other.to_string(), again: false },
+    }
+}
+
+async fn delayed(
+    parts: &Parts,
+    account: &Account,
+    request: &Request,
+    terminal: &mut Terminal,
+    wait: Duration,
+) -> Result<Outcome, Gone> {
+    parts.record(&Event::Delayed { seconds: wait.as_secs() }, account, &request.service);
+    terminal.show(Style::Error, &format!("Too many wrong PINs. {}", wait_text(wait))).await?;
+    Ok(Outcome::Unavailable)
+}
+
+/// Near the TPM's limit a person types a word off the screen first, so that no child, cat or coat on the keyboard uses
+/// up the last tries.
+async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
+    let mut random = [0];
+    // Any word does where there is no randomness: it asks for eyes, not for a secret.
+    let _ = aws_lc_rs::rand::fill(&mut random);
+    let word = WORDS.get(usize::from(random[0]) % WORDS.len()).copied().unwrap_or("river");
+    let typed = terminal.text(&format!("Few tries are left. Type the word \"{word}\" to go on: ")).await?;
+    Ok(typed.is_some_and(|typed| typed.trim() == word))
+}
+
+fn terminal_shape(shape: PinShape) -> Shape {
+    match shape {
+        PinShape::Digits => Shape::Digits,
+        PinShape::Any => Shape::Any,
+    }
+}
+
+fn wait_text(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    let (number, unit) = if seconds < 120 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
+    format!("Wait {number} {unit}{}, or use your password.", if number == 1 { "" } else { "s" })
+}
+
+/// The one field for PIN or password. Short, and the same on every surface.
+const PROMPT: &str = "PIN or password: ";
+
+const TAMPERED: &str = "Your PIN can't be used: its record on this machine was changed.\n\
+    Use your password, then set up a new PIN: helloctl reset";
+
+const WORDS: [&str; 8] = ["river", "stone", "apple", "cloud", "tiger", "bread", "chair", "green"];

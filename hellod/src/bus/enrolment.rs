@@ -1,0 +1,66 @@
+//! `org.hellod.Hello1.Enrolment`.
+
+use std::sync::Arc;
+
+use hello_dbus::client::Wish;
+use hello_dbus::{BusError, WireStep};
+use zbus::{interface, message};
+
+use super::desk::{Desk, account};
+use crate::jobs::Job;
+
+/// What a person does with an enrolment.
+#[derive(Debug)]
+pub(super) struct Enrolment(pub(super) Arc<Desk>);
+
+#[interface(name = "org.hellod.Hello1.Enrolment")]
+impl Enrolment {
+    async fn enroll(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        _version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, Wish::Enroll, user).await
+    }
+
+    async fn change_pin(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        _version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, Wish::ChangePin, user).await
+    }
+
+    async fn reset(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        _version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, Wish::Reset, user).await
+    }
+
+    async fn unenroll(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        _version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, Wish::Unenroll, user).await
+    }
+}
+
+impl Enrolment {
+    async fn begin(
+        &self,
+        header: &message::Header<'_>,
+        wish: Wish,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        let visitor = self.0.receive(header).await?;
+        let account = account(&visitor.caller, user)?;
+        self.0.converse(visitor, |caller, terminal| Job::Wish { wish, caller, account, terminal }).await
+    }
+}

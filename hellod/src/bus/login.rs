@@ -1,0 +1,58 @@
+//! `org.hellod.Hello1.Login` and `org.hellod.Hello1.Conversation`.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use hello_dbus::{Answer, BusError, Request, WireAnswer, WireStep};
+use zbus::{interface, message};
+
+use super::caller::sender;
+use super::desk::Desk;
+use crate::jobs::Job;
+
+/// Sign-in.
+#[derive(Debug)]
+pub(super) struct Login(pub(super) Arc<Desk>);
+
+#[interface(name = "org.hellod.Hello1.Login")]
+impl Login {
+    /// The version tells which steps the other end knows. There is one version so far, and every later one will know
+    /// its steps.
+    async fn begin(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        _version: u32,
+        request: HashMap<String, String>,
+    ) -> Result<(u64, WireStep), BusError> {
+        let request =
+            Request::from_wire(request).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
+        let visitor = self.0.receive(&header).await?;
+        self.0.converse(visitor, |caller, terminal| Job::Login { caller, request, terminal }).await
+    }
+}
+
+/// Going on.
+#[derive(Debug)]
+pub(super) struct Answering(pub(super) Arc<Desk>);
+
+#[interface(name = "org.hellod.Hello1.Conversation")]
+impl Answering {
+    async fn answer(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        conversation: u64,
+        answer: WireAnswer,
+    ) -> Result<WireStep, BusError> {
+        let answer = Answer::try_from(answer)
+            .map_err(|_| BusError::InvalidArgument("that is no answer to any step".into()))?;
+        self.0.go_on(&header, conversation, answer).await.map(WireStep::from)
+    }
+
+    async fn cancel(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        conversation: u64,
+    ) -> Result<(), BusError> {
+        self.0.conversations.cancel(&sender(&header)?, conversation)
+    }
+}

@@ -1,0 +1,56 @@
+//! `org.hellod.Hello1.Status`.
+
+use std::sync::Arc;
+
+use hello_dbus::BusError;
+use zbus::{interface, message};
+
+use super::desk::{Desk, account};
+use crate::jobs::Job;
+
+/// Looking.
+#[derive(Debug)]
+pub(super) struct Status(pub(super) Arc<Desk>);
+
+#[interface(name = "org.hellod.Hello1.Status")]
+impl Status {
+    async fn status(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        user: &str,
+    ) -> Result<String, BusError> {
+        let visitor = self.0.receive(&header).await?;
+        let account = account(&visitor.caller, user)?;
+        self.0.ask(|reply| Job::Status { account, reply }).await
+    }
+
+    async fn doctor(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+    ) -> Result<Vec<(String, String, String, String)>, BusError> {
+        let visitor = self.0.receive(&header).await?;
+        let caller = visitor.caller.clone();
+        let checks = self.0.ask(|reply| Job::Doctor { caller, reply }).await?;
+        let line = |check: crate::jobs::Check| {
+            (check.name.to_owned(), check.state.word().to_owned(), check.found, check.remedy)
+        };
+        Ok(checks.into_iter().map(line).collect())
+    }
+
+    async fn events(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        limit: u32,
+    ) -> Result<Vec<(i64, String, String, String, String)>, BusError> {
+        let visitor = self.0.receive(&header).await?;
+        let uid = (visitor.caller.uid != 0).then_some(visitor.caller.uid);
+        let limit = usize::try_from(limit.min(MOST_EVENTS)).unwrap_or(0);
+        let entries = self.0.ask(|reply| Job::Events { uid, limit, reply }).await?;
+        let line =
+            |entry: crate::audit::Entry| (entry.time, entry.id, entry.user, entry.service, entry.sentence);
+        Ok(entries.into_iter().map(line).collect())
+    }
+}
+
+/// Most events in one answer.
+const MOST_EVENTS: u32 = 1000;

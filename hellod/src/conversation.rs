@@ -1,0 +1,223 @@
+//! The two ends of a conversation: a flow tells its story to a [`Terminal`], and the bus carries the steps.
+//!
+//! A flow is never cut off in the middle. When the other end goes, the terminal says [`Gone`] at the next question and
+//! the flow cleans up after itself.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use hello_dbus::{Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, secret_pipe};
+use thiserror::Error;
+use tokio::sync::mpsc;
+
+/// The flow's end.
+#[derive(Debug)]
+pub struct Terminal {
+    steps: mpsc::Sender<Step>,
+    answers: mpsc::Receiver<Answer>,
+}
+
+/// The bus's end.
+#[derive(Debug)]
+pub struct Conversation {
+    steps: mpsc::Receiver<Step>,
+    answers: mpsc::Sender<Answer>,
+    owed: Owed,
+}
+
+/// What the person said to a question for a secret.
+#[must_use]
+#[derive(Debug)]
+pub enum Reply {
+    /// The secret waits in this pipe.
+    Secret(OwnedFd),
+    /// The person would rather do something else.
+    Declined,
+}
+
+/// Nobody is there any more: the program left the bus, ended the conversation or did not answer in time.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("the program that asked is gone")]
+pub struct Gone;
+
+/// The answer is not one to the last step.
+#[derive(Debug, Error, PartialEq, Eq)]
+#[error("that is no answer to the last step")]
+pub struct OutOfTurn;
+
+/// What the terminal has to say next.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Owed {
+    /// The secret, or a refusal.
+    Secret,
+    /// The text, or a refusal.
+    Text,
+    /// That it showed a message.
+    Seen,
+    /// That it goes on waiting.
+    Patience,
+    /// Nothing any more.
+    Nothing,
+}
+
+/// Makes the two ends.
+#[must_use]
+pub fn pair() -> (Terminal, Conversation) {
+    let (steps, steps_out) = mpsc::channel(1);
+    let (answers, answers_in) = mpsc::channel(1);
+    let terminal = Terminal { steps, answers: answers_in };
+    (terminal, Conversation { steps: steps_out, answers, owed: Owed::Patience })
+}
+
+impl Terminal {
+    /// Asks for a secret. Returns the read end of its pipe once the person has typed.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn secret(&mut self, text: &str, role: Role, shape: Shape) -> Result<Reply, Gone> {
+        let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
+        let prompt = Prompt { text: text.to_owned(), secret: Some(write), role, shape };
+        match self.ask(prompt).await? {
+            Answer::Secret => Ok(Reply::Secret(read)),
+            _ => Ok(Reply::Declined),
+        }
+    }
+
+    /// Asks for a word that may be seen; nothing where the person would rather not.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn text(&mut self, text: &str) -> Result<Option<String>, Gone> {
+        let prompt = Prompt { text: text.to_owned(), secret: None, role: Role::Challenge, shape: Shape::Any };
+        match self.ask(prompt).await? {
+            Answer::Text(text) => Ok(Some(text)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Shows a line and waits until it is shown.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn show(&mut self, style: Style, text: &str) -> Result<(), Gone> {
+        self.send(Step::Message { style, text: text.to_owned() }).await?;
+        self.heard().await.map(drop)
+    }
+
+    /// Ends the conversation. That nobody hears it is no error.
+    pub async fn end(self, outcome: Outcome) {
+        let _ = self.steps.send(Step::End(outcome)).await;
+    }
+
+    async fn ask(&mut self, prompt: Prompt) -> Result<Answer, Gone> {
+        self.send(Step::Prompt(prompt)).await?;
+        self.heard().await
+    }
+
+    async fn send(&self, step: Step) -> Result<(), Gone> {
+        self.steps.send(step).await.map_err(|_| Gone)
+    }
+
+    async fn heard(&mut self) -> Result<Answer, Gone> {
+        tokio::time::timeout(PATIENCE, self.answers.recv()).await.ok().flatten().ok_or(Gone)
+    }
+}
+
+impl Conversation {
+    /// Whether the flow is over; its end may not have been heard yet.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.answers.is_closed()
+    }
+
+    /// The next step, or [`Step::Wait`] where the flow has none within [`LONG_POLL`].
+    pub async fn next(&mut self) -> Step {
+        let step = match tokio::time::timeout(LONG_POLL, self.steps.recv()).await {
+            Ok(Some(step)) => step,
+            // A flow that ends without a word has failed in a way that it did not foresee.
+            Ok(None) => Step::End(Outcome::Unavailable),
+            Err(_) => Step::Wait,
+        };
+        self.owed = match &step {
+            Step::Prompt(prompt) if prompt.secret.is_some() => Owed::Secret,
+            Step::Prompt(_) => Owed::Text,
+            Step::Message { .. } => Owed::Seen,
+            Step::Wait => Owed::Patience,
+            Step::End(_) => Owed::Nothing,
+        };
+        step
+    }
+
+    /// Hands the flow what the terminal says to the last step.
+    ///
+    /// # Errors
+    /// [`OutOfTurn`], which changes nothing.
+    pub fn answer(&mut self, answer: Answer) -> Result<(), OutOfTurn> {
+        match (self.owed, &answer) {
+            (Owed::Patience, Answer::Continue) => return Ok(()),
+            (Owed::Secret, Answer::Secret | Answer::Declined)
+            | (Owed::Text, Answer::Text(_) | Answer::Declined)
+            | (Owed::Seen, Answer::Continue) => self.owed = Owed::Patience,
+            _ => return Err(OutOfTurn),
+        }
+        // The flow may have given up waiting: its end is then the next step.
+        let _ = self.answers.try_send(answer);
+        Ok(())
+    }
+}
+
+/// How long a person may take over one question. Longer than the minute that login(1) gives.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_question_reaches_the_terminal_and_its_secret_the_flow() {
+        let (mut terminal, mut conversation) = pair();
+        let flow = tokio::spawn(async move {
+            let reply = terminal.secret("PIN: ", Role::Current, Shape::Digits).await;
+            let Ok(Reply::Secret(pipe)) = reply else { panic!("{reply:?}") };
+            secret_pipe::receive(&pipe, Duration::from_secs(1)).unwrap()
+        });
+        let Step::Prompt(prompt) = conversation.next().await else { panic!("no prompt") };
+        secret_pipe::send(&prompt.secret.unwrap(), b"271828").unwrap();
+        conversation.answer(Answer::Secret).unwrap();
+        assert_eq!(flow.await.unwrap().as_slice(), b"271828");
+    }
+
+    #[tokio::test]
+    async fn an_answer_to_another_question_is_out_of_turn_and_changes_nothing() {
+        let (mut terminal, mut conversation) = pair();
+        let flow = tokio::spawn(async move { terminal.text("Type river: ").await });
+        assert_eq!(conversation.answer(Answer::Secret), Err(OutOfTurn));
+        let Step::Prompt(_) = conversation.next().await else { panic!("no prompt") };
+        assert_eq!(conversation.answer(Answer::Continue), Err(OutOfTurn));
+        assert_eq!(conversation.answer(Answer::Secret), Err(OutOfTurn));
+        conversation.answer(Answer::Text("river".into())).unwrap();
+        assert_eq!(conversation.answer(Answer::Text("again".into())), Err(OutOfTurn));
+        assert_eq!(flow.await.unwrap().unwrap().as_deref(), Some("river"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_flow_at_work_is_waited_for_and_a_flow_that_died_ends_unavailable() {
+        let (terminal, mut conversation) = pair();
+        assert!(matches!(conversation.next().await, Step::Wait));
+        conversation.answer(Answer::Continue).unwrap();
+        drop(terminal);
+        assert!(matches!(conversation.next().await, Step::End(Outcome::Unavailable)));
+        assert_eq!(conversation.answer(Answer::Continue), Err(OutOfTurn));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_terminal_that_left_or_stays_silent_is_gone() {
+        let (mut terminal, conversation) = pair();
+        drop(conversation);
+        assert_eq!(terminal.show(Style::Info, "hello").await, Err(Gone));
+        let (mut terminal, mut conversation) = pair();
+        let flow = tokio::spawn(async move { terminal.text("Type river: ").await });
+        let _prompt = conversation.next().await;
+        assert_eq!(flow.await.unwrap(), Err(Gone));
+    }
+}

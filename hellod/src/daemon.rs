@@ -1,0 +1,214 @@
+//! Wiring: builds the parts, hands jobs to the flows, and knows when to stop.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use hello_dbus::client::Wish;
+use hello_dbus::{Purpose, Request};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use tokio::sync::mpsc;
+use tokio::task::{JoinSet, LocalSet};
+
+use crate::accounts::Account;
+use crate::audit::{Audit, Event};
+use crate::bus::Bus;
+use crate::caller::Caller;
+use crate::clock::{Clock, SystemClock};
+use crate::config::{Config, TpmPath};
+use crate::conversation::Terminal;
+use crate::enrolments::Enrolments;
+use crate::identity::local::Local;
+use crate::jobs::Job;
+use crate::keys::child::{Tcti, Tpm, TpmSettings};
+use crate::parts::{Parts, Proving};
+use crate::policy::{Admission, Class};
+use crate::store::{Kind, Store, StoreError};
+use crate::tries::TriesLog;
+use crate::{authentication, doctor, provisioning};
+
+/// Why the daemon can't serve.
+#[derive(Debug, Error)]
+pub enum DaemonError {
+    /// The state can't be read.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The bus does not let it.
+    #[error("the system bus: {0}")]
+    Bus(#[from] zbus::Error),
+    /// There is no randomness for the device's id.
+    #[error("this machine gives no random numbers")]
+    Random,
+    /// Its own program can't be found, which the TPM child is started from.
+    #[error("the program of hellod can't be found: {0}")]
+    Program(#[source] std::io::Error),
+    /// A signal handler can't be set up.
+    #[error("signals can't be received: {0}")]
+    Signals(#[source] std::io::Error),
+}
+
+/// Serves until told to stop, until there was nothing to do for long enough, or until the bus is gone.
+///
+/// # Errors
+/// [`DaemonError`].
+pub async fn serve(config: Config) -> Result<(), DaemonError> {
+    let bus = Bus::connect().await?;
+    let idle = config.daemon.idle();
+    let parts = Rc::new(build(config, &bus)?);
+    let (jobs, incoming) = mpsc::channel(JOBS);
+    bus.serve(jobs).await?;
+    parts.record(&Event::Started, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
+    // Not under systemd there is nobody to tell.
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    LocalSet::new().run_until(work(parts, bus, incoming, idle)).await
+}
+
+async fn work(
+    parts: Rc<Parts>,
+    bus: Bus,
+    mut incoming: mpsc::Receiver<Job>,
+    idle: Option<Duration>,
+) -> Result<(), DaemonError> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
+    let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut flows = JoinSet::new();
+    flows.spawn_local(begin(parts.clone()));
+    loop {
+        let nothing_to_do = flows.is_empty() && bus.open_conversations() == 0;
+        tokio::select! {
+            job = incoming.recv() => match job {
+                Some(job) => drop(flows.spawn_local(run(parts.clone(), job))),
+                None => break,
+            },
+            Some(ended) = flows.join_next() => note_panic(ended),
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            () = bus.closed() => return Ok(()),
+            () = stay(idle), if nothing_to_do => break,
+        }
+    }
+    // No new work, then what arrived, then what runs.
+    bus.withdraw().await;
+    let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
+    while let Ok(Some(job)) = tokio::time::timeout(LAST_CALLS, incoming.recv()).await {
+        flows.spawn_local(run(parts.clone(), job));
+    }
+    let drained = async { while flows.join_next().await.is_some() {} };
+    if tokio::time::timeout(DRAIN, drained).await.is_err() {
+        tracing::warn!("stopped in the middle of work, which is cleared up at the next start");
+    }
+    Ok(())
+}
+
+/// What is done once at the start, beside serving.
+async fn begin(parts: Rc<Parts>) {
+    parts.tpm.spare().await;
+    provisioning::recover(&parts).await;
+}
+
+async fn run(parts: Rc<Parts>, job: Job) {
+    match job {
+        Job::Login { caller, request, terminal } => login(&parts, &caller, &request, terminal).await,
+        Job::Wish { wish: Wish::Enroll, caller, account, terminal } => {
+            provisioning::enroll(&parts, &caller, &account, terminal).await;
+        }
+        Job::Wish { wish: Wish::Reset, caller, account, terminal } => {
+            provisioning::reset(&parts, &caller, &account, terminal).await;
+        }
+        Job::Wish { wish: Wish::Unenroll, caller, account, terminal } => {
+            provisioning::unenroll(&parts, &caller, &account, terminal).await;
+        }
+        Job::Wish { wish: Wish::ChangePin, caller, account, terminal } => {
+            let class = match parts.surfaces.admit_enrolment(&caller, &account) {
+                Admission::Admitted(class) => class,
+                Admission::Declined(_) => Class::Own,
+            };
+            let tried = provisioning::Tried { service: "pin change", class };
+            provisioning::change_pin(&parts, &caller, &account, tried, terminal).await;
+        }
+        // Whoever asked and left needs no answer.
+        Job::Status { account, reply } => drop(reply.send(doctor::status(&parts, &account).await)),
+        Job::Doctor { caller, reply } => drop(reply.send(doctor::examine(&parts, &caller).await)),
+        Job::Events { uid, limit, reply } => drop(reply.send(parts.audit.last(limit, uid))),
+    }
+}
+
+async fn login(parts: &Parts, caller: &Caller, request: &Request, terminal: Terminal) {
+    match request.purpose {
+        Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
+        Purpose::ChangePin => match authentication::admitted(parts, caller, request) {
+            Ok(admitted) => {
+                let tried = provisioning::Tried { service: &request.service, class: admitted.class };
+                provisioning::change_pin(parts, caller, &admitted.account, tried, terminal).await;
+            }
+            Err(outcome) => terminal.end(outcome).await,
+        },
+    }
+}
+
+fn build(config: Config, bus: &Bus) -> Result<Parts, DaemonError> {
+    let store = Rc::new(Store::open(&config.daemon.state)?);
+    let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
+    let device = device_id(&store)?;
+    let child_program = std::env::current_exe().map_err(DaemonError::Program)?;
+    Ok(Parts {
+        audit: Audit::new(store.path(), clock.clone()),
+        enrolments: Enrolments::new(store.clone(), &device),
+        tries: TriesLog::new(store.clone(), clock.clone()),
+        tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
+        provider: Rc::new(Local::new(&device, store.clone(), clock.clone())),
+        prover: Rc::new(bus.prover()),
+        policy: config.policy,
+        surfaces: config.surfaces,
+        proving: Proving::default(),
+        device,
+        store,
+        clock,
+    })
+}
+
+fn tcti(path: TpmPath) -> Tcti {
+    path.swtpm.map_or(Tcti::Device(path.device), Tcti::Swtpm)
+}
+
+/// The id of this device for a provider that gives out none: made once, at random (RFC 9562 §5.4 in form).
+fn device_id(store: &Store) -> Result<String, DaemonError> {
+    #[derive(Serialize, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Device {
+        id: String,
+    }
+    if let Some(Device { id }) = store.get(Kind::Device, "device")? {
+        return Ok(id);
+    }
+    let mut random = [0u8; 16];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| DaemonError::Random)?;
+    let number = u128::from_be_bytes(random) & !(0xf << 76 | 0x3 << 62) | (0x4 << 76 | 0x2 << 62);
+    let hex = format!("{number:032x}");
+    let parts = [(0, 8), (8, 12), (12, 16), (16, 20), (20, 32)];
+    let id = parts.map(|(from, to)| hex.get(from..to).unwrap_or_default()).join("-");
+    store.put(Kind::Device, "device", &Device { id: id.clone() })?;
+    Ok(id)
+}
+
+async fn stay(idle: Option<Duration>) {
+    match idle {
+        Some(idle) => tokio::time::sleep(idle).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// A flow that panicked ended its conversation as unavailable; the daemon goes on.
+fn note_panic(ended: Result<(), tokio::task::JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!("a flow failed in a way that it did not foresee: {error}");
+    }
+}
+
+/// Jobs that may wait to be begun.
+const JOBS: usize = 64;
+/// How long calls that were under way when the name was given up may still arrive.
+const LAST_CALLS: Duration = Duration::from_millis(100);
+/// How long work that runs may take to end.
+const DRAIN: Duration = Duration::from_secs(15);

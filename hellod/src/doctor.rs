@@ -1,0 +1,222 @@
+//! Looking: can this machine do it, and how do things stand.
+
+use serde_json::{Value, json};
+
+use crate::accounts::Account;
+use crate::caller::{Caller, Session};
+use crate::enrolments::Enrolled;
+use crate::jobs::{Check, State};
+use crate::keys::child::TpmReport;
+use crate::keys::{KeyError, Protector};
+use crate::parts::Parts;
+use crate::policy::Class;
+use crate::tries::MayTry;
+
+/// Checks, in the order in which they matter: each that fails has a remedy.
+pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
+    let report = parts.tpm.probe().await;
+    let mut checks = vec![policy_check(parts), tpm_check(&report)];
+    if let Ok(report) = &report {
+        checks.push(counter_check(report));
+        checks.push(room_check(report));
+    }
+    checks.push(session_check(parts, caller));
+    if let Ok(account) = Account::numbered(caller.uid).map_err(drop).and_then(person) {
+        checks.push(enrolment_check(parts, &account).await);
+    }
+    checks
+}
+
+/// The state of the device and of one person, as a JSON object. helloctl(1) describes it.
+pub async fn status(parts: &Parts, account: &Account) -> String {
+    let device = json!({
+        "id": parts.device,
+        "provider": parts.provider.name(),
+        "tpm": match parts.tpm.probe().await {
+            Ok(report) => tpm_section(&report),
+            Err(error) => json!({ "state": error.to_string() }),
+        },
+    });
+    let rules = &parts.policy.pin_complexity;
+    let mut status = json!({
+        "device": device,
+        "account": { "name": account.name, "uid": account.uid },
+        "policy": {
+            "UsePassportForWork": parts.policy.use_passport_for_work,
+            "MinimumPINLength": rules.minimum,
+            "MaximumPINLength": rules.maximum,
+        },
+    });
+    let (enrolment, tries) = match parts.enrolments.of(account) {
+        Ok(None) => (json!({ "enrolled": false }), Value::Null),
+        Ok(Some(enrolled)) => (enrolment_section(&enrolled), tries_section(parts, account, &enrolled).await),
+        Err(error) => (json!({ "enrolled": true, "usable": false, "why": error.to_string() }), Value::Null),
+    };
+    if let Value::Object(sections) = &mut status {
+        sections.insert("enrolment".into(), enrolment);
+        sections.insert("tries".into(), tries);
+    }
+    status.to_string()
+}
+
+fn policy_check(parts: &Parts) -> Check {
+    if parts.policy.use_passport_for_work {
+        return well("Policy", "Hello is allowed on this machine".into());
+    }
+    Check {
+        name: "Policy",
+        state: State::Fail,
+        found: "Hello is turned off by policy".into(),
+        remedy: "Your administrator turns it on: UsePassportForWork in /etc/hellod/hellod.toml".into(),
+    }
+}
+
+fn tpm_check(report: &Result<TpmReport, KeyError>) -> Check {
+    match report {
+        Ok(report) => well("Security chip", format!("a TPM 2.0 made by {}", report.manufacturer)),
+        Err(error) => Check {
+            name: "Security chip",
+            state: State::Fail,
+            found: error.to_string(),
+            remedy: "Turn on the TPM (also called PTT, fTPM or security device) in the firmware setup; \
+                     Hello keeps no key without one"
+                .into(),
+        },
+    }
+}
+
+fn counter_check(report: &TpmReport) -> Check {
+    const NAME: &str = "Counts wrong PINs";
+    if report.revision >= COUNTS_SINCE {
+        return well(NAME, "the chip keeps a counter of its own for each person".into());
+    }
+    Check {
+        name: NAME,
+        state: State::Fail,
+        found: "the chip is too old to keep a counter for each person".into(),
+        remedy: "See whether the maker of the machine has newer firmware for its TPM".into(),
+    }
+}
+
+fn room_check(report: &TpmReport) -> Check {
+    const NAME: &str = "Room in the chip";
+    if report.owner_auth_set && report.srk_name.is_none() {
+        return Check {
+            name: NAME,
+            state: State::Fail,
+            found: "the chip has an owner password and no storage key yet".into(),
+            remedy: "Create the storage root key at 0x81000001 as the chip's owner, or clear the chip \
+                     in the firmware setup (this destroys every key in it)"
+                .into(),
+        };
+    }
+    well(NAME, "the storage key is there or can be made".into())
+}
+
+fn session_check(parts: &Parts, caller: &Caller) -> Check {
+    const NAME: &str = "Session";
+    match caller.session {
+        Session::Local { .. } => well(NAME, "you are at this machine".into()),
+        _ if caller.uid == 0 => well(NAME, "root may look from anywhere".into()),
+        Session::Unknown if parts.surfaces.assume_local_session => {
+            well(NAME, "everybody counts as local here (assume-local-session)".into())
+        }
+        Session::Remote => Check {
+            name: NAME,
+            state: State::Warn,
+            found: "you are signed in from elsewhere; Hello works at the machine itself".into(),
+            remedy: "Sit down at the machine, or use your password".into(),
+        },
+        Session::Outside | Session::Unknown => Check {
+            name: NAME,
+            state: State::Fail,
+            found: "logind knows no session of yours".into(),
+            remedy: "Is systemd-logind running, and libpam-systemd installed?".into(),
+        },
+    }
+}
+
+async fn enrolment_check(parts: &Parts, account: &Account) -> Check {
+    const NAME: &str = "Your PIN";
+    let broken = |found: String| Check {
+        name: NAME,
+        state: State::Fail,
+        found,
+        remedy: "Set up a new PIN: helloctl reset".into(),
+    };
+    let enrolled = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) => enrolled,
+        Ok(None) => {
+            return Check {
+                name: NAME,
+                state: State::Warn,
+                found: "you have none on this machine".into(),
+                remedy: "Set one up: helloctl enroll".into(),
+            };
+        }
+        Err(error) => return broken(error.to_string()),
+    };
+    match parts.tpm.tries(&enrolled.key).await {
+        Ok(tries) if tries.used < tries.limit => well(
+            NAME,
+            format!("works; {} of {} tries left in the chip", tries.limit - tries.used, tries.limit),
+        ),
+        Ok(_) => broken("it is locked after too many wrong ones".into()),
+        Err(error) => broken(error.to_string()),
+    }
+}
+
+fn person(account: Account) -> Result<Account, ()> {
+    if account.uid == 0 { Err(()) } else { Ok(account) }
+}
+
+fn well(name: &'static str, found: String) -> Check {
+    Check { name, state: State::Ok, found, remedy: String::new() }
+}
+
+fn tpm_section(report: &TpmReport) -> Value {
+    json!({
+        "state": "ok",
+        "manufacturer": report.manufacturer,
+        "firmware": report.firmware,
+        "revision": report.revision,
+        "storage_key": report.srk_name.is_some(),
+        "in_lockout": report.in_lockout,
+    })
+}
+
+fn enrolment_section(enrolled: &Enrolled) -> Value {
+    let record = &enrolled.record;
+    json!({
+        "enrolled": true,
+        "usable": true,
+        "kid": record.kid,
+        "algorithm": enrolled.key.public_key().algorithm(),
+        "protector": match record.key.protector {
+            Protector::PinFail(_) => "PinFail",
+            Protector::DaAuth => "DaAuth",
+        },
+        "enrolled_at": record.enrolled,
+        "pin_set_at": record.pin_set,
+        "pin_shape": record.shape,
+    })
+}
+
+async fn tries_section(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
+    let wait = match parts.tries.judge(account.uid, Class::Root) {
+        MayTry::Now => 0,
+        MayTry::After(wait) => wait.as_secs().max(1),
+    };
+    let chip = match parts.tpm.tries(&enrolled.key).await {
+        Ok(tries) => json!({ "used": tries.used, "limit": tries.limit }),
+        Err(error) => json!({ "state": error.to_string() }),
+    };
+    json!({
+        "chip": chip,
+        "wait_seconds": wait,
+        "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
+    })
+}
+
+/// The revision of the TPM library specification, times 100, that brought PIN counters.
+const COUNTS_SINCE: u32 = 138;

@@ -1,0 +1,128 @@
+//! Changing a PIN: the old one, the new one twice, and one TPM command that swaps them. The key stays.
+
+use hello_dbus::{Outcome, Role, Shape, Style};
+
+use super::choose::{Chosen, choose};
+use super::{end, entitled};
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Reply, Terminal};
+use crate::enrolments::Enrolment;
+use crate::gesture::pin::PinShape;
+use crate::keys::child::Choosing;
+use crate::keys::{Kdf, KeyError, UserKey};
+use crate::parts::Parts;
+use crate::policy::Class;
+use crate::tries::MayTry;
+
+/// Where the change was asked for, and whose tries it uses.
+#[derive(Debug, Clone, Copy)]
+pub struct Tried<'a> {
+    /// The PAM service, or the command of helloctl.
+    pub service: &'a str,
+    /// Whose tries.
+    pub class: Class,
+}
+
+/// Changes the PIN of `account` for a caller that is entitled to ask, and ends the conversation.
+pub async fn change_pin(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    tried: Tried<'_>,
+    mut terminal: Terminal,
+) {
+    let outcome = match entitled(parts, caller, account, "pin change", &mut terminal).await {
+        Ok(true) => run(parts, account, tried, &mut terminal).await,
+        Ok(false) => Ok(Outcome::Declined),
+        Err(gone) => Err(gone),
+    };
+    end(terminal, outcome).await;
+}
+
+async fn run(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    match parts.enrolments.of(account) {
+        Ok(Some(_)) => {}
+        Ok(None) => return Ok(Outcome::NotEnrolled),
+        Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+    }
+    let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
+    let Reply::Secret(pin) = terminal.secret("Current PIN: ", Role::Current, Shape::Any).await? else {
+        return Ok(Outcome::Refused);
+    };
+    if let Err(error) = choosing.current(pin).await {
+        return fail(parts, account, tried, &error.to_string(), terminal).await;
+    }
+    let shape = match choose(&mut choosing, terminal).await? {
+        Chosen::Pin(shape) => shape,
+        Chosen::Nothing => return Ok(Outcome::Refused),
+        Chosen::Failed(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+    };
+    if let MayTry::After(wait) = parts.tries.charge(account.uid, tried.class) {
+        let why = format!("too many wrong PINs; the next try is possible in {} s", wait.as_secs().max(1));
+        return fail(parts, account, tried, &why, terminal).await;
+    }
+    match swap(parts, account, choosing, shape).await {
+        Ok(()) => {
+            parts.tries.succeeded(account.uid, tried.class);
+            parts.record(&Event::PinChanged, account, tried.service);
+            let _ = terminal.show(Style::Info, "Done. Your new PIN works from now on.").await;
+            Ok(Outcome::Success)
+        }
+        Err(KeyError::WrongPin { tries_left }) => {
+            parts.tries.note_left(account.uid, tries_left);
+            parts.record(&Event::WrongPin { left: tries_left }, account, tried.service);
+            let text = format!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.");
+            terminal.show(Style::Error, &text).await?;
+            Ok(Outcome::Refused)
+        }
+        Err(error) => {
+            if !error.is_guess() {
+                parts.tries.uncharge(account.uid, tried.class);
+            }
+            fail(parts, account, tried, &error.to_string(), terminal).await
+        }
+    }
+}
+
+/// Old record → record that knows both salts → TPM → record with the new salt. A crash anywhere leaves a record whose
+/// PIN is found at the next sign-in.
+async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinShape) -> Result<(), KeyError> {
+    let enrolled = parts.enrolments.of(account).ok().flatten().ok_or(KeyError::Stopped)?;
+    let put = |record: &Enrolment| parts.enrolments.put(record).map_err(|_| KeyError::Stopped);
+    let mut salt = [0; 32];
+    aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeyError::Stopped)?;
+    let next = Kdf::with_salt(salt);
+    let pending = UserKey { pending: Some(next.clone()), ..enrolled.record.key.clone() };
+    // The terminal sorts by shape: until it is settled which PIN holds, it must take either.
+    put(&Enrolment { key: pending, shape: enrolled.record.shape.or(shape), ..enrolled.record.clone() })?;
+    match choosing.change(&enrolled.key, next).await {
+        Ok(changed) => {
+            put(&Enrolment { key: changed.key, shape, pin_set: parts.clock.now().wall, ..enrolled.record })
+        }
+        Err(error) => {
+            if !error.is_uncertain() {
+                put(&enrolled.record)?;
+            }
+            Err(error)
+        }
+    }
+}
+
+async fn fail(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    why: &str,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    parts.record(&Event::PinChangeFailed { why: why.to_owned() }, account, tried.service);
+    terminal.show(Style::Error, &format!("{why}\nYour PIN was not changed.")).await?;
+    Ok(Outcome::Unavailable)
+}

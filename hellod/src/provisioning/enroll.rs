@@ -1,0 +1,200 @@
+//! Enrolling, and replacing an enrolment whose PIN is forgotten.
+
+use hello_dbus::{Outcome, Style};
+
+use super::choose::{Chosen, choose};
+use super::intent::{Footprint, Intent, settle_earlier};
+use super::{end, entitled, proven};
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Terminal};
+use crate::enrolments::{Enrolment, VERSION};
+use crate::gesture::pin::PinShape;
+use crate::identity::ProviderError;
+use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
+use crate::keys::{Algorithm, Kdf, KeyError};
+use crate::parts::{Action, Parts};
+use crate::store::{Kind, StoreError};
+
+/// Gives `account` a PIN and a key, and ends the conversation.
+pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
+    let outcome = Enrolling { parts, caller, account, action: Action::Enroll }.run(&mut terminal).await;
+    end(terminal, outcome).await;
+}
+
+/// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation.
+pub async fn reset(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
+    let outcome = Enrolling { parts, caller, account, action: Action::Reset }.run(&mut terminal).await;
+    end(terminal, outcome).await;
+}
+
+struct Enrolling<'a> {
+    parts: &'a Parts,
+    caller: &'a Caller,
+    account: &'a Account,
+    action: Action,
+}
+
+/// Why no enrolment came about.
+#[derive(Debug, thiserror::Error)]
+enum Failure {
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error("This machine gives no random numbers.")]
+    Random,
+}
+
+impl Enrolling<'_> {
+    async fn run(&self, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+        let Self { parts, caller, account, action } = *self;
+        if !entitled(parts, caller, account, self.command(), terminal).await? {
+            return Ok(Outcome::Declined);
+        }
+        let former = parts.enrolments.unchecked(account.uid).ok().flatten();
+        match (action, former.is_some()) {
+            (Action::Reset, false) => return Ok(Outcome::NotEnrolled),
+            (Action::Enroll, true) => {
+                terminal.show(Style::Error, ALREADY).await?;
+                return Ok(Outcome::Refused);
+            }
+            _ => {}
+        }
+        if !proven(parts, caller, account, action, terminal).await? {
+            return Ok(Outcome::Refused);
+        }
+        parts.record(&Event::EnrolmentStarted, account, self.command());
+        let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
+        let shape = match choose(&mut choosing, terminal).await? {
+            Chosen::Pin(shape) => shape,
+            Chosen::Nothing => {
+                self.failed("no PIN was chosen");
+                return Ok(Outcome::Refused);
+            }
+            Chosen::Failed(error) => return self.give_up(&error.into(), terminal).await,
+        };
+        terminal.show(Style::Info, MAKING).await?;
+        match self.complete(choosing, shape).await {
+            Ok(kid) => {
+                let done =
+                    if action == Action::Reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
+                parts.record(&done, account, self.command());
+                // The enrolment stands, whether or not anybody is left to read this.
+                let _ = terminal.show(Style::Info, DONE).await;
+                Ok(Outcome::Success)
+            }
+            Err(failure) => self.give_up(&failure, terminal).await,
+        }
+    }
+
+    /// From the chosen PIN to the record in force, or to nothing at all.
+    async fn complete(&self, choosing: Choosing, shape: PinShape) -> Result<String, Failure> {
+        let Self { parts, account, .. } = *self;
+        settle_earlier(parts, account).await.map_err(|error| {
+            tracing::error!("what an earlier enrolment left can't be cleared up: {error}");
+            KeyError::Stopped
+        })?;
+        let former = parts.enrolments.of(account).ok().flatten().as_ref().map(Footprint::from);
+        let spec = self.specify().await?;
+        let created = choosing
+            .create(spec, async |candidate| {
+                let key = candidate.key.check(&parts.binding(account))?;
+                let adds =
+                    Footprint { kid: key.public_key().thumbprint(), objects: candidate.objects.clone() };
+                Intent::new(account, Some(adds), former.clone())
+                    .declare(&parts.store)
+                    .map_err(|_| KeyError::Stopped)
+            })
+            .await;
+        let result = match created {
+            Ok(created) => self.put_in_force(created, shape).await,
+            Err(error) => Err(error.into()),
+        };
+        // Either way the record now says which end it is.
+        if let Err(error) = settle_earlier(parts, account).await {
+            tracing::warn!("to be cleared up later: {error}");
+        }
+        result
+    }
+
+    /// What the key is to be like. Whether this make of chip counts wrong PINs as it should is tried out once.
+    async fn specify(&self) -> Result<CreateSpec, Failure> {
+        let Self { parts, account, .. } = *self;
+        let report = parts.tpm.probe().await?;
+        let chip = ChipId { manufacturer: report.manufacturer, firmware: report.firmware };
+        let proven = parts.store.get::<ChipId>(Kind::Device, PROVEN_CHIP)?.is_some_and(|known| known == chip);
+        let mut challenge = [0; 32];
+        let mut salt = [0; 32];
+        aws_lc_rs::rand::fill(&mut challenge).map_err(|_| Failure::Random)?;
+        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Failure::Random)?;
+        Ok(CreateSpec {
+            binding: parts.binding(account),
+            algorithm: Algorithm::Rs256,
+            kdf: Kdf::with_salt(salt),
+            limit: LIMIT,
+            challenge: challenge.to_vec(),
+            message: [b"hello/v1/enrolment".as_slice(), &challenge].concat(),
+            taken: Vec::new(),
+            proven,
+            allow_da_auth: parts.policy.allow_da_auth,
+        })
+    }
+
+    async fn put_in_force(&self, created: Created, shape: PinShape) -> Result<String, Failure> {
+        let Self { parts, account, .. } = *self;
+        if created.self_tested {
+            parts.store.put(Kind::Device, PROVEN_CHIP, &created.chip)?;
+        }
+        let key = created.key.check(&parts.binding(account))?;
+        if let Some(registrar) = parts.provider.keys() {
+            registrar.register(&parts.subject(account), key.public_key()).await?;
+        }
+        let now = parts.clock.now().wall;
+        let record = Enrolment {
+            version: VERSION,
+            user: account.name.clone(),
+            uid: account.uid,
+            device: parts.device.clone(),
+            provider: parts.provider.name().to_owned(),
+            kid: key.public_key().thumbprint(),
+            shape,
+            enrolled: now,
+            pin_set: now,
+            key: created.key,
+        };
+        parts.enrolments.put(&record)?;
+        parts.tries.forgive(account.uid);
+        Ok(record.kid)
+    }
+
+    async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+        self.failed(&failure.to_string());
+        let text = format!("{failure}\nNo PIN was set up. What to do: helloctl doctor");
+        terminal.show(Style::Error, &text).await?;
+        Ok(Outcome::Unavailable)
+    }
+
+    fn failed(&self, why: &str) {
+        let event = Event::EnrolmentFailed { why: why.to_owned() };
+        self.parts.record(&event, self.account, self.command());
+    }
+
+    fn command(&self) -> &'static str {
+        if self.action == Action::Reset { "reset" } else { "enroll" }
+    }
+}
+
+const ALREADY: &str = "You have a PIN on this machine already.\n\
+    To change it: helloctl pin change\n\
+    If you have forgotten it: helloctl reset";
+const MAKING: &str = "Making your key in the security chip. This can take up to 10 seconds.";
+const DONE: &str = "Done. From now on your PIN answers sudo and signs you in on this machine.";
+
+/// Wrong PINs in a row until the TPM locks the PIN, as on Windows.
+const LIMIT: u32 = 32;
+/// The record of the chip that was last tried out.
+const PROVEN_CHIP: &str = "proven-chip";

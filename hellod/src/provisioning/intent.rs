@@ -1,0 +1,137 @@
+//! What a step is about to add and remove, written down before it touches the TPM or the provider.
+//!
+//! After a crash the record on disk decides: if it is the one that the step was to bring about, the step is finished,
+//! and else it is undone. One rule serves enrolment, reset and removal.
+
+use std::rc::Rc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::enrolments::Enrolled;
+use crate::identity::ProviderError;
+use crate::keys::{KeyError, TpmObjects};
+use crate::parts::Parts;
+use crate::store::{Kind, Store, StoreError};
+
+/// An intent, one per person at a time.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Intent {
+    user: String,
+    uid: u32,
+    /// What will be there; nothing for a removal.
+    adds: Option<Footprint>,
+    /// What will be gone; nothing for a first enrolment.
+    removes: Option<Footprint>,
+}
+
+/// What an enrolment leaves outside its record.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Footprint {
+    /// At the provider.
+    pub(super) kid: String,
+    /// In the TPM.
+    pub(super) objects: TpmObjects,
+}
+
+/// What became of an intent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The new state holds.
+    Finished,
+    /// The old state holds.
+    Undone,
+}
+
+/// Why an intent could not be brought to its end. It stays written down.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Unfinished {
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Key(#[from] KeyError),
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+}
+
+impl From<&Enrolled> for Footprint {
+    fn from(enrolled: &Enrolled) -> Self {
+        Self { kid: enrolled.record.kid.clone(), objects: enrolled.key.objects() }
+    }
+}
+
+impl Intent {
+    /// To add `adds` for `account`, and to remove `removes`.
+    pub(super) fn new(account: &Account, adds: Option<Footprint>, removes: Option<Footprint>) -> Self {
+        Self { user: account.name.clone(), uid: account.uid, adds, removes }
+    }
+
+    /// Writes it down. From here on a crash is cleared up.
+    pub(super) fn declare(&self, store: &Rc<Store>) -> Result<(), StoreError> {
+        store.put(Kind::Intent, &self.uid.to_string(), self)
+    }
+
+    /// Brings the step to an end, whichever end the record on disk calls for, and forgets the intent.
+    pub(super) async fn settle(&self, parts: &Parts) -> Result<Outcome, Unfinished> {
+        let record = parts.enrolments.unchecked(self.uid)?;
+        let in_force = record.as_ref().map(|record| record.kid.as_str());
+        let added = self.adds.as_ref().map(|adds| adds.kid.as_str());
+        let outcome = if added == in_force || added.is_none() { Outcome::Finished } else { Outcome::Undone };
+        if outcome == Outcome::Finished && added.is_none() {
+            parts.enrolments.delete(self.uid)?;
+        }
+        let leftover = if outcome == Outcome::Finished { &self.removes } else { &self.adds };
+        if let Some(leftover) = leftover {
+            self.sweep(parts, leftover).await?;
+        }
+        parts.store.delete(Kind::Intent, &self.uid.to_string())?;
+        Ok(outcome)
+    }
+
+    async fn sweep(&self, parts: &Parts, leftover: &Footprint) -> Result<(), Unfinished> {
+        let account = Account { name: self.user.clone(), uid: self.uid };
+        if let Some(registrar) = parts.provider.keys() {
+            registrar.deregister(&parts.subject(&account), &leftover.kid).await?;
+        }
+        parts.tpm.remove(&leftover.objects).await?;
+        Ok(())
+    }
+}
+
+/// Clears up after a crash: settles every intent that is still written down. What can't be settled now, because the TPM
+/// or the provider is away, stays for the next time.
+pub async fn recover(parts: &Parts) {
+    let names = parts.store.names(Kind::Intent).unwrap_or_default();
+    for name in names {
+        let intent: Intent = match parts.store.get(Kind::Intent, &name) {
+            Ok(Some(intent)) => intent,
+            Ok(None) => continue,
+            Err(error) => {
+                tracing::error!("an intent can't be read: {error}");
+                continue;
+            }
+        };
+        settle_recorded(parts, &intent).await;
+    }
+}
+
+/// Settles what an earlier step of `account` left, so that a new one can begin.
+pub(super) async fn settle_earlier(parts: &Parts, account: &Account) -> Result<(), Unfinished> {
+    if let Some(intent) = parts.store.get::<Intent>(Kind::Intent, &account.uid.to_string())? {
+        intent.settle(parts).await?;
+    }
+    Ok(())
+}
+
+async fn settle_recorded(parts: &Parts, intent: &Intent) {
+    let account = Account { name: intent.user.clone(), uid: intent.uid };
+    let event = match intent.settle(parts).await {
+        Ok(Outcome::Finished) => Event::Recovered { outcome: "it was finished" },
+        Ok(Outcome::Undone) => Event::Recovered { outcome: "it was undone" },
+        Err(error) => Event::RecoveryFailed { why: error.to_string() },
+    };
+    parts.record(&event, &account, "hellod");
+}

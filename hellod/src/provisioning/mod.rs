@@ -1,0 +1,83 @@
+//! Giving a person a PIN and a key, changing the PIN, replacing it when it is forgotten, and taking it away.
+
+mod change;
+mod choose;
+mod enroll;
+mod intent;
+mod unenroll;
+
+use hello_dbus::{Outcome, Style};
+
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Terminal};
+use crate::parts::{Action, NoProof, Parts};
+use crate::policy::{Admission, Decline};
+
+pub use change::{Tried, change_pin};
+pub use enroll::{enroll, reset};
+pub use intent::recover;
+pub use unenroll::unenroll;
+
+/// A person for whom `caller` may work on an enrolment; where it may not, the person is told.
+async fn entitled(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    command: &'static str,
+    terminal: &mut Terminal,
+) -> Result<bool, Gone> {
+    let decline = if !parts.policy.use_passport_for_work {
+        Decline::TurnedOff
+    } else if account.uid == 0 {
+        terminal.show(Style::Error, NOT_ROOT).await?;
+        return Ok(false);
+    } else {
+        match parts.surfaces.admit_enrolment(caller, account) {
+            Admission::Admitted(_) => return Ok(true),
+            Admission::Declined(why) => why,
+        }
+    };
+    parts.record(&Event::Declined(decline), account, command);
+    let text = format!("This can't be done from here: {}.", decline.reason());
+    terminal.show(Style::Error, &text).await?;
+    Ok(false)
+}
+
+/// Has the person behind `caller` prove who they are, unless it is root.
+async fn proven(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    action: Action,
+    terminal: &mut Terminal,
+) -> Result<bool, Gone> {
+    if caller.uid == 0 {
+        return Ok(true);
+    }
+    let Some(_note) = parts.proving.begin(account.uid) else {
+        terminal.show(Style::Error, "You are being asked for your password already.").await?;
+        return Ok(false);
+    };
+    let Err(why) = parts.prover.prove(caller, action).await else { return Ok(true) };
+    parts.record(&Event::ProofRefused { why: why.to_string() }, account, "helloctl");
+    let text = match why {
+        NoProof::Refused => "Your password is needed for this, and it was not given. Nothing was changed.",
+        NoProof::NobodyAsks => {
+            "Nothing here can ask for your password. Run this in a terminal, or as root:\n  sudo helloctl enroll --user NAME"
+        }
+        NoProof::Unreachable => {
+            "polkit, which asks for your password, can't be reached. Is the package polkitd installed?"
+        }
+    };
+    terminal.show(Style::Error, text).await?;
+    Ok(false)
+}
+
+/// Ends a conversation with what a flow came to.
+async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
+    terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
+}
+
+const NOT_ROOT: &str = "root has no PIN: a PIN is for a person who signs in.";
