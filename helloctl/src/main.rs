@@ -1,2 +1,40 @@
-//! Stand.
-fn main() {}
+//! `helloctl`: the command line of Hello for Linux. helloctl(1) describes it.
+//!
+//! It decides nothing. What changes an enrolment is a conversation that hellod leads and whose terminal this program
+//! is; the rest shows what hellod answers. It must never be set-uid.
+
+mod cli;
+mod commands;
+mod conversation;
+mod doctor;
+mod echo;
+mod events;
+mod exit;
+mod failure;
+mod interrupts;
+mod lines;
+mod password_agent;
+mod screen;
+mod status;
+mod terminal;
+mod text;
+mod utc;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use cli::Cli;
+use exit::Exit;
+
+fn main() -> ExitCode {
+    let exit = match Cli::try_parse() {
+        Ok(cli) => commands::run(cli.command),
+        Err(usage) => {
+            // Nothing is left to be told where the usage can't be printed.
+            let _ = usage.print();
+            if usage.use_stderr() { Exit::Usage } else { Exit::Done }
+        }
+    };
+    exit.into()
+}

@@ -1,0 +1,133 @@
+//! What may stand on the command line.
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand};
+
+/// Sign in with a PIN that this device protects.
+#[derive(Debug, Parser)]
+#[command(name = "helloctl", version, max_term_width = 80, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// What helloctl can do.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Command {
+    /// Check whether this computer can use a PIN; if not, why
+    Doctor,
+    /// Prove who you are and choose a PIN
+    Enroll(Whose),
+    /// Show the state of this device and of your PIN
+    Status(Status),
+    /// Change the PIN
+    #[command(subcommand)]
+    Pin(Pin),
+    /// Replace a PIN that you forgot
+    Reset(Whose),
+    /// Remove the PIN; the password stays
+    Unenroll(Whose),
+    /// Show what happened lately
+    Events(Events),
+}
+
+/// What can be done with a PIN.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Pin {
+    /// Choose another PIN; asks for the present one first
+    Change(Whose),
+}
+
+/// Whose enrolment it is about.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Whose {
+    /// Act on the PIN of this account (root only)
+    #[arg(long, value_name = "USER", value_parser = NonEmptyStringValueParser::new())]
+    user: Option<String>,
+}
+
+impl Whose {
+    /// The account in the words of the contract, which calls the caller nothing.
+    pub(crate) fn user(&self) -> &str {
+        self.user.as_deref().unwrap_or_default()
+    }
+}
+
+/// How the state is shown.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Status {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Whose state.
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+}
+
+/// Which events are shown, and how.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Events {
+    /// Show at most this many, the latest
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+    use clap::error::ErrorKind;
+
+    use super::*;
+
+    fn command(line: &str) -> Result<Command, ErrorKind> {
+        Cli::try_parse_from(line.split(' ')).map(|cli| cli.command).map_err(|error| error.kind())
+    }
+
+    fn whose(user: &str) -> Whose {
+        Whose { user: Some(user.into()) }
+    }
+
+    #[test]
+    fn the_description_of_the_command_line_contradicts_itself_nowhere() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_command_is_understood() {
+        let status = |json, whose| Command::Status(Status { json, whose });
+        for (line, expected) in [
+            ("helloctl doctor", Command::Doctor),
+            ("helloctl enroll", Command::Enroll(Whose::default())),
+            ("helloctl enroll --user alice", Command::Enroll(whose("alice"))),
+            ("helloctl status", status(false, Whose::default())),
+            ("helloctl status --json --user bob", status(true, whose("bob"))),
+            ("helloctl pin change", Command::Pin(Pin::Change(Whose::default()))),
+            ("helloctl pin change --user bob", Command::Pin(Pin::Change(whose("bob")))),
+            ("helloctl reset", Command::Reset(Whose::default())),
+            ("helloctl unenroll --user=bob", Command::Unenroll(whose("bob"))),
+            ("helloctl events", Command::Events(Events { limit: 20, json: false })),
+            ("helloctl events --limit 5 --json", Command::Events(Events { limit: 5, json: true })),
+        ] {
+            assert_eq!(command(line), Ok(expected), "{line}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_a_command_is_a_mistake_and_no_secret_fits_on_the_line() {
+        for (line, kind) in [
+            ("helloctl pin", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
+            ("helloctl pin change 271828", ErrorKind::UnknownArgument),
+            ("helloctl enroll --pin 271828", ErrorKind::UnknownArgument),
+            ("helloctl enroll --user=", ErrorKind::InvalidValue),
+            ("helloctl events --limit 0", ErrorKind::ValueValidation),
+            ("helloctl events --limit -1", ErrorKind::UnknownArgument),
+            ("helloctl dance", ErrorKind::InvalidSubcommand),
+        ] {
+            assert_eq!(command(line), Err(kind), "{line}");
+        }
+    }
+}

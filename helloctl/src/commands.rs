@@ -1,0 +1,185 @@
+//! The commands, from the first to the last line that each prints.
+
+use std::future::Future;
+use std::path::Path;
+use std::time::Duration;
+
+use hello_dbus::client::{Hellod, Wish};
+use hello_dbus::{Outcome, Unreachable};
+use tokio::runtime;
+
+use crate::cli::{Command, Pin};
+use crate::conversation::{self, Ending};
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::interrupts::Interrupts;
+use crate::password_agent::PasswordAgent;
+use crate::terminal::Console;
+use crate::{doctor, events, screen, status};
+
+/// Carries out `command` and says how it went.
+pub(crate) fn run(command: Command) -> Exit {
+    let runtime = runtime::Builder::new_current_thread().enable_all().build().map_err(Failure::Start);
+    let done = runtime.and_then(|runtime| runtime.block_on(carry_out(command)));
+    done.unwrap_or_else(|failure| {
+        screen::failure(&failure);
+        Exit::from(&failure)
+    })
+}
+
+async fn carry_out(command: Command) -> Result<Exit, Failure> {
+    let mut interrupts = Interrupts::watch().map_err(Failure::Start)?;
+    match command {
+        Command::Enroll(whose) => wish(Wish::Enroll, whose.user(), &mut interrupts).await,
+        Command::Pin(Pin::Change(whose)) => wish(Wish::ChangePin, whose.user(), &mut interrupts).await,
+        Command::Reset(whose) => wish(Wish::Reset, whose.user(), &mut interrupts).await,
+        Command::Unenroll(whose) => wish(Wish::Unenroll, whose.user(), &mut interrupts).await,
+        Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
+        Command::Status(how) => {
+            unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
+        }
+        Command::Events(how) => unless_interrupted(&mut interrupts, show_events(how.limit, how.json)).await,
+    }
+}
+
+async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let agent = match wish {
+        Wish::Enroll | Wish::Reset | Wish::Unenroll => {
+            unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
+        }
+        // Whoever knows the PIN that is to be changed has proved enough.
+        Wish::ChangePin => None,
+    };
+    let ended = converse(&hellod, wish, user, interrupts).await;
+    if let Some(agent) = agent {
+        agent.end().await;
+    }
+    hellod.leave().await;
+    conclude(wish, &ended?)
+}
+
+async fn converse(
+    hellod: &Hellod,
+    wish: Wish,
+    user: &str,
+    interrupts: &mut Interrupts,
+) -> Result<Ending, Failure> {
+    let mut console = Console::open().map_err(Failure::Terminal)?;
+    let begun = async { Ok(hellod.wish(wish, user).await?) };
+    let (conversation, first) = unless_interrupted(interrupts, begun).await?;
+    conversation::follow(&conversation, first, &mut console, interrupts.next()).await
+}
+
+fn conclude(wish: Wish, ending: &Ending) -> Result<Exit, Failure> {
+    if !ending.told {
+        match ending.outcome {
+            Outcome::Success => screen::result(achieved(wish))?,
+            outcome => screen::complaint(&format!("helloctl: {}", missed(outcome))),
+        }
+    }
+    Ok(ending.outcome.into())
+}
+
+fn achieved(wish: Wish) -> &'static str {
+    match wish {
+        Wish::Enroll => "The PIN is set. From now on it signs in on this computer.",
+        Wish::ChangePin => "The PIN is changed.",
+        Wish::Reset => "The old PIN is gone. From now on the new one signs in.",
+        Wish::Unenroll => "The PIN is removed. The password works as before.",
+    }
+}
+
+fn missed(outcome: Outcome) -> &'static str {
+    match outcome {
+        Outcome::Success => "done.",
+        Outcome::NotEnrolled => {
+            "this account has no PIN on this computer.\n  'helloctl enroll' gives it one."
+        }
+        Outcome::Declined => {
+            "not possible here.\n  Sit down at this computer itself and use your own account."
+        }
+        Outcome::Refused => "that was not right; nothing was changed.\n  Run the command again.",
+        Outcome::TriesSpent => {
+            "too many wrong tries; nothing was changed.\n  'helloctl status' shows when you may try again.\n  \
+             Forgotten? 'helloctl reset' sets a new PIN."
+        }
+        Outcome::Unavailable => {
+            "Hello can't do this right now; nothing was changed.\n  'helloctl doctor' shows why."
+        }
+        Outcome::Password => "nothing was typed, so nothing was changed.",
+    }
+}
+
+async fn diagnose() -> Result<Exit, Failure> {
+    let why = match examine().await {
+        Ok(checks) => {
+            screen::result(&doctor::table(&checks))?;
+            return Ok(doctor::verdict(&checks));
+        }
+        Err(why) => why,
+    };
+    screen::result(&doctor::table(&doctor::from_here(Path::new("/"), &why)))?;
+    Ok(Exit::from(&Failure::from(why)))
+}
+
+async fn examine() -> Result<Vec<doctor::Check>, Unreachable> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let checks = hellod.status().await?.doctor().await.map_err(Unreachable::Refused);
+    hellod.leave().await;
+    checks
+}
+
+async fn show_status(user: &str, json: bool) -> Result<Exit, Failure> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let state = hellod.status().await?.status(user).await.map_err(Unreachable::Refused);
+    hellod.leave().await;
+    let state = state?;
+    screen::result(&if json { state } else { status::render(&state)? })?;
+    Ok(Exit::Done)
+}
+
+async fn show_events(limit: u32, json: bool) -> Result<Exit, Failure> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let events = hellod.status().await?.events(limit).await.map_err(Unreachable::Refused);
+    hellod.leave().await;
+    let events = events?;
+    screen::result(&if json { events::as_json(&events) } else { events::table(&events) })?;
+    Ok(Exit::Done)
+}
+
+async fn unless_interrupted<T>(
+    interrupts: &mut Interrupts,
+    work: impl Future<Output = Result<T, Failure>>,
+) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        () = interrupts.next() => Err(Failure::Interrupted),
+        done = work => done,
+    }
+}
+
+/// How long hellod may take to be started by the bus.
+const ACTIVATION: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sentences_stay_within_seventy_columns() {
+        let wishes = [Wish::Enroll, Wish::ChangePin, Wish::Reset, Wish::Unenroll].map(achieved);
+        let outcomes = [
+            Outcome::NotEnrolled,
+            Outcome::Declined,
+            Outcome::Refused,
+            Outcome::TriesSpent,
+            Outcome::Unavailable,
+            Outcome::Password,
+        ]
+        .map(missed);
+        for line in wishes.iter().chain(&outcomes).flat_map(|text| text.lines()) {
+            assert!(line.len() + "helloctl: ".len() <= 70, "{line}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! The closed list of what can go wrong here: what failed, and what to do next.
+
+use std::io;
+
+use hello_dbus::secret_pipe::SecretPipeError;
+use hello_dbus::{BusError, Unreachable};
+use thiserror::Error;
+
+/// Why a command could not be carried out.
+#[derive(Debug, Error)]
+pub(crate) enum Failure {
+    /// The operating system gave not even what every program needs.
+    #[error("helloctl can't start: {0}")]
+    Start(io::Error),
+    /// hellod is out of reach or refused.
+    #[error("{}", of_hellod(.0))]
+    Hellod(#[from] Unreachable),
+    /// hellod was at work for too long without a word.
+    #[error("hellod has been at work for two minutes without a result")]
+    Stalled,
+    /// The terminal can't be read or written.
+    #[error("the terminal can't be used: {0}")]
+    Terminal(io::Error),
+    /// The secret did not go through to hellod.
+    #[error("what you typed did not reach hellod: {0}")]
+    Pipe(#[from] SecretPipeError),
+    /// Standard output takes nothing.
+    #[error("the result can't be written: {0}")]
+    Output(io::Error),
+    /// The state is no JSON object.
+    #[error("hellod described its state in a way that helloctl can't read")]
+    StatusUnreadable,
+    /// Ctrl-C, or the terminal is gone.
+    #[error("interrupted; nothing half done remains")]
+    Interrupted,
+}
+
+impl Failure {
+    /// What to do next; nothing where hellod's own words say so.
+    pub(crate) fn remedy(&self) -> Option<&'static str> {
+        match self {
+            Self::Start(_) => Some("Close some programs and try again."),
+            Self::Hellod(unreachable) => for_hellod(unreachable),
+            Self::Stalled => {
+                Some("Nothing was changed. Try again; if it happens again, see 'journalctl -u hellod'.")
+            }
+            Self::Terminal(_) => {
+                Some("Run it in a terminal, or give each answer as a line on standard input.")
+            }
+            Self::Pipe(_) => Some("It may have taken too long. Nothing was changed; start again."),
+            Self::Output(_) => Some("See whether the disk is full."),
+            Self::StatusUnreadable => Some(SAME_VERSION),
+            Self::Interrupted => Some("'helloctl status' shows how things stand."),
+        }
+    }
+}
+
+fn of_hellod(unreachable: &Unreachable) -> String {
+    match unreachable {
+        Unreachable::Refused(
+            BusError::AccessDenied(text)
+            | BusError::InvalidArgument(text)
+            | BusError::NoSuchConversation(text)
+            | BusError::Busy(text)
+            | BusError::NotEnrolled(text)
+            | BusError::Unavailable(text),
+        ) if !text.is_empty() => text.clone(),
+        Unreachable::Refused(BusError::AccessDenied(_)) => "you may not do that".into(),
+        Unreachable::Refused(BusError::InvalidArgument(_)) => "hellod does not understand the request".into(),
+        Unreachable::Refused(BusError::NoSuchConversation(_)) => "hellod has ended the conversation".into(),
+        Unreachable::Refused(BusError::Busy(_)) => "hellod has too much to do right now".into(),
+        Unreachable::Refused(BusError::NotEnrolled(_)) => "this account has no PIN on this device".into(),
+        Unreachable::Refused(BusError::Unavailable(_)) => "hellod can't do that right now".into(),
+        Unreachable::Refused(BusError::Bus(error)) => format!("hellod did not answer the call: {error}"),
+        other => other.to_string(),
+    }
+}
+
+fn for_hellod(unreachable: &Unreachable) -> Option<&'static str> {
+    match unreachable {
+        Unreachable::NoBus(_) | Unreachable::NoDaemon | Unreachable::Hangs => {
+            Some("Run 'helloctl doctor' to see why.")
+        }
+        Unreachable::Impostor { .. } => Some(
+            "Type no PIN. Tell whoever looks after this computer: 'busctl status org.hellod.Hello1' shows who it is.",
+        ),
+        Unreachable::Malformed | Unreachable::Refused(BusError::InvalidArgument(_)) => Some(SAME_VERSION),
+        Unreachable::Refused(BusError::NotEnrolled(_)) => Some("'helloctl enroll' gives it one."),
+        Unreachable::Refused(BusError::Busy(_)) => Some("Try again in a minute."),
+        Unreachable::Refused(BusError::NoSuchConversation(_)) => Some("Nothing was changed; start again."),
+        Unreachable::Refused(BusError::Bus(_)) => Some("See 'journalctl -u hellod', and try again."),
+        Unreachable::Refused(BusError::AccessDenied(_) | BusError::Unavailable(_)) => None,
+    }
+}
+
+const SAME_VERSION: &str = "helloctl and hellod must be of the same version: update both packages.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hellods_own_words_are_shown_without_the_name_of_the_error() {
+        let denied = Unreachable::Refused(BusError::AccessDenied("only root may ask about bob".into()));
+        assert_eq!(Failure::from(denied).to_string(), "only root may ask about bob");
+    }
+
+    #[test]
+    fn a_refusal_without_words_still_says_something() {
+        let busy = Failure::from(Unreachable::Refused(BusError::Busy(String::new())));
+        assert_eq!(busy.to_string(), "hellod has too much to do right now");
+        assert_eq!(busy.remedy(), Some("Try again in a minute."));
+    }
+}

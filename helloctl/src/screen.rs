@@ -1,0 +1,29 @@
+//! Where results and complaints go. The one module that writes to standard output and standard error.
+
+use std::io::{self, Write};
+
+use crate::failure::Failure;
+use crate::text::wrapped;
+
+/// Prints a result.
+pub(crate) fn result(text: &str) -> Result<(), Failure> {
+    match writeln!(io::stdout().lock(), "{text}") {
+        // 'helloctl events | head' has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.map_err(Failure::Output),
+    }
+}
+
+/// Prints what went wrong.
+pub(crate) fn complaint(text: &str) {
+    // Whoever closed standard error does not want to know.
+    let _ = writeln!(io::stderr().lock(), "{text}");
+}
+
+/// Prints what failed and, below, what to do next.
+pub(crate) fn failure(failure: &Failure) {
+    complaint(&format!("helloctl: {}", crate::text::plain(&failure.to_string())));
+    if let Some(remedy) = failure.remedy() {
+        complaint(&wrapped(remedy, "  "));
+    }
+}
