@@ -11,7 +11,7 @@ use zbus::{Connection, connection};
 
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
-    LoginProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
+    LOOK_DEADLINE, LoginProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
 };
 
 /// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
@@ -62,7 +62,7 @@ impl Hellod {
     pub async fn reach(activation: Duration) -> Result<Self, Unreachable> {
         let connection = in_time(CALL_DEADLINE, async {
             connection::Builder::address(BUS_ADDRESS)
-                .method_timeout(CALL_DEADLINE)
+                .method_timeout(LOOK_DEADLINE)
                 .build()
                 .await
                 .map_err(Unreachable::NoBus)

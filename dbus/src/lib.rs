@@ -17,7 +17,9 @@ mod step;
 pub use error::{BusError, Unreachable};
 pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, StatusProxy};
 pub use request::{Account, MalformedRequest, Purpose, Request};
-pub use step::{Answer, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep};
+pub use step::{
+    Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,
+};
 
 use std::time::Duration;
 
@@ -42,3 +44,6 @@ pub const LONG_POLL: Duration = Duration::from_secs(1);
 
 /// A hellod that has not answered a call for this long hangs.
 pub const CALL_DEADLINE: Duration = Duration::from_millis(1800);
+
+/// Looking asks the TPM more than one thing, and nobody waits at a prompt for it.
+pub const LOOK_DEADLINE: Duration = Duration::from_secs(15);

@@ -240,7 +240,7 @@ const TEXT: u32 = 2;
 const DECLINED: u32 = 3;
 
 /// Longest text answer, in bytes: a challenge word.
-const MAX_TEXT: usize = 128;
+pub const MAX_TEXT: usize = 128;
 
 #[cfg(test)]
 mod tests {

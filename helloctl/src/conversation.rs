@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hello_dbus::client::Conversation;
 use hello_dbus::secret_pipe::{self, SecretPipeError};
-use hello_dbus::{Answer, Outcome, Prompt, Role, Shape, Step, Style, Unreachable};
+use hello_dbus::{Answer, MAX_TEXT, Outcome, Prompt, Role, Shape, Step, Style, Unreachable};
 use tokio::time::{Instant, sleep};
 
 use crate::failure::Failure;
@@ -114,7 +114,7 @@ async fn ask_word(question: &str, terminal: &mut impl Terminal) -> Result<Answer
     let line = terminal.ask(question, Echo::Shown).await.map_err(Failure::Terminal)?;
     let Line::Typed(word) = line else { return Ok(Answer::Declined) };
     Ok(match str::from_utf8(&word).map(str::trim) {
-        Ok(word) if !word.is_empty() && word.len() <= LONGEST_WORD => Answer::Text(word.to_owned()),
+        Ok(word) if !word.is_empty() && word.len() <= MAX_TEXT => Answer::Text(word.to_owned()),
         _ => Answer::Declined,
     })
 }
@@ -147,9 +147,6 @@ const BREATH: Duration = Duration::from_millis(20);
 
 /// How often the same question is asked before hellod hears of it.
 const TRIES: u8 = 3;
-
-/// The longest word that hellod takes, in bytes.
-const LONGEST_WORD: usize = 128;
 
 #[cfg(test)]
 #[path = "conversation_tests.rs"]

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -75,14 +76,16 @@ async fn start() -> io::Result<Child> {
 fn spawn(registered: OwnedFd) -> io::Result<Child> {
     // The agent must inherit it, under the number that it is told.
     fcntl_setfd(&registered, FdFlags::empty())?;
-    Command::new(AGENT)
+    let mut agent = Command::new(AGENT);
+    agent
         .args(["--process", &getpid().as_raw_nonzero().to_string()])
-        .args(["--notify-fd", &registered.as_raw_fd().to_string()])
-        .arg("--fallback")
-        .stdin(Stdio::null())
-        .stdout(Stdio::null())
-        .kill_on_drop(true)
-        .spawn()
+        .args(["--notify-fd", &registered.as_raw_fd().to_string()]);
+    // A desktop's own agent goes first. polkit looks for such a second choice only in a session, and without systemd
+    // there are none.
+    if Path::new(SYSTEMD_RUNS).is_dir() {
+        agent.arg("--fallback");
+    }
+    agent.stdin(Stdio::null()).stdout(Stdio::null()).kill_on_drop(true).spawn()
 }
 
 fn unavailable(error: &io::Error) -> String {
@@ -100,6 +103,9 @@ fn unavailable(error: &io::Error) -> String {
 
 /// By its full name: a search path could lead to a program that only looks like it.
 const AGENT: &str = "/usr/bin/pkttyagent";
+
+/// There while systemd is the machine's first process (sd_booted(3)).
+const SYSTEMD_RUNS: &str = "/run/systemd/system";
 
 /// How long the agent may take to register, and to end.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -25,7 +25,7 @@ use crate::parts::{Parts, Proving};
 use crate::policy::{Admission, Class};
 use crate::store::{Kind, Store, StoreError};
 use crate::tries::TriesLog;
-use crate::{authentication, doctor, provisioning};
+use crate::{authentication, doctor, provisioning, status};
 
 /// Why the daemon can't serve.
 #[derive(Debug, Error)]
@@ -128,7 +128,9 @@ async fn run(parts: Rc<Parts>, job: Job) {
             provisioning::change_pin(&parts, &caller, &account, tried, terminal).await;
         }
         // Whoever asked and left needs no answer.
-        Job::Status { account, reply } => drop(reply.send(doctor::status(&parts, &account).await)),
+        Job::Status { account, reply } => {
+            drop(reply.send(status::status(&parts, &account).await.to_string()))
+        }
         Job::Doctor { caller, reply } => drop(reply.send(doctor::examine(&parts, &caller).await)),
         Job::Events { uid, limit, reply } => drop(reply.send(parts.audit.last(limit, uid))),
     }

@@ -1,16 +1,11 @@
-//! Looking: can this machine do it, and how do things stand.
-
-use serde_json::{Value, json};
+//! Can this machine do it, and if not, what to do.
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Session};
-use crate::enrolments::Enrolled;
 use crate::jobs::{Check, State};
+use crate::keys::KeyError;
 use crate::keys::child::TpmReport;
-use crate::keys::{KeyError, Protector};
 use crate::parts::Parts;
-use crate::policy::Class;
-use crate::tries::MayTry;
 
 /// Checks, in the order in which they matter: each that fails has a remedy.
 pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
@@ -25,38 +20,6 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
         checks.push(enrolment_check(parts, &account).await);
     }
     checks
-}
-
-/// The state of the device and of one person, as a JSON object. helloctl(1) describes it.
-pub async fn status(parts: &Parts, account: &Account) -> String {
-    let device = json!({
-        "id": parts.device,
-        "provider": parts.provider.name(),
-        "tpm": match parts.tpm.probe().await {
-            Ok(report) => tpm_section(&report),
-            Err(error) => json!({ "state": error.to_string() }),
-        },
-    });
-    let rules = &parts.policy.pin_complexity;
-    let mut status = json!({
-        "device": device,
-        "account": { "name": account.name, "uid": account.uid },
-        "policy": {
-            "UsePassportForWork": parts.policy.use_passport_for_work,
-            "MinimumPINLength": rules.minimum,
-            "MaximumPINLength": rules.maximum,
-        },
-    });
-    let (enrolment, tries) = match parts.enrolments.of(account) {
-        Ok(None) => (json!({ "enrolled": false }), Value::Null),
-        Ok(Some(enrolled)) => (enrolment_section(&enrolled), tries_section(parts, account, &enrolled).await),
-        Err(error) => (json!({ "enrolled": true, "usable": false, "why": error.to_string() }), Value::Null),
-    };
-    if let Value::Object(sections) = &mut status {
-        sections.insert("enrolment".into(), enrolment);
-        sections.insert("tries".into(), tries);
-    }
-    status.to_string()
 }
 
 fn policy_check(parts: &Parts) -> Check {
@@ -172,50 +135,6 @@ fn person(account: Account) -> Result<Account, ()> {
 
 fn well(name: &'static str, found: String) -> Check {
     Check { name, state: State::Ok, found, remedy: String::new() }
-}
-
-fn tpm_section(report: &TpmReport) -> Value {
-    json!({
-        "state": "ok",
-        "manufacturer": report.manufacturer,
-        "firmware": report.firmware,
-        "revision": report.revision,
-        "storage_key": report.srk_name.is_some(),
-        "in_lockout": report.in_lockout,
-    })
-}
-
-fn enrolment_section(enrolled: &Enrolled) -> Value {
-    let record = &enrolled.record;
-    json!({
-        "enrolled": true,
-        "usable": true,
-        "kid": record.kid,
-        "algorithm": enrolled.key.public_key().algorithm(),
-        "protector": match record.key.protector {
-            Protector::PinFail(_) => "PinFail",
-            Protector::DaAuth => "DaAuth",
-        },
-        "enrolled_at": record.enrolled,
-        "pin_set_at": record.pin_set,
-        "pin_shape": record.shape,
-    })
-}
-
-async fn tries_section(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
-    let wait = match parts.tries.judge(account.uid, Class::Root) {
-        MayTry::Now => 0,
-        MayTry::After(wait) => wait.as_secs().max(1),
-    };
-    let chip = match parts.tpm.tries(&enrolled.key).await {
-        Ok(tries) => json!({ "used": tries.used, "limit": tries.limit }),
-        Err(error) => json!({ "state": error.to_string() }),
-    };
-    json!({
-        "chip": chip,
-        "wait_seconds": wait,
-        "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
-    })
 }
 
 /// The revision of the TPM library specification, times 100, that brought PIN counters.

@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod authentication;
 pub mod doctor;
 pub mod provisioning;
+pub mod status;
 
 // Parts: each hides one difficulty.
 pub mod accounts;

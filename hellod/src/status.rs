@@ -1,0 +1,108 @@
+//! How things stand: the object that `helloctl status --json` prints. helloctl(1) describes it.
+
+use serde_json::{Value, json};
+
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::enrolments::Enrolled;
+use crate::keys::Protector;
+use crate::parts::Parts;
+use crate::policy::Class;
+use crate::tries::MayTry;
+
+/// The state of the device and of one person.
+pub async fn status(parts: &Parts, account: &Account) -> Value {
+    let (enrolment, tries) = match parts.enrolments.of(account) {
+        Ok(None) => (json!({ "user": account.name, "enrolled": false }), Value::Null),
+        Ok(Some(enrolled)) => (enrolment(&enrolled), tries(parts, account, &enrolled).await),
+        Err(error) => {
+            let why = error.to_string();
+            (json!({ "user": account.name, "enrolled": true, "refused": why }), Value::Null)
+        }
+    };
+    json!({
+        "device": device(parts).await,
+        "enrolment": enrolment,
+        "tries": tries,
+        "policy": policy(parts),
+        "last_sign_in": last_sign_in(parts, account),
+    })
+}
+
+async fn device(parts: &Parts) -> Value {
+    let tpm = match parts.tpm.probe().await {
+        Ok(report) => {
+            let [major, minor] = report.firmware;
+            format!("{} {major:x}.{minor:x}", report.manufacturer)
+        }
+        Err(error) => error.to_string(),
+    };
+    json!({
+        "joined": parts.provider.name() != "local",
+        "provider": parts.provider.name(),
+        "device_id": parts.device,
+        "tpm": tpm,
+        "tpm_protected": true,
+        "version": env!("CARGO_PKG_VERSION"),
+    })
+}
+
+fn enrolment(enrolled: &Enrolled) -> Value {
+    let record = &enrolled.record;
+    json!({
+        "user": record.user,
+        "enrolled": true,
+        "key_id": record.kid,
+        "algorithm": enrolled.key.public_key().algorithm(),
+        "protector": match record.key.protector {
+            Protector::PinFail(_) => "PinFail",
+            Protector::DaAuth => "DaAuth",
+        },
+        "pin": record.shape,
+        "since": record.enrolled,
+        "pin_since": record.pin_set,
+    })
+}
+
+async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
+    let delayed_until = match parts.tries.judge(account.uid, Class::Root) {
+        MayTry::Now => Value::Null,
+        MayTry::After(wait) => {
+            json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1)))
+        }
+    };
+    match parts.tpm.tries(&enrolled.key).await {
+        Ok(chip) => json!({
+            "failed": chip.used,
+            "left": chip.left(),
+            "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
+            "delayed_until": delayed_until,
+            "locked": chip.left() == 0,
+        }),
+        Err(error) => json!({ "unknown": error.to_string(), "delayed_until": delayed_until }),
+    }
+}
+
+fn policy(parts: &Parts) -> Value {
+    let rules = &parts.policy.pin_complexity;
+    json!({
+        "UsePassportForWork": parts.policy.use_passport_for_work,
+        "AllowDaAuth": parts.policy.allow_da_auth,
+        "MinimumPINLength": rules.minimum,
+        "MaximumPINLength": rules.maximum,
+    })
+}
+
+fn last_sign_in(parts: &Parts, account: &Account) -> Value {
+    let (online, offline) = (Event::SignedIn.id(), Event::SignedInOffline.id());
+    let events = parts.audit.last(usize::MAX, Some(account.uid));
+    let last = events.iter().rev().find(|entry| entry.id == online || entry.id == offline);
+    last.map_or(Value::Null, |entry| {
+        json!({
+            "time": entry.time,
+            "service": entry.service,
+            "result": "success",
+            "online": entry.id == online,
+        })
+    })
+}
