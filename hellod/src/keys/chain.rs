@@ -203,3 +203,188 @@ pub(crate) const GATE_OPEN_REFERENCE: &[u8] = b"hello-gate-open";
 pub(crate) const GATE_REFERENCE: &[u8] = b"hello-gate";
 /// The policyRef under which the finger key signs.
 pub(crate) const FINGER_REFERENCE: &[u8] = b"hello-finger";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::{Blob, Kdf};
+    use proptest::prelude::*;
+
+    fn person() -> Binding {
+        Binding { user: "anna".into(), uid: 1000, device: "desk".into() }
+    }
+
+    /// A public area as a TPM would return it, with made-up numbers.
+    fn made(area: &Area, unique: &[&[u8]]) -> Vec<u8> {
+        let template = area.template();
+        let mut octets = template[..template.len() - 2 * unique.len()].to_vec();
+        for number in unique {
+            octets.extend((number.len() as u16).to_be_bytes());
+            octets.extend(*number);
+        }
+        [&(octets.len() as u16).to_be_bytes(), octets.as_slice()].concat()
+    }
+
+    fn name(fill: u8) -> Vec<u8> {
+        [&[0, 0x0B], [fill; 32].as_slice()].concat()
+    }
+
+    fn counted(algorithm: Algorithm) -> UserKey {
+        let srk_name = name(1);
+        let reference = person().reference(&srk_name);
+        let reset = made(&Area::reset_object(), &[&[2; 32]]);
+        let finger = made(&Area::finger_key(), &[&[3; 32], &[4; 32]]);
+        let names = [name(5), name_of(&reset).unwrap(), name_of(&finger).unwrap()];
+        let chain = Chain::compute(0x0184_1234, names.each_ref().map(Vec::as_slice), &reference);
+        let area = Area::counted_key(algorithm, chain.key_policy());
+        let public = match algorithm {
+            Algorithm::Rs256 => made(&area, &[&[6; 256]]),
+            Algorithm::Es256 => made(&area, &[&[6; 32], &[7; 32]]),
+        };
+        let blob = |public| Blob { public, private: vec![8; 100] };
+        let counter = PinFail {
+            index: chain.index.handle,
+            index_name: chain.index.written_name(),
+            limit: 32,
+            init_name: name(5),
+            gate: chain.gate.handle,
+            finger: blob(finger),
+            reset: blob(reset),
+            vault: blob(made(&Area::vault(chain.vault), &[&[9; 32]])),
+        };
+        let protector = Protector::PinFail(Box::new(counter));
+        UserKey {
+            protector,
+            public,
+            private: vec![8; 100],
+            srk_name,
+            kdf: Kdf::with_salt([0; 32]),
+            pending: None,
+        }
+    }
+
+    fn locked_out() -> UserKey {
+        let mut key = counted(Algorithm::Rs256);
+        let policy = unsatisfiable(&person().reference(&key.srk_name));
+        key.public = made(&Area::lockout_key(Algorithm::Rs256, policy), &[&[6; 256]]);
+        key.protector = Protector::DaAuth;
+        key
+    }
+
+    fn counter(key: &mut UserKey) -> &mut PinFail {
+        match &mut key.protector {
+            Protector::PinFail(counter) => counter,
+            Protector::DaAuth => panic!("another protector"),
+        }
+    }
+
+    #[test]
+    fn a_record_is_accepted_for_whom_it_was_made() {
+        for key in [counted(Algorithm::Rs256), counted(Algorithm::Es256), locked_out()] {
+            let checked = key.check(&person()).unwrap();
+            assert_eq!(checked.record(), &key);
+            assert_eq!(checked.uid(), 1000);
+        }
+        let objects = counted(Algorithm::Rs256).check(&person()).unwrap().objects().0;
+        assert_eq!(
+            objects.iter().map(|object| object.handle).collect::<Vec<_>>(),
+            [0x0184_1234, 0x0184_1235]
+        );
+        assert!(locked_out().check(&person()).unwrap().objects().0.is_empty());
+    }
+
+    #[test]
+    fn every_flipped_bit_of_every_bound_field_is_refused() {
+        // How many octets at the end of a public area are the object's own numbers, which no policy knows.
+        type Field = fn(&mut UserKey) -> &mut Vec<u8>;
+        type Change = fn(&mut Vec<u8>);
+        let fields: [(&str, Field, usize); 7] = [
+            ("public", |key| &mut key.public, 258),
+            ("srk_name", |key| &mut key.srk_name, 0),
+            ("index_name", |key| &mut counter(key).index_name, 0),
+            ("init_name", |key| &mut counter(key).init_name, 0),
+            ("finger", |key| &mut counter(key).finger.public, 0),
+            ("reset", |key| &mut counter(key).reset.public, 0),
+            ("vault", |key| &mut counter(key).vault.public, 34),
+        ];
+        for (what, field, own) in fields {
+            let length = field(&mut counted(Algorithm::Rs256)).len();
+            for bit in 0..8 * (length - own) {
+                let mut key = counted(Algorithm::Rs256);
+                field(&mut key)[bit / 8] ^= 1 << (bit % 8);
+                assert!(key.check(&person()).is_err(), "{what}, bit {bit}");
+            }
+            let changes: [Change; 3] =
+                [|octets| octets.push(0), |octets| octets.truncate(octets.len() - 1), Vec::clear];
+            for change in changes {
+                let mut key = counted(Algorithm::Rs256);
+                change(field(&mut key));
+                assert!(key.check(&person()).is_err(), "{what}, of another length");
+            }
+        }
+        for bit in 0..32 {
+            let mut key = counted(Algorithm::Rs256);
+            counter(&mut key).index ^= 1 << bit;
+            assert!(key.check(&person()).is_err(), "index, bit {bit}");
+            let mut key = counted(Algorithm::Rs256);
+            counter(&mut key).gate ^= 1 << bit;
+            assert_eq!(key.check(&person()).unwrap_err(), tampered(Part::Gate), "gate, bit {bit}");
+        }
+    }
+
+    #[test]
+    fn a_key_of_one_protector_is_refused_under_the_other() {
+        let mut key = counted(Algorithm::Rs256);
+        key.protector = Protector::DaAuth;
+        assert_eq!(key.check(&person()).unwrap_err(), tampered(Part::Key));
+        let mut key = locked_out();
+        key.protector = counted(Algorithm::Rs256).protector;
+        assert_eq!(key.check(&person()).unwrap_err(), tampered(Part::Key));
+    }
+
+    #[test]
+    fn a_key_whose_policy_is_right_but_whose_attributes_are_not_is_refused() {
+        let key = counted(Algorithm::Rs256);
+        let chain = key.check(&person()).unwrap().chain().unwrap().clone();
+        let mut tampered_key = key;
+        // The same policy on a key that its own authorisation value also opens.
+        tampered_key.public = made(&Area::lockout_key(Algorithm::Rs256, chain.key_policy()), &[&[6; 256]]);
+        assert_eq!(tampered_key.check(&person()).unwrap_err(), tampered(Part::Key));
+    }
+
+    #[test]
+    fn a_record_survives_its_file() {
+        for key in [counted(Algorithm::Es256), locked_out()] {
+            let text = serde_json::to_string(&key).unwrap();
+            assert_eq!(serde_json::from_str::<UserKey>(&text).unwrap(), key);
+            assert!(serde_json::from_str::<UserKey>(&text.replacen('{', r#"{"new":1,"#, 1)).is_err());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn anybody_else_is_refused(user in ".{0,8}", uid: u32, device in ".{0,8}") {
+            let other = Binding { user, uid, device };
+            prop_assume!(other != person());
+            for key in [counted(Algorithm::Rs256), locked_out()] {
+                prop_assert_eq!(key.check(&other).unwrap_err(), tampered(Part::Key));
+            }
+            // One field at a time, too.
+            for other in [
+                Binding { user: other.user.clone(), ..person() },
+                Binding { uid: other.uid, ..person() },
+                Binding { device: other.device, ..person() },
+            ] {
+                prop_assert_eq!(counted(Algorithm::Rs256).check(&other).is_ok(), other == person());
+            }
+        }
+
+        #[test]
+        fn fields_do_not_run_into_each_other(user in "[a-z]{2,8}", device in "[a-z]{2,8}", cut in 1usize..2) {
+            let one = Binding { user: user.clone(), uid: 1, device: device.clone() };
+            let (head, tail) = device.split_at(cut);
+            let other = Binding { user: user + head, uid: 1, device: tail.into() };
+            prop_assert_ne!(one.reference(&name(1)), other.reference(&name(1)));
+        }
+    }
+}

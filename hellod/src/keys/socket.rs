@@ -42,7 +42,8 @@ pub(crate) fn receive(socket: impl AsFd) -> Result<Option<(Vec<u8>, Option<Owned
     let received = loop {
         let mut parts = [IoSliceMut::new(&mut octets)];
         match recvmsg(&socket, &mut parts, &mut control, RecvFlags::CMSG_CLOEXEC) {
-            Err(Errno::INTR) => {}
+            // A reset says once that the other end left without reading all; what it had sent can still be read.
+            Err(Errno::INTR | Errno::CONNRESET) => {}
             outcome => break outcome?,
         }
     };

@@ -1,6 +1,7 @@
 //! A software TPM for one test: in a directory of its own, behind a UNIX socket, with a transcript; killed on drop.
 
 #![allow(dead_code, reason = "each test uses some of it")]
+#![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on stops")]
 
 use std::{
     fs, io,
@@ -45,6 +46,11 @@ impl Swtpm {
     pub(crate) fn stop(&mut self) {
         let _ = self.process.kill();
         let _ = self.process.wait();
+    }
+
+    /// Its process id.
+    pub(crate) fn pid(&self) -> u32 {
+        self.process.id()
     }
 
     /// The UNIX socket that takes TPM commands, one client at a time.

@@ -73,7 +73,8 @@ fn change_counted(
     esys.policy_auth_value(policy)?;
     esys.policy_or(policy, &chain.index_branches)?;
     esys.set_auth(index, current)?;
-    let changed = chip.patiently(Step::ChangePin, PATIENCE, || esys.nv_change_auth(index, policy, fresh));
+    let changed =
+        chip.patiently(Step::ChangePin, PATIENCE, || esys.nv_change_auth(index, (policy, None), fresh));
     if changed.is_err() {
         // The refusal is what matters; whether the session could be flushed isn't.
         let _ = esys.flush(policy);

@@ -17,8 +17,8 @@ use tss_esapi::{
         ESYS_CONTEXT, ESYS_TR, ESYS_TR_NONE, Esys_Finalize, Esys_FlushContext, Esys_Free, Esys_Initialize,
         Esys_NV_ChangeAuth, Esys_PolicyAuthValue, Esys_PolicyCommandCode, Esys_PolicyOR,
         Esys_StartAuthSession, Esys_TR_FromTPMPublic, Esys_TR_GetName, Esys_TR_SetAuth,
-        Esys_TRSess_SetAttributes, TPM2B_AUTH, TPM2B_DIGEST, TPM2B_NAME, TPML_DIGEST, TPMT_SYM_DEF,
-        TPMU_SYM_KEY_BITS, TPMU_SYM_MODE, TSS2_RC, TSS2_TCTI_CONTEXT, Tss2_TctiLdr_Finalize,
+        Esys_TRSess_SetAttributes, TPM2_SE, TPM2B_AUTH, TPM2B_DIGEST, TPM2B_NAME, TPMA_SESSION, TPML_DIGEST,
+        TPMT_SYM_DEF, TPMU_SYM_KEY_BITS, TPMU_SYM_MODE, TSS2_RC, TSS2_TCTI_CONTEXT, Tss2_TctiLdr_Finalize,
         Tss2_TctiLdr_Initialize,
     },
 };
@@ -90,6 +90,11 @@ impl Esys {
 
     /// A policy session salted to `root`, encrypting both ways. It has to be: it proves the current value.
     pub(super) fn salted_policy_session(&mut self, root: Object) -> Result<Object, Refusal> {
+        self.session(root, TPM2_SE_POLICY, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT)
+    }
+
+    /// Starts a session. continueSession stays clear: it ends with the command that uses it.
+    fn session(&mut self, root: Object, kind: TPM2_SE, attributes: TPMA_SESSION) -> Result<Object, Refusal> {
         let symmetric = TPMT_SYM_DEF {
             algorithm: TPM2_ALG_AES,
             keyBits: TPMU_SYM_KEY_BITS { aes: 128 },
@@ -107,16 +112,15 @@ impl Esys {
                 none,
                 none,
                 ptr::null(),
-                TPM2_SE_POLICY,
+                kind,
                 &raw const symmetric,
                 TPM2_ALG_SHA256,
                 &raw mut session,
             )
         };
         done(Step::Session, code)?;
-        let both = TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT;
-        // SAFETY: see the module. continueSession is cleared: the session ends with the command that it authorises.
-        done(Step::Session, unsafe { Esys_TRSess_SetAttributes(self.context, session, both, 0xFF) })?;
+        // SAFETY: see the module.
+        done(Step::Session, unsafe { Esys_TRSess_SetAttributes(self.context, session, attributes, 0xFF) })?;
         Ok(Object(session))
     }
 
@@ -161,17 +165,21 @@ impl Esys {
     }
 
     /// TPM2_NV_ChangeAuth (TPM 2.0 part 3, 31.15).
+    ///
+    /// A session that authorises also encrypts with the current value of what it authorises (part 1, 21.3). Whoever
+    /// doesn't know that value must have the new one encrypted by a session `beside` the policy session: the TPM
+    /// would otherwise decrypt it to something else and take that, without an error.
     pub(super) fn nv_change_auth(
         &mut self,
         index: Object,
-        policy: Object,
+        (policy, beside): (Object, Option<Object>),
         value: &AuthValue,
     ) -> Result<(), Refusal> {
         let mut value = tpm2b(value);
-        let none = ESYS_TR_NONE;
+        let (none, beside) = (ESYS_TR_NONE, beside.map_or(ESYS_TR_NONE, |session| session.0));
         // SAFETY: see the module.
         let code =
-            unsafe { Esys_NV_ChangeAuth(self.context, index.0, policy.0, none, none, &raw const value) };
+            unsafe { Esys_NV_ChangeAuth(self.context, index.0, policy.0, beside, none, &raw const value) };
         value.buffer.zeroize();
         done(Step::ChangePin, code)
     }
@@ -180,6 +188,70 @@ impl Esys {
     pub(super) fn flush(&mut self, session: Object) -> Result<(), Refusal> {
         // SAFETY: see the module.
         done(Step::Flush, unsafe { Esys_FlushContext(self.context, session.0) })
+    }
+}
+
+#[cfg(test)]
+impl Esys {
+    /// A policy session that proves nothing and hides nothing, and a salted one to stand beside it and hide.
+    pub(super) fn sessions_beside(&mut self, root: Object) -> Result<(Object, Object), Refusal> {
+        let both = TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT;
+        let hmac = tss_esapi::constants::tss::TPM2_SE_HMAC;
+        Ok((self.session(root, TPM2_SE_POLICY, 0)?, self.session(root, hmac, both)?))
+    }
+
+    /// TPM2_Load under `parent`, whose authorisation value is empty.
+    pub(super) fn load(&mut self, parent: Object, blob: &super::super::Blob) -> Result<Object, Refusal> {
+        let public =
+            super::session::public(&blob.public).and_then(tss_esapi::tss2_esys::TPM2B_PUBLIC::try_from);
+        let private = tss_esapi::structures::Private::try_from(blob.private.clone());
+        let (public, private) =
+            (public.unwrap(), tss_esapi::tss2_esys::TPM2B_PRIVATE::from(private.unwrap()));
+        let (none, mut object) = (ESYS_TR_NONE, ESYS_TR_NONE);
+        // SAFETY: see the module.
+        done(Step::Load, unsafe {
+            tss_esapi::tss2_esys::Esys_Load(
+                self.context,
+                parent.0,
+                tss_esapi::tss2_esys::ESYS_TR_PASSWORD,
+                none,
+                none,
+                &raw const private,
+                &raw const public,
+                &raw mut object,
+            )
+        })?;
+        Ok(Object(object))
+    }
+
+    /// TPM2_PolicySecret with the object's authorisation value in clear.
+    pub(super) fn policy_secret(
+        &mut self,
+        policy: Object,
+        object: Object,
+        reference: &[u8],
+    ) -> Result<(), Refusal> {
+        let mut octets =
+            tss_esapi::tss2_esys::TPM2B_NONCE { size: reference.len() as u16, ..Default::default() };
+        octets.buffer[..reference.len()].copy_from_slice(reference);
+        let none = ESYS_TR_NONE;
+        // SAFETY: see the module; ESYS takes null for empty inputs and for outputs that nobody wants.
+        done(Step::PinCheck, unsafe {
+            tss_esapi::tss2_esys::Esys_PolicySecret(
+                self.context,
+                object.0,
+                policy.0,
+                tss_esapi::tss2_esys::ESYS_TR_PASSWORD,
+                none,
+                none,
+                ptr::null(),
+                ptr::null(),
+                &raw const octets,
+                0,
+                ptr::null_mut(),
+                ptr::null_mut(),
+            )
+        })
     }
 }
 

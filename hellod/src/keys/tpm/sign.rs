@@ -76,6 +76,7 @@ fn sign_counted(
     chip.policy_or(policy, &chain.key_branches)?;
     chip.last_use(salted)?;
     let signature = sign_loaded(chip, loaded, (policy, Some(salted)), (message, key.public_key()))?;
+    chip.ended(&[policy, salted]);
     chip.flush(ObjectHandle::from(loaded))?;
     Ok(signature)
 }
@@ -95,12 +96,13 @@ fn sign_locked_out(
     chip.set_auth(ObjectHandle::from(loaded), &value)?;
     chip.last_use(salted)?;
     let signature = sign_loaded(chip, loaded, (salted, None), (message, key.public_key()))?;
+    chip.ended(&[salted]);
     chip.flush(ObjectHandle::from(loaded))?;
     Ok(signature)
 }
 
 /// TPM2_Sign. The digest is computed here: nobody can have one signed that isn't the hash of a message.
-fn sign_loaded(
+pub(super) fn sign_loaded(
     chip: &mut Chip<'_>,
     loaded: KeyHandle,
     (first, second): (AuthSession, Option<AuthSession>),

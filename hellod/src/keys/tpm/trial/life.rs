@@ -1,7 +1,10 @@
 //! The life of a key: made, used, its PIN changed, removed.
 
 use super::*;
-use crate::keys::PublicKey;
+use crate::keys::{
+    PublicKey, TpmObjects, Unsafe, UserKey,
+    tpm::{objects, wire::Removed},
+};
 
 #[test]
 fn a_new_key_of_either_kind_signs_with_its_pin() {
@@ -34,4 +37,186 @@ fn wrong_pins_count_and_the_right_one_forgives_until_the_limit() {
         assert_eq!(try_sign(&tpm, &key, pin), Err(KeyError::Locked));
     }
     assert_eq!(tries(&tpm, &key), Tries { used: 5, limit: 5 });
+}
+
+#[test]
+fn after_a_change_the_new_pin_signs_and_the_old_record_with_the_old_pin_does_not() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let changed = try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap().key;
+    let changed = changed.check(&person(1000)).unwrap();
+    assert_eq!(changed.public_key().thumbprint(), key.public_key().thumbprint());
+    assert_eq!(changed.record().kdf, kdf(2));
+    assert!(!try_sign(&tpm, &changed, "864209").unwrap().used_pending);
+    // Restored from a backup.
+    assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::WrongPin { tries_left: 4 }));
+    assert_eq!(try_sign(&tpm, &changed, RIGHT), Err(KeyError::WrongPin { tries_left: 3 }));
+    assert!(try_sign(&tpm, &changed, "864209").is_ok());
+}
+
+#[test]
+fn a_change_with_a_wrong_pin_counts_and_changes_nothing() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let refused = try_change(&tpm, &key, [WRONG, "864209"], &kdf(2)).unwrap_err();
+    assert_eq!(refused, KeyError::WrongPin { tries_left: 4 });
+    assert!(try_sign(&tpm, &key, RIGHT).is_ok());
+}
+
+#[test]
+fn a_change_that_was_cut_short_is_found_out_at_the_next_use() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let pending = UserKey { pending: Some(kdf(2)), ..key.record().clone() }.check(&person(1000)).unwrap();
+    // Before the TPM did it: nothing is spent on the pending one.
+    assert!(!try_sign(&tpm, &pending, RIGHT).unwrap().used_pending);
+    // After the TPM did it, and before the record said so.
+    try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap();
+    assert!(try_sign(&tpm, &pending, "864209").unwrap().used_pending);
+    assert_eq!(tries(&tpm, &key).used, 0);
+    // A wrong PIN is wrong by both, and counts twice.
+    assert_eq!(try_sign(&tpm, &pending, WRONG), Err(KeyError::WrongPin { tries_left: 3 }));
+    // The next change starts from there.
+    let changed = try_change(&tpm, &pending, ["864209", RIGHT], &kdf(3)).unwrap().key;
+    assert_eq!((changed.kdf.clone(), changed.pending.clone()), (kdf(3), None));
+    assert!(try_sign(&tpm, &changed.check(&person(1000)).unwrap(), RIGHT).is_ok());
+}
+
+#[test]
+fn only_an_index_with_one_of_our_names_is_removed() {
+    let tpm = Swtpm::new();
+    let (anna, bert) = (enrol(&tpm, 1000), enrol(&tpm, 1001));
+    let remove = |objects: &TpmObjects| with(&tpm, |chip| objects::remove(chip, objects)).unwrap();
+    let mut foreign = bert.objects();
+    foreign.0[0].written[10] ^= 1;
+    let removed = remove(&foreign);
+    assert_eq!((removed.foreign, removed.undefined), (vec![foreign.0[0].handle], vec![]));
+    let objects = anna.objects();
+    let [counter, gate] = [0, 1].map(|place| objects.0[place].handle);
+    assert_eq!(remove(&objects), Removed { undefined: vec![counter], absent: vec![gate], foreign: vec![] });
+    assert_eq!(remove(&objects), Removed { undefined: vec![], absent: vec![counter, gate], foreign: vec![] });
+    assert_eq!(try_sign(&tpm, &anna, RIGHT), Err(KeyError::TpmReplaced));
+    assert!(try_sign(&tpm, &bert, RIGHT).is_ok());
+}
+
+#[test]
+fn what_an_enrolment_announced_is_what_it_made() {
+    let tpm = Swtpm::new();
+    let mut alone = Alone::default();
+    let created = {
+        let mut chip = Chip::open(Tcti::Swtpm(tpm.socket()), &mut alone).unwrap();
+        enrol::create(&mut chip, &spec(1000), &mut stretch(RIGHT)).unwrap()
+    };
+    let announced = alone.intent.unwrap();
+    assert_eq!(announced.key, created.key);
+    assert_eq!(announced.objects, created.key.check(&person(1000)).unwrap().objects());
+}
+
+#[test]
+fn an_enrolment_whose_announcement_fails_leaves_nothing_behind() {
+    struct Refusing;
+    impl Parent for Refusing {
+        fn step(&mut self, _: Step, _: Duration) -> Result<(), KeyError> {
+            Ok(())
+        }
+        fn pause(&mut self, _: Duration) -> Result<(), KeyError> {
+            Ok(())
+        }
+        fn intent(&mut self, _: &Candidate) -> Result<(), KeyError> {
+            Err(KeyError::Stopped)
+        }
+    }
+    let tpm = Swtpm::new();
+    let mut chip = Refusing;
+    let mut chip = Chip::open(Tcti::Swtpm(tpm.socket()), &mut chip).unwrap();
+    let stopped = enrol::create(&mut chip, &CreateSpec { proven: false, ..spec(1000) }, &mut stretch(RIGHT));
+    assert_eq!(stopped.unwrap_err(), KeyError::Stopped);
+    chip.reopen().unwrap();
+    assert!(chip.handles(0x0100_0000).unwrap().is_empty());
+    assert!(chip.handles(0x8000_0000).unwrap().is_empty());
+    assert!(chip.handles(0x0200_0000).unwrap().is_empty());
+}
+
+#[test]
+fn where_no_counter_fits_enrolment_refuses_unless_the_lockout_is_allowed_and_has_a_password() {
+    let tpm = Swtpm::new();
+    fill(&tpm);
+    for proven in [true, false] {
+        let spec = CreateSpec { proven, ..spec(1000) };
+        assert_eq!(try_enrol(&tpm, &spec, RIGHT).unwrap_err(), KeyError::NoSpace);
+    }
+    let allowed = CreateSpec { allow_da_auth: true, ..spec(1000) };
+    assert_eq!(try_enrol(&tpm, &allowed, RIGHT).unwrap_err(), KeyError::NotSafe { why: Unsafe::LockoutAuth });
+    set_password(&tpm, AuthHandle::Lockout);
+    let key = try_enrol(&tpm, &allowed, RIGHT).unwrap().key.check(&person(1000)).unwrap();
+    assert_eq!(key.record().protector, Protector::DaAuth);
+    assert!(try_sign(&tpm, &key, RIGHT).is_ok());
+    let limit = tries(&tpm, &key).limit;
+    assert_eq!(try_sign(&tpm, &key, WRONG), Err(KeyError::WrongPin { tries_left: limit - 1 }));
+    // Changed by ObjectChangeAuth: another private part, the same key.
+    let changed = try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap().key;
+    assert_ne!(changed.private, key.record().private);
+    let changed = changed.check(&person(1000)).unwrap();
+    assert!(try_sign(&tpm, &changed, "864209").is_ok());
+    assert_eq!(changed.public_key(), key.public_key());
+}
+
+#[test]
+fn leftovers_of_a_killed_child_are_swept_and_their_places_used() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    // Three sessions of somebody who was killed: raw commands, then the connection ends.
+    for kind in [0, 1, 0] {
+        let start = [0x80, 0x01, 0, 0, 0, 0x3B, 0, 0, 1, 0x76, 0x40, 0, 0, 7, 0x40, 0, 0, 7, 0, 0x20];
+        let mut socket = UnixStream::connect(tpm.socket()).unwrap();
+        socket.write_all(&[start.as_slice(), &[9; 32], &[0, 0, kind, 0, 0x10, 0, 0x0B]].concat()).unwrap();
+        let mut header = [0; 10];
+        socket.read_exact(&mut header).unwrap();
+        assert_eq!(header[6..], [0; 4]);
+    }
+    let Err(KeyError::Tpm { code, .. }) = try_sign(&tpm, &key, RIGHT) else { panic!("there was room") };
+    assert_eq!(code, 0x903);
+    with(&tpm, |chip| chip.sweep()).unwrap();
+    assert!(try_sign(&tpm, &key, RIGHT).is_ok());
+}
+
+#[test]
+fn a_probe_tells_what_the_tpm_says_of_itself() {
+    let tpm = Swtpm::new();
+    let before = with(&tpm, lockout::probe).unwrap();
+    assert_eq!((before.srk_name, before.nv_defined, before.lockout_auth_set), (None, 0, false));
+    assert!(before.revision >= 138 && !before.owner_auth_set && !before.in_lockout);
+    let key = enrol(&tpm, 1000);
+    set_password(&tpm, AuthHandle::Lockout);
+    let after = with(&tpm, lockout::probe).unwrap();
+    assert_eq!(after.srk_name.as_ref(), Some(&key.record().srk_name));
+    assert!(after.nv_defined == 1 && after.lockout_auth_set && after.nv_free_estimate > 0);
+}
+
+/// Fills NV memory to the last octet that fits a counter; the handles used.
+pub(super) fn fill(tpm: &Swtpm) -> Vec<u32> {
+    let mut handles = Vec::new();
+    for size in [2048_u16, 512, 64, 8] {
+        for place in 0.. {
+            let handle = 0x0150_0000 + u32::from(size) * 0x100 + place;
+            // TPMS_NV_PUBLIC with AUTHREAD, AUTHWRITE and NO_DA; an empty password.
+            let mut area = handle.to_be_bytes().to_vec();
+            area.extend([0, 0x0B, 0x02, 0x04, 0, 0x04, 0, 0]);
+            area.extend(size.to_be_bytes());
+            let parameters = [&[0, 0, 0, area.len() as u8], area.as_slice()].concat();
+            match raw(tpm, 0x12A, &[OWNER], &parameters) {
+                0 => handles.push(handle),
+                0x14B => break,
+                code => panic!("0x{code:x}"),
+            }
+        }
+    }
+    handles
+}
+
+/// Removes the fillers.
+pub(super) fn clear_out(tpm: &Swtpm, handles: &[u32]) {
+    for handle in handles {
+        assert_eq!(raw(tpm, 0x122, &[OWNER, *handle], &[]), 0);
+    }
 }

@@ -3,21 +3,40 @@
 #[path = "../../../../tests/swtpm/mod.rs"]
 mod swtpm;
 
+mod branches;
+mod bus;
 mod life;
+mod oracles;
+mod root;
+mod thief;
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    io::{Read as _, Write as _},
+    os::unix::net::UnixStream,
+    sync::Arc,
+    time::Duration,
+};
 
 use swtpm::Swtpm;
 
+use tss_esapi::{
+    handles::{AuthHandle, KeyHandle},
+    interface_types::session_handles::AuthSession,
+    structures::Auth,
+};
+
 use super::{
-    change, enrol, lockout,
-    session::{Chip, Parent},
+    change, enrol,
+    error::Fault,
+    lockout,
+    session::{Chip, Parent, entity},
     sign,
     wire::{Candidate, Changed, CreateSpec, Created, Signed, Step, Tcti, Tries},
 };
 use crate::{
-    keys::{Algorithm, Binding, CheckedKey, Kdf, KeyError, Verdict},
-    secret::Pin,
+    gesture::stretch::Purpose,
+    keys::{Algorithm, Binding, CheckedKey, Kdf, KeyError, PinFail, Protector, Verdict},
+    secret::{AuthValue, Pin},
 };
 
 const RIGHT: &str = "246813";
@@ -101,3 +120,82 @@ fn stretch(pin: &str) -> impl FnMut(&Kdf) -> Result<Arc<crate::gesture::stretch:
     let pin = Pin::parse(pin.as_bytes()).unwrap();
     move |kdf| Ok(Arc::new(kdf.stretch(&pin)?))
 }
+
+/// Signs by another branch of the key's policy than the program's own: `branch` does what it can in the policy
+/// session, with a salted session at hand.
+fn sign_by(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    branch: impl FnOnce(&mut Chip<'_>, KeyHandle, [AuthSession; 2]) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let root = chip.storage_root(&key.record().srk_name)?;
+    let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
+    branch(chip, root, [policy, salted])?;
+    chip.policy_or(policy, &key.chain().unwrap().key_branches)?;
+    let loaded = chip.load(root, salted, &sign::blob(key))?;
+    let signature =
+        sign::sign_loaded(chip, loaded, (policy, Some(salted)), (b"message".as_slice(), key.public_key()))?;
+    assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
+    Ok(())
+}
+
+/// The value that the PIN yields for the counter.
+fn value(key: &CheckedKey, kdf: &Kdf, pin: &str) -> AuthValue {
+    stretch(pin)(kdf).unwrap().value(Purpose::Counter, key.reference()).unwrap()
+}
+
+/// TPM2_PolicySecret of the PIN counter, with a PIN, under any reference.
+fn authorise(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    sessions: [AuthSession; 2],
+    (pin, reference): (&str, &[u8]),
+) -> Result<(), Fault> {
+    let index = chip.counter(&key.chain().unwrap().index)?;
+    let value = value(key, &key.record().kdf, pin);
+    chip.policy_secret(sessions.into(), (entity(index), Some(&value)), reference)
+}
+
+fn counter(key: &CheckedKey) -> &PinFail {
+    match &key.record().protector {
+        Protector::PinFail(counter) => counter,
+        Protector::DaAuth => panic!("no counter"),
+    }
+}
+
+/// One command with an empty password for `handle`, as octets; the answer's response code.
+fn raw(tpm: &Swtpm, code: u32, handles: &[u32], parameters: &[u8]) -> u32 {
+    let mut command = vec![0x80, 0x02, 0, 0, 0, 0];
+    command.extend(code.to_be_bytes());
+    command.extend(handles.iter().flat_map(|handle| handle.to_be_bytes()));
+    command.extend([0, 0, 0, 9, 0x40, 0, 0, 9, 0, 0, 1, 0, 0]);
+    command.extend(parameters);
+    let length = (command.len() as u32).to_be_bytes();
+    command[2..6].copy_from_slice(&length);
+    let mut socket = UnixStream::connect(tpm.socket()).unwrap();
+    socket.write_all(&command).unwrap();
+    let mut header = [0; 10];
+    socket.read_exact(&mut header).unwrap();
+    u32::from_be_bytes(header[6..].try_into().unwrap())
+}
+
+/// Sets the password of a hierarchy.
+fn set_password(tpm: &Swtpm, hierarchy: AuthHandle) {
+    with(tpm, |chip| {
+        chip.run(Step::Start, |context| {
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                context.hierarchy_change_auth(hierarchy, Auth::from_bytes(b"secret")?)
+            })
+        })
+    })
+    .unwrap();
+}
+
+/// What the common lockout has counted.
+fn lockout_counter(tpm: &Swtpm) -> u32 {
+    with(tpm, lockout::probe).unwrap().lockout_counter
+}
+
+const LOCKOUT: u32 = 0x4000_000A;
+const OWNER: u32 = 0x4000_0001;
+const DICTIONARY_ATTACK_LOCK_RESET: u32 = 0x139;

@@ -1,0 +1,140 @@
+//! A listener on the bus: what a recorded transcript gives away.
+
+use aws_lc_rs::{
+    cipher::{AES_128, DecryptingKey, DecryptionContext, UnboundCipherKey},
+    hmac,
+    iv::FixedLength,
+};
+use zeroize::Zeroizing;
+
+use super::{swtpm::command_code, *};
+use crate::{
+    gesture::stretch::StretchedPin,
+    keys::tpm::{
+        objects::{define, undefine},
+        policy::Policy,
+        templates::NvArea,
+    },
+};
+
+#[test]
+fn no_pin_and_no_value_of_one_crosses_the_bus() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    try_sign(&tpm, &key, RIGHT).unwrap();
+    let _ = try_sign(&tpm, &key, WRONG);
+    let changed = try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap();
+    let key = changed.key.check(&person(1000)).unwrap();
+    try_sign(&tpm, &key, "864209").unwrap();
+    let transcript = tpm.transcript();
+    assert!(transcript.len() > 50, "the transcript is read");
+    let values = [value(&key, &kdf(1), RIGHT), value(&key, &kdf(1), WRONG), value(&key, &kdf(2), "864209")];
+    let secrets = values.iter().map(|value| value.expose().as_slice());
+    for secret in secrets.chain([RIGHT, WRONG, "864209"].map(str::as_bytes)) {
+        assert!(!crosses(&transcript, secret));
+    }
+    // The recorded octets are what the tests below decrypt, so a value in clear would have been found.
+    assert!(crosses(&transcript, &key.record().public[2..]));
+}
+
+#[test]
+fn the_values_in_the_vault_do_not_cross_the_bus_at_enrolment() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let transcript = tpm.transcript();
+    for value in branches::unseal(&tpm, &key, RIGHT).unwrap() {
+        assert!(!crosses(&transcript, value.expose()));
+    }
+}
+
+#[test]
+fn whoever_records_an_unsalted_session_reads_the_value_and_a_salted_one_hides_it() {
+    for is_salted in [false, true] {
+        let tpm = Swtpm::new();
+        enrol(&tpm, 1000);
+        let secret = AuthValue::new(Zeroizing::new([0xA5; 32]));
+        with(&tpm, |chip| {
+            let (root, _) = chip.find_storage_root().unwrap().unwrap();
+            let session = if is_salted { chip.salted(root) } else { chip.weak_session() }.unwrap();
+            let area = NvArea::counter(0x0184_0100, Policy::START);
+            let index = define(chip, session, &area, &secret).unwrap();
+            undefine(chip, index).unwrap();
+        });
+        let transcript = tpm.transcript();
+        assert!(!crosses(&transcript, secret.expose()), "either is encrypted");
+        assert_eq!(decrypt_definition(&transcript) == *secret.expose(), !is_salted);
+    }
+}
+
+#[test]
+fn a_sign_in_takes_nine_commands() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let before = tpm.transcript().len();
+    try_sign(&tpm, &key, RIGHT).unwrap();
+    let codes: Vec<_> = tpm.transcript()[before..].iter().map(|(command, _)| command_code(command)).collect();
+    let expected = [0x173, 0x169, 0x176, 0x176, 0x157, 0x151, 0x171, 0x15D, 0x165];
+    assert_eq!(codes, expected, "{codes:x?}");
+}
+
+#[test]
+fn another_storage_root_is_noticed_before_anything_that_depends_on_the_pin() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    root::replace_storage_root(&tpm);
+    for job in [0, 1, 2] {
+        let before = tpm.transcript().len();
+        let outcome = match job {
+            0 => try_sign(&tpm, &key, RIGHT).map(|_| ()),
+            1 => try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).map(|_| ()),
+            _ => with(&tpm, |chip| sign::sign(chip, &key, b"message", &mut never)).map(|_| ()),
+        };
+        assert_eq!(outcome, Err(KeyError::TpmReplaced));
+        let transcript = tpm.transcript();
+        let codes: Vec<_> = transcript[before..].iter().map(|(command, _)| command_code(command)).collect();
+        assert_eq!(codes, [READ_PUBLIC], "{codes:x?}");
+    }
+}
+
+/// Nobody asks for a value before the TPM has been recognised.
+fn never(_: &Kdf) -> Result<Arc<StretchedPin>, KeyError> {
+    panic!("asked for the PIN")
+}
+
+fn crosses(transcript: &[(Vec<u8>, Vec<u8>)], secret: &[u8]) -> bool {
+    transcript.iter().any(|(command, response)| {
+        [command, response].iter().any(|octets| octets.windows(secret.len()).any(|window| window == secret))
+    })
+}
+
+/// What a listener does: takes the session's key for empty, derives key and initialisation vector from the nonces in
+/// the transcript (TPM 2.0 part 1, 21.2 and 11.4.10.2), and decrypts the value in the last TPM2_NV_DefineSpace.
+fn decrypt_definition(transcript: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
+    let at = transcript.iter().rposition(|(command, _)| command_code(command) == NV_DEFINE_SPACE).unwrap();
+    let (_, started) =
+        transcript[..at].iter().rfind(|(command, _)| command_code(command) == START_AUTH_SESSION).unwrap();
+    let nonce_tpm = sized(&started[14..]);
+    let command = &transcript[at].0;
+    // Header, owner, length of the authorisation area; then the session handle.
+    let authorisation = &command[14..];
+    let length = u32::from_be_bytes(authorisation[..4].try_into().unwrap()) as usize;
+    let nonce_caller = sized(&authorisation[8..]);
+    let mut value = sized(&authorisation[4 + length..]).to_vec();
+    let message =
+        [&1_u32.to_be_bytes(), b"CFB\0".as_slice(), nonce_caller, nonce_tpm, &256_u32.to_be_bytes()].concat();
+    let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b""), &message);
+    let (key, vector) = derived.as_ref().split_at(16);
+    let context = DecryptionContext::Iv128(FixedLength::from(<[u8; 16]>::try_from(vector).unwrap()));
+    let key = DecryptingKey::cfb128(UnboundCipherKey::new(&AES_128, key).unwrap()).unwrap();
+    key.decrypt(&mut value, context).unwrap().to_vec()
+}
+
+/// A TPM2B at the beginning of some octets.
+fn sized(octets: &[u8]) -> &[u8] {
+    let length = usize::from(u16::from_be_bytes(octets[..2].try_into().unwrap()));
+    &octets[2..2 + length]
+}
+
+const NV_DEFINE_SPACE: u32 = 0x12A;
+const READ_PUBLIC: u32 = 0x173;
+const START_AUTH_SESSION: u32 = 0x176;

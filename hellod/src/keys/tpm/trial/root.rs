@@ -1,0 +1,224 @@
+//! Root, who owns the TPM's owner hierarchy: its password is empty on Linux.
+
+use aws_lc_rs::digest;
+use tss_esapi::{
+    handles::ObjectHandle,
+    interface_types::{
+        data_handles::Persistent,
+        reserved_handles::{Hierarchy, NvAuth, Provision},
+        session_handles::PolicySession,
+    },
+    structures::{Digest, MaxNvBuffer, Nonce, Public, Signature, SignatureScheme},
+    traits::UnMarshall as _,
+};
+use zeroize::Zeroizing;
+
+use super::*;
+use crate::keys::tpm::{
+    enrol::to_be_signed,
+    error::Meaning,
+    objects::{define, undefine},
+    policy::{Command, Policy},
+    session::persistent_root,
+    templates::{Area, NvArea},
+};
+
+/// Puts another storage key at the storage root's handle: what it wraps, root reads.
+pub(super) fn replace_storage_root(tpm: &Swtpm) {
+    with(tpm, |chip| {
+        let (root, _) = chip.find_storage_root().unwrap().unwrap();
+        chip.run(Step::Start, |context| {
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                let place = Persistent::Persistent(persistent_root()?);
+                context.evict_control(Provision::Owner, root.into(), place)?;
+                let mut template = Area::storage_root().template();
+                *template.last_mut().unwrap() = 1;
+                let template = Public::unmarshall(&template)?;
+                let other =
+                    context.create_primary(Hierarchy::Owner, template, None, None, None, None)?.key_handle;
+                context.evict_control(Provision::Owner, other.into(), place)?;
+                context.flush_context(other.into())
+            })
+        })
+        .unwrap();
+    });
+}
+
+/// Deletes the counter and defines one with the same public area and a value of one's own.
+fn redefine(chip: &mut Chip<'_>, key: &CheckedKey, own: &AuthValue) -> tss_esapi::handles::NvIndexHandle {
+    let area = &key.chain().unwrap().index;
+    let (index, _) = chip.find_index(area.handle).unwrap().unwrap();
+    undefine(chip, index).unwrap();
+    let root = chip.storage_root(&key.record().srk_name).unwrap();
+    let salted = chip.salted(root).unwrap();
+    let index = define(chip, salted, area, own).unwrap();
+    chip.flush(crate::keys::tpm::selftest::session_object(salted)).unwrap();
+    index
+}
+
+fn own() -> AuthValue {
+    AuthValue::new(Zeroizing::new([0x0E; 32]))
+}
+
+/// Makes and loads a signing key of root's own, with the one-time key's template.
+fn key_of_roots(chip: &mut Chip<'_>, root: KeyHandle, salted: AuthSession) -> KeyHandle {
+    chip.run(Step::Create, |context| {
+        let template = Public::unmarshall(&Area::first_write_key().template())?;
+        context.execute_with_session(Some(salted), |context| {
+            let made = context.create(root, template, None, None, None, None)?;
+            context.load(root, made.out_private, made.out_public)
+        })
+    })
+    .unwrap()
+}
+
+/// A signature for TPM2_PolicySigned over `fresh`, which may be empty.
+fn signature_over(chip: &mut Chip<'_>, by: KeyHandle, fresh: &[u8], reference: &[u8]) -> Signature {
+    let digest: digest::Digest = to_be_signed(fresh, reference);
+    chip.run(Step::Sign, |context| {
+        context.execute_with_session(Some(AuthSession::Password), |context| {
+            let digest = Digest::from_bytes(digest.as_ref())?;
+            context.sign(by, digest, SignatureScheme::Null, sign::no_ticket()?)
+        })
+    })
+    .unwrap()
+}
+
+fn policy_signed(
+    chip: &mut Chip<'_>,
+    [policy, salted]: [AuthSession; 2],
+    by: KeyHandle,
+    (fresh, reference, signature): (&[u8], &[u8], &Signature),
+) -> Result<(), Fault> {
+    let session = PolicySession::try_from(policy).unwrap();
+    chip.run(Step::Policy, |context| {
+        let (fresh, reference) = (Nonce::from_bytes(fresh)?, Nonce::from_bytes(reference)?);
+        context.execute_with_session(Some(salted), |context| {
+            let (object, any) = (ObjectHandle::from(by), Digest::default());
+            context.policy_signed(session, object, fresh, any, reference, None, signature.clone())
+        })
+    })
+    .map(|_| ())
+}
+
+#[test]
+fn a_counter_that_root_defines_anew_can_be_written_by_nobody_and_opens_nothing() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    with(&tpm, |chip| {
+        let index = redefine(chip, &key, &own());
+        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let (salted, policy) = (chip.salted(root).unwrap(), chip.policy_session().unwrap());
+        // As it is, it has never been written, and authorises nothing.
+        let unwritten = chip.policy_secret((policy, salted), (entity(index), Some(&own())), key.reference());
+        assert!(unwritten.is_err_and(|fault| fault.is(Meaning::AuthUnavailable)));
+        chip.flush(crate::keys::tpm::selftest::session_object(policy)).unwrap();
+        // The first write wants the one-time key. Root's own takes its place, and everything else is as it was.
+        let policy = chip.policy_session().unwrap();
+        chip.policy_command(policy, Command::NvWrite).unwrap();
+        let session = PolicySession::try_from(policy).unwrap();
+        chip.run(Step::Policy, |context| context.policy_nv_written(session, false)).unwrap();
+        let by = key_of_roots(chip, root, salted);
+        let fresh = chip.run(Step::Policy, |context| context.tr_sess_get_nonce_tpm(policy)).unwrap();
+        let signature = signature_over(chip, by, fresh.as_bytes(), b"init");
+        policy_signed(chip, [policy, salted], by, (fresh.as_bytes(), b"init", &signature)).unwrap();
+        assert!(chip.policy_or(policy, &key.chain().unwrap().index_branches).is_err());
+        // The owner's own write isn't allowed at all.
+        let written = chip.run(Step::WriteIndex, |context| {
+            let octets = MaxNvBuffer::from_bytes(&lockout::fresh_counter(u32::MAX))?;
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                context.nv_write(NvAuth::Owner, index, octets, 0)
+            })
+        });
+        assert!(written.is_err());
+    });
+    assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::TpmReplaced));
+}
+
+#[test]
+fn a_counter_that_the_owner_could_write_would_be_forged_which_shows_that_the_trial_above_can_fail() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let weak = NvArea::scratch(0x0184_0200);
+    let make = |chip: &mut Chip<'_>, value: &AuthValue| {
+        if let Some((index, _)) = chip.find_index(weak.handle).unwrap() {
+            undefine(chip, index).unwrap();
+        }
+        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let salted = chip.salted(root).unwrap();
+        let index = define(chip, salted, &weak, value).unwrap();
+        chip.run(Step::WriteIndex, |context| {
+            let octets = MaxNvBuffer::from_bytes(&lockout::fresh_counter(1_000_000))?;
+            context.execute_with_session(Some(AuthSession::Password), |context| {
+                context.nv_write(NvAuth::Owner, index, octets, 0)
+            })
+        })
+        .unwrap();
+        chip.flush(crate::keys::tpm::selftest::session_object(salted)).unwrap();
+    };
+    with(&tpm, |chip| {
+        make(chip, &value(&key, &kdf(1), RIGHT));
+        let (root, _) = chip.find_storage_root().unwrap().unwrap();
+        let (salted, policy) = (chip.salted(root).unwrap(), chip.policy_session().unwrap());
+        let area = Area::counted_key(Algorithm::Es256, Policy::START.secret(&weak.written_name(), b""));
+        let made = chip.run(Step::Create, |context| {
+            let template = Public::unmarshall(&area.template())?;
+            context.execute_with_session(Some(salted), |context| {
+                context.create(root, template, None, None, None, None)
+            })
+        });
+        let made = made.unwrap();
+        // Root, who doesn't know the PIN.
+        make(chip, &own());
+        let index = chip.counter(&weak).unwrap();
+        chip.policy_secret((policy, salted), (entity(index), Some(&own())), b"").unwrap();
+        let loaded = chip.run(Step::Load, |context| {
+            context.execute_with_session(Some(salted), |context| {
+                context.load(root, made.out_private.clone(), made.out_public.clone())
+            })
+        });
+        let signed = sign::sign_loaded(
+            chip,
+            loaded.unwrap(),
+            (policy, Some(salted)),
+            (b"message".as_slice(), key.public_key()),
+        );
+        assert!(signed.is_ok(), "signed without the PIN");
+    });
+}
+
+#[test]
+fn a_signature_for_one_session_is_refused_in_another_unless_it_leaves_the_nonce_out() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    with(&tpm, |chip| {
+        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let salted = chip.salted(root).unwrap();
+        let by = key_of_roots(chip, root, salted);
+        let first = chip.policy_session().unwrap();
+        let fresh = chip.run(Step::Policy, |context| context.tr_sess_get_nonce_tpm(first)).unwrap();
+        let (strong, weak) =
+            (signature_over(chip, by, fresh.as_bytes(), b"init"), signature_over(chip, by, b"", b"init"));
+        policy_signed(chip, [first, salted], by, (fresh.as_bytes(), b"init", &strong)).unwrap();
+        policy_signed(chip, [first, salted], by, (b"", b"init", &weak)).unwrap();
+        chip.flush(crate::keys::tpm::selftest::session_object(first)).unwrap();
+        let second = chip.policy_session().unwrap();
+        let other = chip.run(Step::Policy, |context| context.tr_sess_get_nonce_tpm(second)).unwrap();
+        for nonce in [fresh.as_bytes(), other.as_bytes(), b""] {
+            assert!(policy_signed(chip, [second, salted], by, (nonce, b"init", &strong)).is_err());
+        }
+        assert!(policy_signed(chip, [second, salted], by, (b"", b"init", &weak)).is_ok(), "replayed");
+    });
+}
+
+#[test]
+fn with_an_owner_password_nothing_is_set_up_or_removed_and_a_key_goes_on_working() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    set_password(&tpm, AuthHandle::Owner);
+    assert_eq!(try_enrol(&tpm, &spec(1001), RIGHT).unwrap_err(), KeyError::OwnerAuth);
+    let removed = with(&tpm, |chip| crate::keys::tpm::objects::remove(chip, &key.objects()));
+    assert_eq!(removed.unwrap_err(), KeyError::OwnerAuth);
+    assert_eq!(try_sign(&tpm, &key, WRONG), Err(KeyError::WrongPin { tries_left: 4 }));
+    assert!(try_sign(&tpm, &key, RIGHT).is_ok());
+}
