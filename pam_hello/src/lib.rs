@@ -1,1 +1,240 @@
-//! Stand.
+//! The door: PAM in, one conversation with hellod over the system bus, PAM out.
+//!
+//! hellod leads and this module is its terminal. It decides three things by itself: whether what was typed can be a
+//! PIN at all ([`sort`]), which PAM code an ending becomes ([`outcome`]), and when to stop waiting ([`talk`],
+//! [`client`]). Whatever breaks, authentication ends in `PAM_AUTHINFO_UNAVAIL` without a word, and the password is
+//! asked for as if this module weren't there.
+//!
+//! It runs inside sudo, login, greeters and lockers, whose process it shares. So it leaves no thread and no
+//! descriptor behind, touches no signal disposition, reads no environment variable, and lets no panic out.
+
+mod account;
+mod arguments;
+mod client;
+mod conversation;
+mod ffi;
+mod log;
+mod outcome;
+mod prompt;
+mod sort;
+mod surface;
+mod talk;
+
+use std::ffi::CStr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use hello_dbus::{Purpose, Step};
+use pam::constants::{PAM_CHANGE_EXPIRED_AUTHTOK, PAM_SILENT, PamFlag, PamResultCode};
+use pam::items::User;
+use pam::module::{PamHandle, PamHooks};
+
+use crate::arguments::{Arguments, FirstPass};
+use crate::conversation::PamTerminal;
+use crate::ffi::Memory;
+use crate::log::Log;
+use crate::surface::Surface;
+use crate::talk::{Ending, Rules};
+
+struct Door;
+
+/// The six symbols that libpam looks for.
+mod entry_points {
+    use super::Door;
+
+    pam::pam_hooks!(Door);
+}
+
+impl PamHooks for Door {
+    /// pam_sm_authenticate(3). `PAM_DISALLOW_NULL_AUTHTOK` changes nothing: there is no empty PIN, and an empty answer
+    /// always means the password.
+    fn sm_authenticate(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        guard(PamResultCode::PAM_AUTHINFO_UNAVAIL, || sign_in(handle, &Arguments::read(&arguments), flags))
+    }
+
+    /// pam_sm_setcred(3). There is no credential to set, whatever the flag. Linux-PAM walks the stack by the codes of
+    /// authenticate and takes `PAM_SUCCESS` here for a vote, which a module that let nobody in must not cast.
+    fn sm_setcred(handle: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        guard(PamResultCode::PAM_IGNORE, || vote_for_who_signed_in(handle))
+    }
+
+    /// pam_sm_acct_mgmt(3). Never a refusal: who may not sign in with Hello was told so by authenticate.
+    fn acct_mgmt(handle: &mut PamHandle, _: Vec<&CStr>, _: PamFlag) -> PamResultCode {
+        guard(PamResultCode::PAM_IGNORE, || vote_for_who_signed_in(handle))
+    }
+
+    /// pam_sm_chauthtok(3): changes the PIN.
+    fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        guard(PamResultCode::PAM_AUTHTOK_ERR, || {
+            let arguments = Arguments::read(&arguments);
+            match Phase::of(flags) {
+                Phase::Check => check_change(handle, &arguments),
+                Phase::Update => change(handle, &arguments, flags),
+                Phase::Nothing => PamResultCode::PAM_IGNORE,
+            }
+        })
+    }
+}
+
+/// Authenticates the person at the other end of the PAM conversation.
+fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
+    if !ffi::remember(handle, Memory::SignedIn, "") {
+        return PamResultCode::PAM_AUTHINFO_UNAVAIL;
+    }
+    let surface = match Surface::of(handle) {
+        Ok(surface) => surface,
+        Err(code) => return code,
+    };
+    let log = Log::of("auth", &surface.service, arguments.debug);
+    arguments.complain(&log);
+    let rules = Rules {
+        purpose: Purpose::Authenticate,
+        first_pass: arguments.first_pass,
+        patience: arguments.patience,
+        max_tries: arguments.max_tries,
+    };
+    let ending = converse(handle, &surface, &rules, flags, &log);
+    log.ending(&surface.user, &ending);
+    match outcome::of_sign_in(&ending) {
+        PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {
+            log.warn("the user changed while the PIN was asked for");
+            PamResultCode::PAM_AUTH_ERR
+        }
+        PamResultCode::PAM_SUCCESS if !ffi::remember(handle, Memory::SignedIn, &surface.user) => {
+            PamResultCode::PAM_AUTHINFO_UNAVAIL
+        }
+        code => code,
+    }
+}
+
+/// The first of the two calls of pam_chauthtok(3): is there a PIN to change? Nobody is asked anything yet. What this
+/// module can't change it keeps out of, so that passwd(1) does what it does without it.
+fn check_change(handle: &mut PamHandle, arguments: &Arguments) -> PamResultCode {
+    let surface = match Surface::of(handle) {
+        Ok(surface) if ffi::remember(handle, Memory::MayChange, "") => surface,
+        _ => return PamResultCode::PAM_IGNORE,
+    };
+    let log = Log::of("chauthtok", &surface.service, arguments.debug);
+    arguments.complain(&log);
+    let request = surface.request(Purpose::ChangePin, arguments.max_tries);
+    match client::begin(request, surface.activation_patience()) {
+        Ok((_, Step::End(outcome))) => {
+            log.debug(&format!("no PIN to change: {outcome:?}"));
+            PamResultCode::PAM_IGNORE
+        }
+        // Leaving the bus ends the conversation that would have followed.
+        Ok(_) if ffi::remember(handle, Memory::MayChange, &surface.user) => PamResultCode::PAM_SUCCESS,
+        Ok(_) => PamResultCode::PAM_IGNORE,
+        Err(unreachable) => {
+            log.unreachable(&unreachable);
+            PamResultCode::PAM_IGNORE
+        }
+    }
+}
+
+/// The second call: asks for the PIN and for the new one, where the first call found that there is something to
+/// change. `PAM_AUTHTOK` and `PAM_OLDAUTHTOK` are the password's, and stay untouched and unread.
+fn change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
+    let surface = match Surface::of(handle) {
+        Ok(surface) if ffi::remembers(handle, Memory::MayChange, &surface.user) => surface,
+        _ => return PamResultCode::PAM_IGNORE,
+    };
+    let log = Log::of("chauthtok", &surface.service, arguments.debug);
+    let rules = Rules {
+        purpose: Purpose::ChangePin,
+        first_pass: FirstPass::Ignored,
+        patience: arguments.patience,
+        max_tries: arguments.max_tries,
+    };
+    let ending = converse(handle, &surface, &rules, flags, &log);
+    log.ending(&surface.user, &ending);
+    outcome::of_change(&ending)
+}
+
+/// One conversation from its beginning to its end.
+fn converse(handle: &mut PamHandle, surface: &Surface, rules: &Rules, flags: PamFlag, log: &Log) -> Ending {
+    let request = surface.request(rules.purpose, rules.max_tries);
+    let (mut line, first) = match client::begin(request, surface.activation_patience()) {
+        Ok(begun) => begun,
+        Err(unreachable) => return Ending::Lost(unreachable),
+    };
+    let mut terminal = PamTerminal::new(handle, flags & PAM_SILENT != 0, prompt::wording(surface), log);
+    talk::follow(&mut line, &mut terminal, rules, first)
+}
+
+fn vote_for_who_signed_in(handle: &PamHandle) -> PamResultCode {
+    match user_now(handle) {
+        Some(user) if ffi::remembers(handle, Memory::SignedIn, &user) => PamResultCode::PAM_SUCCESS,
+        _ => PamResultCode::PAM_IGNORE,
+    }
+}
+
+/// `PAM_USER` as it stands, without asking anybody for it.
+fn user_now(handle: &PamHandle) -> Option<String> {
+    let user = handle.get_item::<User<'_>>().ok()??;
+    user.to_str().ok().map(str::to_owned)
+}
+
+/// Runs a hook so that a panic in it becomes `fallback`; the one that `pam_hooks!` catches would become `PAM_ABORT`,
+/// which sudo takes for fatal.
+fn guard(fallback: PamResultCode, hook: impl FnOnce() -> PamResultCode) -> PamResultCode {
+    log::silence_panics();
+    contain(fallback, hook)
+}
+
+fn contain(fallback: PamResultCode, hook: impl FnOnce() -> PamResultCode) -> PamResultCode {
+    catch_unwind(AssertUnwindSafe(hook)).unwrap_or(fallback)
+}
+
+/// What a call of chauthtok is for.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Phase {
+    Check,
+    Update,
+    Nothing,
+}
+
+impl Phase {
+    /// A PIN does not expire here, so where only what has expired is to be changed, there is nothing to do.
+    fn of(flags: PamFlag) -> Self {
+        if flags & PAM_CHANGE_EXPIRED_AUTHTOK != 0 {
+            Self::Nothing
+        } else if flags & PAM_PRELIM_CHECK != 0 {
+            Self::Check
+        } else if flags & PAM_UPDATE_AUTHTOK != 0 {
+            Self::Update
+        } else {
+            Self::Nothing
+        }
+    }
+}
+
+// security/pam_modules.h; pam-bindings has neither.
+const PAM_PRELIM_CHECK: PamFlag = 0x4000;
+const PAM_UPDATE_AUTHTOK: PamFlag = 0x2000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_panic_becomes_the_fallback_of_its_hook() {
+        let code =
+            contain(PamResultCode::PAM_AUTHINFO_UNAVAIL, || panic!("the cat walked over the keyboard"));
+        assert_eq!(code, PamResultCode::PAM_AUTHINFO_UNAVAIL);
+    }
+
+    #[test]
+    fn chauthtok_knows_what_it_is_called_for() {
+        for (flags, phase) in [
+            (PAM_PRELIM_CHECK, Phase::Check),
+            (PAM_PRELIM_CHECK | PAM_SILENT, Phase::Check),
+            (PAM_UPDATE_AUTHTOK, Phase::Update),
+            (PAM_UPDATE_AUTHTOK | PAM_CHANGE_EXPIRED_AUTHTOK, Phase::Nothing),
+            (PAM_PRELIM_CHECK | PAM_CHANGE_EXPIRED_AUTHTOK, Phase::Nothing),
+            (0, Phase::Nothing),
+        ] {
+            assert_eq!(Phase::of(flags), phase, "{flags:#x}");
+        }
+    }
+}

@@ -1,0 +1,56 @@
+//! What pam-bindings can't do safely: setting `PAM_AUTHTOK`, and reading back what was kept in the handle.
+#![allow(
+    unsafe_code,
+    reason = "pam-bindings has no safe way to set PAM_AUTHTOK and none to read module data"
+)]
+
+use std::ffi::{CStr, c_int, c_void};
+
+use pam::items::ItemType;
+use pam::module::PamHandle;
+
+#[link(name = "pam")]
+unsafe extern "C" {
+    fn pam_set_item(handle: *mut PamHandle, item: c_int, value: *const c_void) -> c_int;
+}
+
+/// What is kept in a handle from one call of the module to the next (pam_set_data(3)): the name of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Memory {
+    /// Whom the last authenticate let in.
+    SignedIn,
+    /// Whose PIN the last preliminary check found to be changeable.
+    MayChange,
+}
+
+impl Memory {
+    fn key(self) -> &'static str {
+        match self {
+            Self::SignedIn => "pam_hello.signed-in",
+            Self::MayChange => "pam_hello.may-change",
+        }
+    }
+}
+
+/// Puts a password into `PAM_AUTHTOK` for the modules that follow (pam_set_item(3)). Whether it went in.
+#[must_use]
+pub(crate) fn hand_on_password(handle: &mut PamHandle, password: &CStr) -> bool {
+    let value = password.as_ptr().cast::<c_void>();
+    // SAFETY: `handle` is the live handle that PAM gave this call; libpam copies the string before it returns.
+    unsafe { pam_set_item(handle, ItemType::AuthTok as c_int, value) == 0 }
+}
+
+/// Keeps `user`, or nobody where it is empty, until the handle ends or something else is kept there. Whether it does;
+/// where not, what was kept before still is.
+#[must_use]
+pub(crate) fn remember(handle: &mut PamHandle, memory: Memory, user: &str) -> bool {
+    handle.set_data(memory.key(), Box::new(user.to_owned())).is_ok()
+}
+
+/// Whether `user`, who is not empty, is kept there.
+#[must_use]
+pub(crate) fn remembers(handle: &PamHandle, memory: Memory, user: &str) -> bool {
+    // SAFETY: `remember` alone stores under these keys, and always a `String`.
+    let kept = unsafe { handle.get_data::<String>(memory.key()) };
+    !user.is_empty() && kept.is_ok_and(|kept| kept == user)
+}

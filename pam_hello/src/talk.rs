@@ -1,0 +1,199 @@
+//! The conversation itself: hellod says what to do next, and this module does it until hellod ends it.
+
+use std::time::{Duration, Instant};
+
+use hello_dbus::secret_pipe::{self, SecretPipeError};
+use hello_dbus::{Answer, Outcome, Prompt, Purpose, Role, Step, Style, Unreachable};
+use zeroize::Zeroizing;
+
+use crate::arguments::FirstPass;
+use crate::sort::{Typed, sort};
+
+/// hellod, as far as a conversation that has begun needs it.
+pub(crate) trait Daemon {
+    /// Answers the last step and takes the next.
+    ///
+    /// # Errors
+    /// Every variant of [`Unreachable`]; a step of an unknown kind is [`Unreachable::Malformed`].
+    fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable>;
+}
+
+/// The person, as far as a program lets a PAM module reach one.
+pub(crate) trait Terminal {
+    /// Asks for something that the screen must not show.
+    ///
+    /// # Errors
+    /// [`NoReply`].
+    fn ask_secret(&mut self, role: Role, text: &str) -> Result<Secret, NoReply>;
+
+    /// Asks for something that it may show.
+    ///
+    /// # Errors
+    /// [`NoReply`].
+    fn ask_word(&mut self, text: &str) -> Result<Secret, NoReply>;
+
+    /// Shows a message, where the program can.
+    fn show(&mut self, style: Style, text: &str);
+
+    /// What an earlier module of the stack asked for (`PAM_AUTHTOK`).
+    fn earlier_secret(&self) -> Option<Secret>;
+
+    /// Leaves a password for the modules that follow (`PAM_AUTHTOK`).
+    fn hand_on_password(&mut self, password: &Secret);
+}
+
+/// What somebody typed, wiped when it is dropped.
+pub(crate) type Secret = Zeroizing<Vec<u8>>;
+
+/// The program's conversation function failed, or there is none.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct NoReply;
+
+/// What holds for one conversation.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rules {
+    /// What it is for.
+    pub(crate) purpose: Purpose,
+    /// What becomes of an earlier `PAM_AUTHTOK`.
+    pub(crate) first_pass: FirstPass,
+    /// How long hellod may take in all. The person may take any time: a greeter's prompt stands all night.
+    pub(crate) patience: Duration,
+    /// How often the person may try; hellod counts.
+    pub(crate) max_tries: u8,
+}
+
+/// How a conversation ended.
+#[must_use]
+#[derive(Debug)]
+pub(crate) enum Ending {
+    /// hellod ended it.
+    Outcome(Outcome),
+    /// The person typed a password, which was handed on, or nothing.
+    Password,
+    /// The program's conversation function failed.
+    NoReply,
+    /// The pipe of a prompt did not take the secret.
+    PipeBroken,
+    /// hellod went on for too long.
+    Endless,
+    /// hellod can't be spoken to, or not any more.
+    Lost(Unreachable),
+}
+
+/// Follows hellod from the `first` step to the end.
+pub(crate) fn follow(
+    daemon: &mut impl Daemon,
+    terminal: &mut impl Terminal,
+    rules: &Rules,
+    first: Step,
+) -> Ending {
+    let mut talk = Talk { terminal, rules, prompts: 0 };
+    match talk.run(daemon, first) {
+        Ok(outcome) => Ending::Outcome(outcome),
+        Err(ending) => ending,
+    }
+}
+
+struct Talk<'a, T> {
+    terminal: &'a mut T,
+    rules: &'a Rules,
+    prompts: u32,
+}
+
+impl<T: Terminal> Talk<'_, T> {
+    fn run(&mut self, daemon: &mut impl Daemon, first: Step) -> Result<Outcome, Ending> {
+        let mut step = first;
+        let mut waited = Duration::ZERO;
+        for _ in 0..MAX_STEPS {
+            let answer = match step {
+                Step::End(outcome) => return Ok(outcome),
+                Step::Wait => Answer::Continue,
+                Step::Message { style, text } => {
+                    self.terminal.show(style, &text);
+                    Answer::Continue
+                }
+                Step::Prompt(prompt) => self.ask(&prompt)?,
+            };
+            let last = answer == Answer::Declined && self.rules.purpose == Purpose::Authenticate;
+            let asked = Instant::now();
+            let next = daemon.answer(answer);
+            // hellod was told, and whatever it says to it, nobody is let in who typed no PIN.
+            if last {
+                return Err(Ending::Password);
+            }
+            step = next.map_err(Ending::Lost)?;
+            waited += asked.elapsed();
+            if waited > self.rules.patience {
+                return Err(Ending::Endless);
+            }
+        }
+        Err(Ending::Endless)
+    }
+
+    fn ask(&mut self, prompt: &Prompt) -> Result<Answer, Ending> {
+        self.prompts += 1;
+        if self.prompts > MAX_PROMPTS {
+            return Err(Ending::Endless);
+        }
+        let Some(pipe) = &prompt.secret else { return self.ask_word(&prompt.text) };
+        let Some(typed) = self.obtain(prompt)? else { return Ok(Answer::Declined) };
+        match sort(&typed, prompt.shape) {
+            Typed::Nothing => Ok(Answer::Declined),
+            Typed::Password => {
+                // A password belongs to the sign-in alone: in a change, PAM_AUTHTOK is the new password.
+                if prompt.role == Role::Current && self.rules.purpose == Purpose::Authenticate {
+                    self.terminal.hand_on_password(&typed);
+                }
+                Ok(Answer::Declined)
+            }
+            Typed::Pin => match secret_pipe::send(pipe, &typed) {
+                Ok(()) => Ok(Answer::Secret),
+                // No PIN is that long.
+                Err(SecretPipeError::TooLong) => Ok(Answer::Declined),
+                Err(_) => Err(Ending::PipeBroken),
+            },
+        }
+    }
+
+    /// The secret for a prompt: the earlier module's for the first one where the administrator wants that, else what
+    /// the person types; nothing where nobody may be asked.
+    fn obtain(&mut self, prompt: &Prompt) -> Result<Option<Secret>, Ending> {
+        let first_pass = self.rules.first_pass;
+        if first_pass != FirstPass::Ignored && self.prompts == 1 && prompt.role == Role::Current {
+            let earlier = self.terminal.earlier_secret();
+            if let Some(pin) = earlier.filter(|secret| sort(secret, prompt.shape) == Typed::Pin) {
+                return Ok(Some(pin));
+            }
+        }
+        if first_pass == FirstPass::Only {
+            return Ok(None);
+        }
+        match self.terminal.ask_secret(prompt.role, &prompt.text) {
+            Ok(typed) => Ok(Some(typed)),
+            Err(NoReply) => Err(Ending::NoReply),
+        }
+    }
+
+    fn ask_word(&mut self, text: &str) -> Result<Answer, Ending> {
+        if self.rules.first_pass == FirstPass::Only {
+            return Ok(Answer::Declined);
+        }
+        let word = self.terminal.ask_word(text).map_err(|NoReply| Ending::NoReply)?;
+        match std::str::from_utf8(&word) {
+            Ok(word) if (1..=MAX_WORD).contains(&word.len()) => Ok(Answer::Text(word.to_owned())),
+            _ => Ok(Answer::Declined),
+        }
+    }
+}
+
+/// More steps than the longest `timeout=` has seconds, each of which may be one wait.
+const MAX_STEPS: u32 = 1000;
+
+/// More prompts than the most tries, each with a challenge before it.
+const MAX_PROMPTS: u32 = 24;
+
+/// Longest word that hellod takes, in bytes.
+const MAX_WORD: usize = 128;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,321 @@
+use std::collections::VecDeque;
+use std::os::fd::OwnedFd;
+
+use hello_dbus::Shape;
+
+use super::*;
+
+/// A hellod that plays its steps and, when they are over, goes on with `then`.
+struct Script {
+    steps: VecDeque<Result<Step, Unreachable>>,
+    then: fn() -> Step,
+    answers: Vec<Answer>,
+}
+
+impl Daemon for Script {
+    fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable> {
+        self.answers.push(answer);
+        self.steps.pop_front().unwrap_or_else(|| Ok((self.then)()))
+    }
+}
+
+/// A person with a list of things to type, whose conversation fails after the last.
+#[derive(Default)]
+struct Person {
+    types: VecDeque<&'static [u8]>,
+    earlier: Option<&'static [u8]>,
+    saw: Vec<String>,
+    handed_on: Option<Vec<u8>>,
+}
+
+impl Terminal for Person {
+    fn ask_secret(&mut self, _: Role, text: &str) -> Result<Secret, NoReply> {
+        self.saw.push(text.into());
+        self.types.pop_front().map(|typed| Zeroizing::new(typed.to_vec())).ok_or(NoReply)
+    }
+
+    fn ask_word(&mut self, text: &str) -> Result<Secret, NoReply> {
+        self.ask_secret(Role::Challenge, text)
+    }
+
+    fn show(&mut self, style: Style, text: &str) {
+        self.saw.push(format!("{style:?}: {text}"));
+    }
+
+    fn earlier_secret(&self) -> Option<Secret> {
+        self.earlier.map(|earlier| Zeroizing::new(earlier.to_vec()))
+    }
+
+    fn hand_on_password(&mut self, password: &Secret) {
+        self.handed_on = Some(password.to_vec());
+    }
+}
+
+/// One conversation, and what was left of it.
+struct Played {
+    ending: Ending,
+    answers: Vec<Answer>,
+    person: Person,
+}
+
+fn play(rules: &Rules, person: Person, steps: Vec<Step>) -> Played {
+    play_on(rules, person, steps.into_iter().map(Ok).collect(), || Step::End(Outcome::Success))
+}
+
+fn play_on(
+    rules: &Rules,
+    mut person: Person,
+    mut steps: VecDeque<Result<Step, Unreachable>>,
+    then: fn() -> Step,
+) -> Played {
+    let first = steps.pop_front().unwrap().unwrap();
+    let mut script = Script { steps, then, answers: Vec::new() };
+    let ending = follow(&mut script, &mut person, rules, first);
+    Played { ending, answers: script.answers, person }
+}
+
+fn types(lines: &[&'static [u8]]) -> Person {
+    Person { types: lines.iter().copied().collect(), ..Person::default() }
+}
+
+fn sign_in() -> Rules {
+    let patience = Duration::from_secs(60);
+    Rules { purpose: Purpose::Authenticate, first_pass: FirstPass::Ignored, patience, max_tries: 3 }
+}
+
+fn first_pass(first_pass: FirstPass) -> Rules {
+    Rules { first_pass, ..sign_in() }
+}
+
+fn change() -> Rules {
+    Rules { purpose: Purpose::ChangePin, ..sign_in() }
+}
+
+fn prompt(role: Role, shape: Shape) -> (OwnedFd, Step) {
+    let (read, write) = secret_pipe::pair().unwrap();
+    (read, Step::Prompt(Prompt { text: format!("{role:?}: "), secret: Some(write), role, shape }))
+}
+
+fn pin_prompt() -> (OwnedFd, Step) {
+    prompt(Role::Current, Shape::Digits)
+}
+
+fn word_prompt() -> Step {
+    let text = "Type 'river': ".into();
+    Step::Prompt(Prompt { text, secret: None, role: Role::Challenge, shape: Shape::Any })
+}
+
+fn message(style: Style, text: &str) -> Step {
+    Step::Message { style, text: text.into() }
+}
+
+/// What came through a pipe; nothing where nothing was written.
+fn received(pipe: &OwnedFd) -> Option<Vec<u8>> {
+    secret_pipe::receive(pipe, Duration::ZERO).ok().map(|secret| secret.to_vec())
+}
+
+#[test]
+fn a_wrong_pin_and_then_the_right_one_let_the_person_in() {
+    let ((wrong, first), (right, second)) = (pin_prompt(), pin_prompt());
+    let steps = vec![first, Step::Wait, message(Style::Error, "Wrong PIN."), second, Step::Wait];
+    let played = play(&sign_in(), types(&[b"111111", b"271828"]), steps);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Success)));
+    assert_eq!(received(&wrong).unwrap(), b"111111");
+    assert_eq!(received(&right).unwrap(), b"271828");
+    use Answer::{Continue, Secret};
+    assert_eq!(played.answers, [Secret, Continue, Continue, Secret, Continue]);
+    assert_eq!(played.person.saw, ["Current: ", "Error: Wrong PIN.", "Current: "]);
+    assert_eq!(played.person.handed_on, None);
+}
+
+#[test]
+fn an_empty_line_declines_and_leaves_no_password_behind() {
+    let (pipe, first) = pin_prompt();
+    let played = play(&sign_in(), types(&[b""]), vec![first]);
+    assert!(matches!(played.ending, Ending::Password));
+    assert_eq!(played.answers, [Answer::Declined]);
+    assert_eq!(played.person.handed_on, None);
+    assert_eq!(received(&pipe), None);
+}
+
+#[test]
+fn a_password_is_handed_on_and_never_reaches_hellod() {
+    let (pipe, first) = pin_prompt();
+    let played = play(&sign_in(), types(&[b"hunter2"]), vec![first]);
+    assert!(matches!(played.ending, Ending::Password));
+    assert_eq!(played.answers, [Answer::Declined]);
+    assert_eq!(played.person.handed_on.unwrap(), b"hunter2");
+    assert_eq!(received(&pipe), None);
+}
+
+#[test]
+fn a_password_after_a_wrong_pin_is_handed_on_and_the_wrong_pin_is_not() {
+    let ((_wrong, first), (pipe, second)) = (pin_prompt(), pin_prompt());
+    let played = play(&sign_in(), types(&[b"111111", b"hunter2"]), vec![first, second]);
+    assert!(matches!(played.ending, Ending::Password));
+    assert_eq!(played.person.handed_on.unwrap(), b"hunter2");
+    assert_eq!(received(&pipe), None);
+}
+
+#[test]
+fn a_hellod_that_answers_a_declined_prompt_with_success_lets_nobody_in() {
+    let (_pipe, first) = pin_prompt();
+    let played = play(&sign_in(), types(&[b"hunter2"]), vec![first, Step::End(Outcome::Success)]);
+    assert!(matches!(played.ending, Ending::Password));
+}
+
+#[test]
+fn where_a_pin_may_have_letters_nothing_is_ever_handed_on() {
+    let (pipe, first) = prompt(Role::Current, Shape::Any);
+    let played = play(&sign_in(), types(&[b"hunter2"]), vec![first, Step::End(Outcome::Refused)]);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Refused)));
+    assert_eq!(received(&pipe).unwrap(), b"hunter2");
+    assert_eq!(played.person.handed_on, None);
+}
+
+#[test]
+fn digits_that_no_pipe_takes_go_nowhere() {
+    const DIGITS: [u8; secret_pipe::MAX_SECRET + 1] = [b'7'; secret_pipe::MAX_SECRET + 1];
+    let (pipe, first) = pin_prompt();
+    let played = play(&sign_in(), types(&[&DIGITS]), vec![first]);
+    assert!(matches!(played.ending, Ending::Password));
+    assert_eq!(played.person.handed_on, None);
+    assert_eq!(received(&pipe), None);
+}
+
+#[test]
+fn messages_are_shown_in_the_order_they_come() {
+    let steps = vec![message(Style::Info, "one"), Step::Wait, message(Style::Error, "two"), word_prompt()];
+    let played = play(&sign_in(), types(&[b"river"]), steps);
+    assert_eq!(played.person.saw, ["Info: one", "Error: two", "Type 'river': "]);
+    assert_eq!(played.answers.last(), Some(&Answer::Text("river".into())));
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Success)));
+}
+
+#[test]
+fn a_word_that_is_empty_too_long_or_no_text_declines() {
+    const LONG: [u8; MAX_WORD + 1] = [b'x'; MAX_WORD + 1];
+    for typed in [b"".as_slice(), &LONG, b"\xff\xfe"] {
+        let played = play(&sign_in(), types(&[typed]), vec![word_prompt()]);
+        assert_eq!(played.answers, [Answer::Declined]);
+        assert!(matches!(played.ending, Ending::Password));
+    }
+}
+
+#[test]
+fn a_conversation_that_fails_ends_at_once() {
+    for first in [pin_prompt().1, word_prompt()] {
+        let played = play(&sign_in(), types(&[]), vec![first]);
+        assert!(matches!(played.ending, Ending::NoReply));
+        assert!(played.answers.is_empty());
+    }
+}
+
+#[test]
+fn a_step_that_is_not_understood_or_does_not_come_ends_the_conversation() {
+    for lost in [Unreachable::Malformed, Unreachable::Hangs] {
+        let steps = VecDeque::from([Ok(Step::Wait), Err(lost)]);
+        let played = play_on(&sign_in(), types(&[]), steps, || Step::End(Outcome::Success));
+        assert!(matches!(played.ending, Ending::Lost(Unreachable::Malformed | Unreachable::Hangs)));
+    }
+}
+
+#[test]
+fn a_pipe_without_a_reader_ends_the_conversation() {
+    let (read, first) = pin_prompt();
+    drop(read);
+    let played = play(&sign_in(), types(&[b"271828"]), vec![first]);
+    assert!(matches!(played.ending, Ending::PipeBroken));
+    assert_eq!(played.person.handed_on, None);
+}
+
+#[test]
+fn waiting_without_end_ends() {
+    let steps = VecDeque::from([Ok(Step::Wait)]);
+    let played = play_on(&sign_in(), types(&[]), steps, || Step::Wait);
+    assert!(matches!(played.ending, Ending::Endless));
+    assert_eq!(played.answers.len(), 1000);
+}
+
+#[test]
+fn waiting_for_longer_than_the_timeout_ends() {
+    let rules = Rules { patience: Duration::ZERO, ..sign_in() };
+    let played = play(&rules, types(&[]), vec![Step::Wait, Step::Wait, Step::Wait]);
+    assert!(matches!(played.ending, Ending::Endless));
+    assert_eq!(played.answers.len(), 1);
+}
+
+#[test]
+fn prompts_without_end_end() {
+    let person = Person { types: vec![b"river".as_slice(); 1000].into(), ..Person::default() };
+    let played = play_on(&sign_in(), person, VecDeque::from([Ok(word_prompt())]), word_prompt);
+    assert!(matches!(played.ending, Ending::Endless));
+    assert_eq!(played.person.saw.len(), 24);
+}
+
+#[test]
+fn an_earlier_pin_serves_the_first_prompt_only() {
+    let ((earlier, first), (typed, second)) = (pin_prompt(), pin_prompt());
+    let person = Person { earlier: Some(b"111111"), ..types(&[b"271828"]) };
+    let played = play(&first_pass(FirstPass::Tried), person, vec![first, second]);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Success)));
+    assert_eq!(received(&earlier).unwrap(), b"111111");
+    assert_eq!(received(&typed).unwrap(), b"271828");
+    assert_eq!(played.person.saw, ["Current: "]);
+}
+
+#[test]
+fn an_earlier_password_or_none_lets_the_person_be_asked() {
+    for earlier in [None, Some(b"hunter2".as_slice()), Some(b"")] {
+        let (pipe, first) = pin_prompt();
+        let person = Person { earlier, ..types(&[b"271828"]) };
+        let played = play(&first_pass(FirstPass::Tried), person, vec![first]);
+        assert!(matches!(played.ending, Ending::Outcome(Outcome::Success)));
+        assert_eq!(received(&pipe).unwrap(), b"271828");
+        assert_eq!(played.person.handed_on, None);
+    }
+}
+
+#[test]
+fn use_first_pass_never_asks() {
+    for earlier in [None, Some(b"hunter2".as_slice())] {
+        let (_pipe, first) = pin_prompt();
+        let person = Person { earlier, ..types(&[b"271828"]) };
+        let played = play(&first_pass(FirstPass::Only), person, vec![first]);
+        assert!(matches!(played.ending, Ending::Password));
+        assert!(played.person.saw.is_empty());
+        assert_eq!(played.person.handed_on, None);
+    }
+    let ((earlier, first), (_pipe, second)) = (pin_prompt(), pin_prompt());
+    let person = Person { earlier: Some(b"111111"), ..types(&[b"271828"]) };
+    let played = play(&first_pass(FirstPass::Only), person, vec![first, second]);
+    assert!(matches!(played.ending, Ending::Password));
+    assert_eq!(received(&earlier).unwrap(), b"111111");
+    assert!(played.person.saw.is_empty());
+    let played = play(&first_pass(FirstPass::Only), types(&[b"river"]), vec![word_prompt()]);
+    assert!(played.person.saw.is_empty());
+}
+
+#[test]
+fn a_change_asks_for_the_old_pin_and_twice_for_the_new_one() {
+    let (old, first) = pin_prompt();
+    let (new, second) = prompt(Role::New, Shape::Any);
+    let (repeat, third) = prompt(Role::Repeat, Shape::Any);
+    let person = types(&[b"271828", b"314159", b"314159"]);
+    let played = play(&change(), person, vec![first, second, third]);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Success)));
+    for (pipe, pin) in [(old, b"271828"), (new, b"314159"), (repeat, b"314159")] {
+        assert_eq!(received(&pipe).unwrap(), pin);
+    }
+}
+
+#[test]
+fn in_a_change_a_password_goes_nowhere_and_hellod_says_how_it_goes_on() {
+    let ((old, first), (again, second)) = (pin_prompt(), pin_prompt());
+    let steps = vec![first, message(Style::Error, "That is no PIN."), second, Step::End(Outcome::Refused)];
+    let played = play(&change(), types(&[b"hunter2", b"111111"]), steps);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::Refused)));
+    assert_eq!(received(&old), None);
+    assert_eq!(received(&again).unwrap(), b"111111");
+    assert_eq!(played.person.handed_on, None);
+}
