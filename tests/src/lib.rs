@@ -1,1 +1,46 @@
-//! The proof: a laboratory of real parts (bus, TPM, PAM programs) and the tests that run in it.
+//! The proof: a laboratory of real parts, and what the tests in `tests/` need to use it.
+//!
+//! A [`Lab`] is a machine of its own inside this one: private mounts, processes, network and hostname over a copy-on-write view of
+//! the host, with real sudo, login, su, dbus-daemon, polkitd and a software TPM. The host stays untouched, and any number of labs
+//! run side by side. It ends with the value, and also when the test crashes or is interrupted.
+//!
+//! A laboratory that can't be set up, or a deadline that passes, ends the test with the sentence that says what was missing.
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    reason = "the crate is a test harness: a failure inside it is the failure of the test"
+)]
+
+mod bus;
+mod hellod;
+mod init;
+mod journal;
+mod lab;
+mod loopback;
+mod namespace;
+mod output;
+mod pam;
+mod peer;
+mod people;
+mod programs;
+mod running;
+mod terminal;
+mod tpm;
+mod transcript;
+mod wait;
+
+pub use bus::{Bus, Polkit};
+pub use hellod::{Config, Hellod};
+pub use init::hold;
+pub use journal::{Entry, Journal};
+pub use lab::{Lab, LabBuilder};
+pub use output::Output;
+pub use pam::PamStack;
+pub use peer::Peer;
+pub use people::{ALICE, BOB, HELLOD, MALLORY, Person};
+pub use programs::{program, source_root};
+pub use running::Running;
+pub use terminal::{Seen, Terminal};
+pub use tpm::Tpm;
+pub use transcript::{Exchange, Mark};
+pub use wait::{PATIENCE, until};

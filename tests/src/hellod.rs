@@ -1,0 +1,89 @@
+//! The daemon in a laboratory.
+
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::fs::OFlags;
+
+use crate::lab::Lab;
+use crate::people::HELLOD;
+use crate::running::Running;
+
+/// What to write to /etc/hellod/hellod.toml.
+#[derive(Debug, Clone, Default)]
+pub struct Config {
+    /// The file; see hellod's own documentation for what it may say.
+    pub toml: String,
+    /// More command line arguments.
+    pub arguments: Vec<String>,
+}
+
+impl Config {
+    /// A configuration with this text.
+    pub fn from_toml(toml: &str) -> Self {
+        Self { toml: toml.to_owned(), arguments: Vec::new() }
+    }
+}
+
+/// The built hellod, as its own user, in the group of the TPM, with no capability and no way to get one. Killed when dropped.
+#[derive(Debug)]
+pub struct Hellod {
+    running: Running,
+}
+
+impl Hellod {
+    pub(crate) fn start(lab: &Lab, config: &Config) -> Self {
+        lab.write(CONFIG, &config.toml, 0o644);
+        for directory in ["/var/lib/hellod", "/run/hellod"] {
+            lab.directory(directory, HELLOD.uid, 0o700);
+        }
+        let namespace = lab.namespace();
+        let mut command = namespace.command();
+        command.args(["setpriv", "--reuid", HELLOD.name, "--regid", HELLOD.name, "--groups", "tss"]);
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
+        command.arg(PROGRAM).args(&config.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
+        command.stderr(log.expect("/var/log is writable"));
+        let mut hellod = Self { running: Running::spawn(namespace, &mut command) };
+        lab.until_name_is_owned(NAME, || {
+            let ended = hellod.running.ended();
+            assert!(ended.is_none(), "hellod ended with {ended:?}: {}", lab.read(STDERR));
+        });
+        hellod
+    }
+
+    /// The daemon's process: to signal it, make it hang, look at its files.
+    pub fn program(&self) -> &Running {
+        &self.running
+    }
+
+    /// The process numbers of its TPM children.
+    pub fn children(&self) -> Vec<u32> {
+        self.running.children()
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.running.kill();
+    }
+
+    /// Asks it to end, as systemd does.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.running.terminate()
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        self.running.wait(patience)
+    }
+}
+
+/// The name that it takes on the system bus.
+const NAME: &str = "org.hellod.Hello1";
+/// Where the laboratory shows the daemon, as the package does.
+pub(crate) const PROGRAM: &str = "/usr/libexec/hellod";
+const CONFIG: &str = "/etc/hellod/hellod.toml";
+/// What the daemon printed; empty unless something is wrong.
+pub(crate) const STDERR: &str = "/var/log/hellod.stderr";

@@ -1,0 +1,110 @@
+//! A program that runs inside a laboratory while the test goes on.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::{Child, Command, ExitStatus};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use crate::namespace::{Namespace, descendants};
+use crate::wait::until;
+
+/// A program that runs inside a laboratory; killed when dropped.
+#[derive(Debug)]
+pub struct Running {
+    entrance: Child,
+    pid: u32,
+    // The laboratory stays as long as something runs in it.
+    _namespace: Arc<Namespace>,
+}
+
+impl Running {
+    /// Spawns a command made by [`Namespace::command`].
+    #[track_caller]
+    pub(crate) fn spawn(namespace: &Arc<Namespace>, command: &mut Command) -> Self {
+        let mut entrance = command.spawn().expect("nsenter(1) is part of util-linux");
+        let pid = until("the program to be started inside the laboratory", Duration::from_secs(10), || {
+            let over = entrance.try_wait().is_ok_and(|status| status.is_some());
+            // A program that is over at once has no number any more, and nobody can signal it.
+            descendants(entrance.id()).first().copied().or(over.then_some(0))
+        });
+        Self { entrance, pid, _namespace: Arc::clone(namespace) }
+    }
+
+    /// Its process number, as seen from the test.
+    pub fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// The process numbers of everything that it started and that still lives.
+    pub fn children(&self) -> Vec<u32> {
+        descendants(self.pid)
+    }
+
+    /// The standard streams, where the command piped them.
+    pub(crate) fn streams(&mut self) -> &mut Child {
+        &mut self.entrance
+    }
+
+    /// Sends a signal to the program alone.
+    pub fn signal(&self, signal: Signal) {
+        send(self.pid, signal);
+    }
+
+    /// Makes it hang, with everything that it started (SIGSTOP).
+    pub fn hang(&self) {
+        self.everyone().for_each(|pid| send(pid, Signal::STOP));
+    }
+
+    /// Ends the hanging (SIGCONT). `nsenter` stops when its child stops, so it is woken too.
+    pub fn resume(&self) {
+        self.everyone().chain([self.entrance.id()]).for_each(|pid| send(pid, Signal::CONT));
+    }
+
+    /// Kills it without warning (SIGKILL), and waits until it is gone. What it started is left alone.
+    pub fn kill(&mut self) -> ExitStatus {
+        self.signal(Signal::KILL);
+        send(self.entrance.id(), Signal::CONT);
+        self.wait(Duration::from_secs(10))
+    }
+
+    /// Asks it to end (SIGTERM), and waits until it is gone.
+    #[track_caller]
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal(Signal::TERM);
+        self.wait(Duration::from_secs(10))
+    }
+
+    /// How it ended, if it did.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.entrance.try_wait().unwrap_or(Some(ExitStatus::from_raw(0)))
+    }
+
+    /// Waits until it ends by itself.
+    #[track_caller]
+    pub fn wait(&mut self, patience: Duration) -> ExitStatus {
+        until("the program to end", patience, || self.ended())
+    }
+
+    fn everyone(&self) -> impl Iterator<Item = u32> {
+        [self.pid].into_iter().chain(self.children())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        if self.ended().is_none() {
+            self.everyone().for_each(|pid| send(pid, Signal::KILL));
+            send(self.entrance.id(), Signal::CONT);
+            let _ = self.entrance.wait();
+        }
+    }
+}
+
+/// Whoever is gone meanwhile needs no signal.
+fn send(pid: u32, signal: Signal) {
+    if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
+        let _ = kill_process(pid, signal);
+    }
+}

@@ -1,0 +1,222 @@
+//! The laboratory itself, proven with nothing of the project in play.
+
+use std::time::{Duration, Instant};
+
+use hello_tests::{ALICE, BOB, Lab, MALLORY, PamStack, Running, Tpm};
+use rustix::process::Signal;
+use serde_json::json;
+
+#[test]
+fn a_lab_is_there_in_well_under_a_second() {
+    let _built = Lab::builder();
+    let start = Instant::now();
+    let lab = Lab::new();
+    let there = start.elapsed();
+    let mut commands = Vec::new();
+    for _ in 0..20 {
+        commands.push(lab.run_as("alice", ["true"]).took);
+    }
+    commands.sort();
+    let start = Instant::now();
+    drop(lab);
+    eprintln!(
+        "lab built in {there:?}, gone in {:?}; a command takes {:?} (median)",
+        start.elapsed(),
+        commands[10]
+    );
+    assert!(there < Duration::from_secs(1), "{there:?}");
+}
+
+#[test]
+fn everybody_is_who_they_should_be() {
+    let lab = Lab::new();
+    assert_eq!(lab.run_as("alice", ["id", "-un"]).ok(), "alice");
+    assert_eq!(lab.run_as("mallory", ["sh", "-c", "cd; pwd; umask"]).ok(), "/home/mallory\n0022");
+    assert_eq!(lab.run_as("hellod", ["id", "-Gn"]).ok(), "hellod tss");
+    assert_eq!(lab.run_as("root", ["hostname"]).ok(), "hello-lab");
+    assert_eq!(
+        lab.run_as("root", ["sh", "-c", "echo $$ is at most 20; cat /proc/1/comm"]).ok().lines().last(),
+        Some("lab-init")
+    );
+    assert!(!lab.run_as("bob", ["cat", "/home/alice/.bashrc"]).success());
+}
+
+#[test]
+fn loopback_is_the_only_network() {
+    let lab = Lab::new();
+    let devices = lab.run_as("alice", ["cat", "/proc/net/dev"]);
+    assert_eq!(devices.ok().lines().filter(|line| line.contains(':')).count(), 1, "{devices:?}");
+    assert!(lab.run_as("alice", ["bash", "-c", "echo > /dev/tcp/127.0.0.1/9"]).stderr.contains("refused"));
+}
+
+#[test]
+fn sudo_asks_for_the_password_and_takes_it() {
+    let lab = Lab::new();
+    let mut sudo = lab.pty("alice", ["sudo", "sh", "-c", "id -un; tty"]);
+    sudo.expect("[sudo] password for alice: ");
+    sudo.send_secret(ALICE.password);
+    sudo.expect("root");
+    sudo.expect("/dev/pts/");
+    sudo.finish_ok();
+    assert!(!sudo.output().contains(ALICE.password));
+    lab.journal().wait_for("the command", |entry| {
+        entry.message().contains("COMMAND=") && entry.message().contains("alice")
+    });
+    assert!(!lab.journal().contains(ALICE.password));
+}
+
+#[test]
+fn sudo_refuses_a_wrong_password_and_people_who_may_not() {
+    let lab = Lab::new();
+    let mut sudo = lab.pty("bob", ["sudo", "true"]);
+    sudo.expect("password for bob: ");
+    sudo.send_secret("wrong");
+    let again = sudo.expect("Sorry, try again.");
+    assert!(again.after > Duration::from_millis(500), "pam_unix delays: {again:?}");
+    sudo.expect("password for bob: ");
+    sudo.type_keys("\u{3}");
+    assert!(!sudo.finish().0.success());
+
+    let mut sudo = lab.pty("mallory", ["sudo", "true"]);
+    sudo.expect("password for mallory: ");
+    sudo.send_secret(MALLORY.password);
+    sudo.expect("mallory is not in the sudoers file");
+    assert!(!sudo.finish().0.success());
+}
+
+#[test]
+fn su_and_login_work_on_a_terminal() {
+    let lab = Lab::new();
+    let mut su = lab.pty("alice", ["su", "-", "bob", "-c", "id -un"]);
+    su.expect("Password: ");
+    su.send_secret(BOB.password);
+    su.expect("bob");
+    su.finish_ok();
+
+    let mut login = lab.pty("root", ["login"]);
+    login.expect("login: ");
+    login.send_line("alice");
+    login.expect("Password: ");
+    login.send_secret(ALICE.password);
+    login.expect("$ ");
+    login.send_line("echo $USER at $(tty)");
+    login.expect("alice at /dev/pts/");
+    login.send_line("exit");
+    login.finish();
+}
+
+#[test]
+fn pamtester_drives_the_test_service() {
+    let lab = Lab::new();
+    let mut tester = lab.pty("root", ["pamtester", "hello-test", "alice", "authenticate"]);
+    tester.expect("Password: ");
+    tester.send_secret(ALICE.password);
+    tester.expect("successfully authenticated");
+    tester.finish_ok();
+}
+
+#[test]
+fn a_module_behind_hello_runs_when_hello_is_unavailable() {
+    let lab = Lab::builder()
+        .pam(PamStack::password().behind_hello("optional pam_echo.so the other module"))
+        .build();
+    let mut tester = lab.pty("root", ["pamtester", "hello-test", "alice", "authenticate"]);
+    tester.expect("Password: ");
+    tester.send_secret("wrong");
+    tester.expect("the other module");
+    tester.expect("failure");
+}
+
+#[test]
+fn the_tpm_serves_the_group_tss_alone_and_its_commands_are_recorded() {
+    let lab = Lab::new();
+    let mut tpm = lab.swtpm();
+    let mark = tpm.mark();
+    lab.run_as("hellod", ["tpm2_getcap", "-T", Tpm::TCTI, "properties-fixed"]).ok();
+    assert!(tpm.names_since(mark).contains(&"GetCapability".to_owned()));
+    assert!(!lab.run_as("alice", ["tpm2_getcap", "-T", Tpm::TCTI, "properties-fixed"]).success());
+
+    let persistent = "tpm2_createprimary -Q -c /tmp/c && tpm2_evictcontrol -Q -c /tmp/c 0x81000001 && tpm2_readpublic -Q -c 0x81000001";
+    let tcti = format!("export TPM2TOOLS_TCTI={}; ", Tpm::TCTI);
+    lab.run_as("root", ["sh", "-c", &format!("{tcti}{persistent}")]).ok();
+    let readable =
+        || lab.run_as("root", ["sh", "-c", &format!("{tcti}tpm2_readpublic -Q -c 0x81000001")]).success();
+    tpm.reboot();
+    assert!(readable(), "a reboot keeps what is persistent");
+    tpm.pull_the_plug();
+    assert!(!readable(), "nobody answers");
+    tpm.switch_on();
+    assert!(readable(), "so does a crash");
+    tpm.replace();
+    assert!(!readable(), "another TPM knows nothing");
+    let mark = tpm.mark();
+    let random = tpm.exchange(&[0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, 16]);
+    assert!(tpm.since(mark)[0].carries(&random[12..28]));
+}
+
+#[test]
+fn a_hanging_tpm_answers_after_it_resumes() {
+    let lab = Lab::new();
+    let tpm = lab.swtpm();
+    tpm.hang();
+    let asked = lab.run_as("root", ["timeout", "0.3", "tpm2_getrandom", "-T", Tpm::TCTI, "8"]);
+    assert!(!asked.success());
+    tpm.resume();
+    lab.run_as("root", ["tpm2_getrandom", "-T", Tpm::TCTI, "8"]).ok();
+}
+
+#[test]
+fn polkit_answers_and_a_peer_is_who_the_bus_says() {
+    let lab = Lab::new();
+    let mut bus = lab.bus();
+    let _polkit = lab.polkit();
+    let check = ["sh", "-c", "pkcheck --action-id org.freedesktop.policykit.exec --process $$"];
+    lab.run_as("root", check).ok();
+    assert!(!lab.run_as("mallory", check).success());
+
+    let mut alice = lab.peer(&ALICE);
+    let name = json!([{ "s": alice.name() }]);
+    let uid = alice.call("org.freedesktop.DBus", "/", "org.freedesktop.DBus.GetConnectionUnixUser", name);
+    assert_eq!(uid, Ok(json!([ALICE.uid])));
+    let refused = alice.call("org.freedesktop.Nobody", "/", "org.freedesktop.Nobody.Call", json!([]));
+    assert_eq!(refused.clone().unwrap_err().0, "org.freedesktop.DBus.Error.ServiceUnknown", "{refused:?}");
+
+    bus.restart();
+    lab.peer(&BOB).call("org.freedesktop.DBus", "/", "org.freedesktop.DBus.GetId", json!([])).unwrap();
+}
+
+#[test]
+fn everything_logged_is_seen() {
+    let lab = Lab::new();
+    lab.run_as("alice", ["logger", "-p", "authpriv.info", "the ordinary way"]).ok();
+    let entry = lab.journal().wait_for("the line", |entry| entry.message().contains("the ordinary way"));
+    assert_eq!(entry.field("SYSLOG_FACILITY").as_deref(), Some("10"));
+    lab.run_with_input("alice", ["logger", "--journald"], "MESSAGE=the journal's way\nHELLO_EVENT=7\n").ok();
+    let entry = lab.journal().wait_for("the event", |entry| entry.field("HELLO_EVENT").is_some());
+    assert_eq!(entry.message(), "the journal's way");
+}
+
+#[test]
+fn a_program_can_be_killed_and_made_to_hang() {
+    let lab = Lab::new();
+    let mut sleeper = lab.start("alice", ["sh", "-c", "sleep 60; true"]);
+    hello_tests::until("its child", Duration::from_secs(2), || sleeper.children().first().copied());
+    sleeper.hang();
+    sleeper.signal(Signal::TERM);
+    assert!(sleeper.ended().is_none());
+    sleeper.resume();
+    assert!(!sleeper.wait(Duration::from_secs(2)).success());
+}
+
+#[test]
+fn when_the_test_is_gone_so_is_everything() {
+    let lab = Lab::new();
+    let sleepers: Vec<Running> = (0..3).map(|_| lab.start("root", ["sleep", "600"])).collect();
+    let pids: Vec<u32> = sleepers.iter().map(Running::pid).collect();
+    sleepers[0].hang();
+    let tpm = lab.swtpm();
+    drop((sleepers, tpm, lab));
+    for pid in pids {
+        assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
+    }
+}
