@@ -1,0 +1,94 @@
+# make check   everything that must hold before a change is accepted
+#
+# Needs Debian 12 or 13, Rust 1.89 or later with rustfmt and clippy, and root (the tests make mounts and namespaces of their own,
+# and leave the machine as it was).
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+
+CARGO ?= cargo
+
+BUILD_PACKAGES := clang libclang-dev libpam0g-dev libtss2-dev pkg-config
+LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd sudo swtpm tpm2-tools util-linux
+PACKAGES := $(BUILD_PACKAGES) $(LAB_PACKAGES)
+
+# The steps of check follow each other, also under `make -j`: they share one build directory.
+.PHONY: check
+check:
+	$(MAKE) packages
+	$(MAKE) toolchain
+	$(MAKE) format
+	$(MAKE) build
+	$(MAKE) lint
+	$(MAKE) test
+	$(MAKE) doc
+	$(MAKE) deny
+	$(MAKE) release
+	$(MAKE) clean-tree
+	@echo 'make check: everything holds'
+
+.PHONY: packages
+packages:
+	@missing=(); \
+	for package in $(PACKAGES); do \
+		[[ $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null) == installed ]] || missing+=("$$package"); \
+	done; \
+	if (( $${#missing[@]} == 0 )); then echo 'packages: all there'; exit 0; fi; \
+	if (( EUID != 0 )); then \
+		echo "packages: missing. Run: sudo apt-get install --no-install-recommends $${missing[*]}" >&2; exit 1; \
+	fi; \
+	echo "packages: installing $${missing[*]}"; \
+	apt-get update -q; \
+	DEBIAN_FRONTEND=noninteractive apt-get install -qy --no-install-recommends "$${missing[@]}"
+
+.PHONY: toolchain
+toolchain:
+	@wanted=$$(sed -n 's/^rust-version = "\(.*\)"/\1/p' Cargo.toml); \
+	have=$$(rustc --version | cut -d' ' -f2 | cut -d- -f1); \
+	if ! printf '%s\n' "$$wanted" "$$have" | sort -CV; then \
+		echo "toolchain: rustc $$have is too old, $$wanted or later is needed: https://rustup.rs" >&2; exit 1; \
+	fi; \
+	$(CARGO) fmt --version; $(CARGO) clippy --version
+
+.PHONY: format
+format:
+	$(CARGO) fmt --all --check
+
+.PHONY: build
+build:
+	$(CARGO) build --locked --workspace
+
+.PHONY: release
+release:
+	$(CARGO) build --locked --release -p hellod -p pam_hello -p helloctl
+
+.PHONY: lint
+lint:
+	$(CARGO) clippy --locked --workspace --all-targets -- -D warnings
+
+.PHONY: test
+test: build
+	@if (( EUID != 0 )); then echo 'test: the laboratory needs root. Run: sudo -E make test' >&2; exit 1; fi
+	$(CARGO) test --locked --workspace --no-fail-fast
+
+.PHONY: doc
+doc:
+	RUSTDOCFLAGS='-D warnings' $(CARGO) doc --locked --workspace --no-deps --document-private-items
+
+.PHONY: deny
+deny:
+	@$(CARGO) deny --version 2>/dev/null || $(CARGO) install --locked cargo-deny
+	$(CARGO) deny check bans licenses sources
+	@if $(CARGO) deny fetch db; then \
+		$(CARGO) deny check advisories; \
+	else \
+		echo 'deny: SKIPPED advisories, the RustSec database could not be fetched'; \
+	fi
+
+# A build or a test that leaves something behind, or that needs a file nobody added, shows here.
+.PHONY: clean-tree
+clean-tree:
+	@if ! git rev-parse --is-inside-work-tree >/dev/null 2>&1; then echo 'clean-tree: not a git checkout'; exit 0; fi; \
+	changed=$$(git status --porcelain); \
+	if [[ -n $$changed ]]; then printf 'clean-tree: not clean:\n%s\n' "$$changed" >&2; exit 1; fi
