@@ -8,20 +8,27 @@ use rustix::fs::OFlags;
 use crate::lab::Lab;
 use crate::people::HELLOD;
 use crate::running::Running;
+use crate::tpm::SOCKET;
 
 /// What to write to /etc/hellod/hellod.toml.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Config {
-    /// The file; see hellod's own documentation for what it may say.
+    /// The file; hellod.toml(5) says what it may hold.
     pub toml: String,
-    /// More command line arguments.
-    pub arguments: Vec<String>,
 }
 
 impl Config {
-    /// A configuration with this text.
-    pub fn from_toml(toml: &str) -> Self {
-        Self { toml: toml.to_owned(), arguments: Vec::new() }
+    /// The laboratory's own settings with more behind them, which begins with a table: `"[policy]\nAllowDaAuth = true\n"`.
+    pub fn with(more: &str) -> Self {
+        Self { toml: format!("{}{more}", Self::default().toml) }
+    }
+}
+
+impl Default for Config {
+    /// The laboratory's TPM, and no logind to ask who sits where.
+    fn default() -> Self {
+        let toml = format!("[tpm]\nswtpm = \"{SOCKET}\"\n[surfaces]\nassume-local-session = true\n");
+        Self { toml }
     }
 }
 
@@ -41,7 +48,7 @@ impl Hellod {
         let mut command = namespace.command();
         command.args(["setpriv", "--reuid", HELLOD.name, "--regid", HELLOD.name, "--groups", "tss"]);
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
-        command.arg(PROGRAM).args(&config.arguments).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg(PROGRAM).stdin(Stdio::null()).stdout(Stdio::null());
         let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
         command.stderr(log.expect("/var/log is writable"));
         let mut hellod = Self { running: Running::spawn(namespace, &mut command) };

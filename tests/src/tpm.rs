@@ -149,7 +149,8 @@ impl Tpm {
     }
 }
 
-const SOCKET: &str = "/run/tpm/socket";
+/// Where the TPM listens.
+pub(crate) const SOCKET: &str = "/run/tpm/socket";
 /// libtss2 finds the control channel by this ending.
 const CONTROL: &str = "/run/tpm/socket.ctrl";
 const LOG: &str = "/var/lib/lab-tpm.log";

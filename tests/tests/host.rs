@@ -47,6 +47,8 @@ const DAMAGE: &str = "grep -q lab-init /proc/1/comm && echo bob:other | chpasswd
 
 #[test]
 fn a_lab_ends_when_the_test_is_killed() {
+    // Whatever has to be built is built before the clock runs.
+    let _built = Lab::builder();
     let mut holder = Killed(lab_program(&["root", "sleep", "1234567"]));
     let sleeping = until("the program in the laboratory", Duration::from_secs(10), || {
         processes().into_iter().find(|(_, command)| command == "sleep\u{0}1234567\u{0}").map(|(pid, _)| pid)

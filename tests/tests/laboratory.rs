@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Lab, MALLORY, PamStack, Running, Tpm};
+use hello_tests::{ALICE, BOB, Config, HELLOD, Lab, MALLORY, PamStack, Running, Tpm};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -219,4 +219,26 @@ fn when_the_test_is_gone_so_is_everything() {
     for pid in pids {
         assert!(!std::path::Path::new(&format!("/proc/{pid}")).exists());
     }
+}
+
+#[test]
+fn hellod_runs_as_its_own_user_without_a_capability() {
+    let lab = Lab::new();
+    let _bus = lab.bus();
+    let tpm = lab.swtpm();
+    let mut hellod = lab.hellod(&Config::default());
+    let status = std::fs::read_to_string(format!("/proc/{}/status", hellod.program().pid())).unwrap();
+    let has = |line: &str| status.lines().any(|had| had.split_whitespace().eq(line.split_whitespace()));
+    let uid = HELLOD.uid;
+    assert!(has(&format!("Uid: {uid} {uid} {uid} {uid}")), "{status}");
+    assert!(
+        has("CapEff: 0000000000000000") && has("CapBnd: 0000000000000000") && has("NoNewPrivs: 1"),
+        "{status}"
+    );
+    assert!(lab.read("/var/log/hellod.stderr").is_empty());
+    drop(tpm);
+    hellod.program().hang();
+    hellod.program().resume();
+    assert!(hellod.terminate().success());
+    lab.hellod(&Config::default()).kill();
 }
