@@ -119,6 +119,8 @@ async fn converse(
             return Ok(Outcome::Refused);
         }
         let shape = terminal_shape(enrolled.record.shape);
+        // While the person types there is time to start the child that will read it.
+        parts.tpm.spare().await;
         let (reply, challenge) =
             tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
