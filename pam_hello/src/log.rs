@@ -7,7 +7,6 @@ use std::panic;
 use std::sync::Once;
 
 use hello_dbus::Unreachable;
-use syslog::{Facility, Formatter3164, Logger};
 
 use crate::talk::Ending;
 
@@ -72,39 +71,28 @@ pub(crate) fn silence_panics() {
     });
 }
 
+/// The severities in use (RFC 3164, 4.1.1).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Level {
-    Warning,
-    Debug,
+    Warning = 4,
+    Debug = 7,
 }
 
 fn write(level: Level, prefix: &str, text: &str) {
     // The line is lost where nobody takes it: signing in does not depend on the journal.
-    let _ = line(level, prefix, text).map(|line| send(&line));
+    let _ = send(line(level, prefix, text).as_bytes());
 }
 
-/// One line as syslog takes it, without control characters that could forge another.
-fn line(level: Level, prefix: &str, text: &str) -> Option<Vec<u8>> {
-    let message: String = prefix.chars().chain(text.chars()).filter(|char| !char.is_control()).collect();
-    let mut logger = Logger::new(Vec::new(), formatter());
-    let written = match level {
-        Level::Warning => logger.warning(message),
-        Level::Debug => logger.debug(message),
-    };
-    written.ok().map(|()| logger.backend)
-}
-
-fn formatter() -> Formatter3164 {
+/// One line as syslog takes it, without control characters that could forge another. It has no time: whoever receives
+/// it knows that as well, and local time would be read from the environment.
+fn line(level: Level, prefix: &str, text: &str) -> String {
+    let priority = AUTHPRIV << 3 | level as u8;
     let program = fs::read_to_string("/proc/self/comm").unwrap_or_default();
-    Formatter3164 {
-        facility: Facility::LOG_AUTHPRIV,
-        hostname: None,
-        process: program.trim_end().to_owned(),
-        pid: std::process::id(),
-    }
+    let line = format!("<{priority}>{}[{}]: {prefix}{text}", program.trim_end(), std::process::id());
+    line.chars().filter(|char| !char.is_control()).collect()
 }
 
-/// The syslog crate's own socket blocks when the reader lags.
+/// Never waits: whoever reads the journal may lag, and sudo must not wait for that.
 fn send(line: &[u8]) -> io::Result<()> {
     let socket = UnixDatagram::unbound()?;
     socket.set_nonblocking(true)?;
@@ -112,14 +100,16 @@ fn send(line: &[u8]) -> io::Result<()> {
     socket.send(line).map(|_| ())
 }
 
+/// The facility of PAM modules (RFC 3164, 4.1.1).
+const AUTHPRIV: u8 = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_line_has_the_priority_of_authpriv_the_program_and_the_form_of_a_pam_module() {
-        let line = line(Level::Warning, "pam_hello(sudo:auth): ", "hellod does not answer").unwrap();
-        let line = String::from_utf8(line).unwrap();
+        let line = line(Level::Warning, "pam_hello(sudo:auth): ", "hellod does not answer");
         assert!(line.starts_with("<84>"), "{line}");
         assert!(line.ends_with("]: pam_hello(sudo:auth): hellod does not answer"), "{line}");
         assert!(line.contains(&format!("[{}]", std::process::id())), "{line}");
@@ -127,7 +117,7 @@ mod tests {
 
     #[test]
     fn a_line_can_not_be_broken_in_two() {
-        let line = line(Level::Debug, "pam_hello(sudo:auth): ", "x\n<84>sudo: forged\u{0}\u{1b}[2J").unwrap();
-        assert!(!line.iter().any(u8::is_ascii_control), "{line:?}");
+        let line = line(Level::Debug, "pam_hello(sudo:auth): ", "x\n<84>sudo: forged\u{0}\u{1b}[2J");
+        assert!(!line.chars().any(char::is_control), "{line:?}");
     }
 }

@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use hello_dbus::secret_pipe::{self, SecretPipeError};
-use hello_dbus::{Answer, Outcome, Prompt, Purpose, Role, Step, Style, Unreachable};
+use hello_dbus::{Answer, MAX_TEXT, Outcome, Prompt, Purpose, Role, Step, Style, Unreachable};
 use zeroize::Zeroizing;
 
 use crate::arguments::FirstPass;
@@ -180,7 +180,7 @@ impl<T: Terminal> Talk<'_, T> {
         }
         let word = self.terminal.ask_word(text).map_err(|NoReply| Ending::NoReply)?;
         match std::str::from_utf8(&word) {
-            Ok(word) if (1..=MAX_WORD).contains(&word.len()) => Ok(Answer::Text(word.to_owned())),
+            Ok(word) if (1..=MAX_TEXT).contains(&word.len()) => Ok(Answer::Text(word.to_owned())),
             _ => Ok(Answer::Declined),
         }
     }
@@ -191,9 +191,6 @@ const MAX_STEPS: u32 = 1000;
 
 /// More prompts than the most tries, each with a challenge before it.
 const MAX_PROMPTS: u32 = 24;
-
-/// Longest word that hellod takes, in bytes.
-const MAX_WORD: usize = 128;
 
 #[cfg(test)]
 mod tests;

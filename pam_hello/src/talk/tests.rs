@@ -194,7 +194,7 @@ fn messages_are_shown_in_the_order_they_come() {
 
 #[test]
 fn a_word_that_is_empty_too_long_or_no_text_declines() {
-    const LONG: [u8; MAX_WORD + 1] = [b'x'; MAX_WORD + 1];
+    const LONG: [u8; MAX_TEXT + 1] = [b'x'; MAX_TEXT + 1];
     for typed in [b"".as_slice(), &LONG, b"\xff\xfe"] {
         let played = play(&sign_in(), types(&[typed]), vec![word_prompt()]);
         assert_eq!(played.answers, [Answer::Declined]);

@@ -180,12 +180,21 @@ impl Run {
         Self::with(&["-I", "tty=/dev/pts/0"], service, operations, types)
     }
 
+    /// alice calls sudo; nothing where there is none.
+    pub(crate) fn of_sudo(arguments: &[&str], types: &[&str]) -> Option<Self> {
+        fs::write("/etc/sudoers", "alice ALL=(ALL) ALL\n").unwrap();
+        let alice = ["setpriv", "--reuid=4242", "--regid=4242", "--clear-groups", "sudo"];
+        Path::new("/usr/bin/sudo").exists().then(|| Self::typing(&[&alice, arguments].concat(), types))
+    }
+
     fn with(items: &[&str], service: &str, operations: &[&str], types: &[&str]) -> Self {
+        Self::typing(&[&["pamtester"], items, &[service, "alice"], operations].concat(), types)
+    }
+
+    fn typing(words: &[&str], types: &[&str]) -> Self {
         let mut child = Command::new("timeout")
-            .args(["20", "pamtester"])
-            .args(items)
-            .args([service, "alice"])
-            .args(operations)
+            .arg("20")
+            .args(words)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

@@ -31,6 +31,7 @@ fn main() {
         ("debug_does_not_leak_secret", debug_log),
         ("an_unknown_option_is_logged_and_harms_nobody", unknown_option),
         ("a_journal_that_does_not_read_keeps_nobody_waiting", stalled_journal),
+        ("sudo_prompt_override_kept", sudo),
         ("a_prompt_of_hellods_is_shown_and_pam_silent_hides_only_messages", silent),
     ]);
 }
@@ -188,7 +189,7 @@ fn passwd() {
     pam_service("door", PASSWD);
     // Nobody there; nobody enrolled; enrolled, but rather not.
     assert!(Run::of("door", &["chauthtok"], &["wine4me", "wine4me"]).succeeded());
-    assert_eq!(house::password_is("wine4me"), true);
+    assert!(house::password_is("wine4me"));
     let bus = Bus::start();
     for (manner, typed) in [
         (Manner::NotEnrolled, ["beer4me", "beer4me"].as_slice()),
@@ -260,4 +261,24 @@ fn silent() {
     let run = Run::of("door", &["authenticate(PAM_SILENT)"], &[PIN]);
     assert!(run.succeeded(), "{run:?}");
     assert_eq!((run.asked.as_str(), run.told.as_str()), ("PIN or password: ", ""));
+}
+
+fn sudo() {
+    let bus = Bus::start();
+    let hellod = Scripted::start(&bus, Manner::Enrolled);
+    let session = "session required pam_permit.so\n";
+    pam_service("sudo", &format!("{HELLO_ONLY}{session}"));
+    let Some(run) = Run::of_sudo(&["-k", "-S", "-p", "Say: ", "true"], &[PIN]) else {
+        println!("left out: sudo, which is not installed");
+        return;
+    };
+    assert!(run.succeeded(), "{run:?}");
+    assert!(run.asked.contains("Say: "), "{run:?}");
+    assert!(!run.asked.contains("PIN or password: "), "{run:?}");
+    assert_eq!(hellod.secrets(), [PIN]);
+    assert_eq!(hellod.request().ruser, "alice");
+    pam_service("sudo", &format!("{DEBIAN}{session}"));
+    let run = Run::of_sudo(&["-k", "-S", "-p", "Say: ", "true"], &[PASSWORD]).unwrap();
+    assert!(run.succeeded(), "{run:?}");
+    assert_eq!(hellod.secrets(), [PIN]);
 }

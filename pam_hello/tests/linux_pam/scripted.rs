@@ -16,8 +16,9 @@ use zbus::interface;
 use crate::house::Bus;
 
 /// How a scripted hellod behaves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(crate) enum Manner {
+    #[default]
     Enrolled,
     NotEnrolled,
     Hangs,
@@ -112,12 +113,6 @@ struct Part {
     pipe: Option<OwnedFd>,
     coming: VecDeque<Step>,
     secrets: Vec<String>,
-}
-
-impl Default for Manner {
-    fn default() -> Self {
-        Self::Enrolled
-    }
 }
 
 impl Part {
