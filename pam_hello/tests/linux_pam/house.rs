@@ -46,7 +46,7 @@ const INSIDE: &str = "--inside";
 
 /// $1 is this program and $2 the module. Copies stand in for /etc, /run and /dev; devices are bound.
 const FURNISH: &str = r#"
-    rooms=$(mktemp -d); mount -t tmpfs tmpfs "$rooms"; cp -a /etc "$rooms/etc"
+    rooms=/mnt; mount -t tmpfs tmpfs "$rooms"; cp -a /etc "$rooms/etc"
     mkdir "$rooms/run" "$rooms/dev" "$rooms/run/dbus"
     for device in null zero urandom random; do
         touch "$rooms/dev/$device"; mount --bind "/dev/$device" "$rooms/dev/$device"
