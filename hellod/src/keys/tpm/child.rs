@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use hello_dbus::secret_pipe;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     fs::fstat,
@@ -32,7 +33,7 @@ use crate::{
         pin::PinRules,
         stretch::{OutOfBounds, StretchedPin},
     },
-    secret::{Pin, receive},
+    secret::Pin,
 };
 
 /// The main of `hellod --tpm-child`. Standard input is one end of a SOCK_SEQPACKET pair.
@@ -136,7 +137,7 @@ struct Pins {
 impl Pins {
     /// Reads one PIN and says what can be said about it without the TPM.
     fn take(&mut self, role: Role, pipe: OwnedFd) -> Result<Verdict, KeyError> {
-        let octets = receive(pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
+        let octets = secret_pipe::receive(&pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
         let pin = Pin::parse(&octets);
         Ok(match role {
             Role::Current => {

@@ -67,6 +67,32 @@ fn whoever_records_an_unsalted_session_reads_the_value_and_a_salted_one_hides_it
 }
 
 #[test]
+fn every_session_that_hides_or_proves_a_value_is_salted() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    try_sign(&tpm, &key, RIGHT).unwrap();
+    let _ = try_sign(&tpm, &key, WRONG);
+    try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap();
+    assert_ne!(decrypt_definition(&tpm.transcript()), value(&key, &kdf(1), RIGHT).expose());
+    let mut salted = std::collections::HashMap::new();
+    let mut checked = 0;
+    for (command, response) in tpm.transcript() {
+        let code = command_code(&command);
+        if code == START_AUTH_SESSION {
+            salted.insert(response[10..14].to_vec(), command[10..14] != RH_NULL.to_be_bytes());
+        }
+        for (place, (session, attributes)) in sessions(&command, code).into_iter().enumerate() {
+            let proves = place == 0 && [POLICY_SECRET, NV_CHANGE_AUTH].contains(&code);
+            if proves || attributes & (DECRYPT | ENCRYPT) != 0 {
+                assert_eq!(salted.get(&session), Some(&true), "command 0x{code:x}");
+                checked += 1;
+            }
+        }
+    }
+    assert!(checked > 15, "{checked}");
+}
+
+#[test]
 fn a_sign_in_takes_nine_commands() {
     let tpm = Swtpm::new();
     let key = enrol(&tpm, 1000);
@@ -129,12 +155,48 @@ fn decrypt_definition(transcript: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     key.decrypt(&mut value, context).unwrap().to_vec()
 }
 
+/// The sessions of a command: handle and attributes (TPM 2.0 part 1, 18.4 and 18.6).
+fn sessions(command: &[u8], code: u32) -> Vec<(Vec<u8>, u8)> {
+    if command[..2] != [0x80, 0x02] {
+        return Vec::new();
+    }
+    let handles = match code {
+        EVICT_CONTROL | POLICY_SECRET | NV_WRITE | NV_READ | NV_UNDEFINE_SPACE | POLICY_SIGNED => 2,
+        _ => 1,
+    };
+    let area = &command[10 + 4 * handles..];
+    let length = u32::from_be_bytes(area[..4].try_into().unwrap()) as usize;
+    let mut area = &area[4..4 + length];
+    let mut sessions = Vec::new();
+    while !area.is_empty() {
+        let nonce = 2 + sized(&area[4..]).len();
+        let proof = 2 + sized(&area[5 + nonce..]).len();
+        if area[..4] != RS_PW.to_be_bytes() {
+            sessions.push((area[..4].to_vec(), area[4 + nonce]));
+        }
+        area = &area[5 + nonce + proof..];
+    }
+    sessions
+}
+
 /// A TPM2B at the beginning of some octets.
-fn sized(octets: &[u8]) -> &[u8] {
+pub(super) fn sized(octets: &[u8]) -> &[u8] {
     let length = usize::from(u16::from_be_bytes(octets[..2].try_into().unwrap()));
     &octets[2..2 + length]
 }
 
+// TPM_CC, TPM_RH and TPMA_SESSION.
+const EVICT_CONTROL: u32 = 0x120;
+const NV_UNDEFINE_SPACE: u32 = 0x122;
 const NV_DEFINE_SPACE: u32 = 0x12A;
+const NV_WRITE: u32 = 0x137;
+const NV_CHANGE_AUTH: u32 = 0x13B;
+const NV_READ: u32 = 0x14E;
+const POLICY_SECRET: u32 = 0x151;
+const POLICY_SIGNED: u32 = 0x160;
 const READ_PUBLIC: u32 = 0x173;
+const RH_NULL: u32 = 0x4000_0007;
+const RS_PW: u32 = 0x4000_0009;
+const DECRYPT: u8 = 1 << 5;
+const ENCRYPT: u8 = 1 << 6;
 const START_AUTH_SESSION: u32 = 0x176;

@@ -11,11 +11,13 @@ use super::*;
 use crate::keys::tpm::{error::Meaning, session::auth, templates::Area};
 
 /// Loads the key with a salted session, as anybody can who has its record, and tells ESYS a value for it.
-fn loaded(chip: &mut Chip<'_>, key: &CheckedKey, pin: &str) -> (KeyHandle, KeyHandle, AuthSession) {
+fn loaded(chip: &mut Chip<'_>, key: &CheckedKey, pin: Option<&str>) -> (KeyHandle, KeyHandle, AuthSession) {
     let root = chip.storage_root(&key.record().srk_name).unwrap();
     let salted = chip.salted(root).unwrap();
     let loaded = chip.load(root, salted, &sign::blob(key)).unwrap();
-    chip.set_auth(loaded.into(), &value(key, &kdf(1), pin)).unwrap();
+    if let Some(pin) = pin {
+        chip.set_auth(loaded.into(), &value(key, &kdf(1), pin)).unwrap();
+    }
     (root, loaded, salted)
 }
 
@@ -24,7 +26,8 @@ fn no_command_takes_a_value_for_the_key_itself_and_none_moves_a_counter() {
     let tpm = Swtpm::new();
     let key = enrol(&tpm, 1000);
     let lockout_before = lockout_counter(&tpm);
-    for pin in [RIGHT, WRONG] {
+    // Without any, too: that is the value that the key itself has.
+    for pin in [Some(RIGHT), Some(WRONG), None] {
         with(&tpm, |chip| {
             let (root, loaded, salted) = loaded(chip, &key, pin);
             let signed =

@@ -4,23 +4,26 @@ use aws_lc_rs::digest;
 use tss_esapi::{
     handles::ObjectHandle,
     interface_types::{
+        algorithm::HashingAlgorithm,
         data_handles::Persistent,
         reserved_handles::{Hierarchy, NvAuth, Provision},
         session_handles::PolicySession,
     },
-    structures::{Digest, MaxNvBuffer, Nonce, Public, Signature, SignatureScheme},
+    structures::{
+        Digest, EccParameter, EccSignature, MaxNvBuffer, Nonce, Public, Signature, SignatureScheme,
+    },
     traits::UnMarshall as _,
 };
 use zeroize::Zeroizing;
 
-use super::*;
+use super::{swtpm::command_code, *};
 use crate::keys::tpm::{
     enrol::to_be_signed,
     error::Meaning,
     objects::{define, undefine},
     policy::{Command, Policy},
-    session::persistent_root,
-    templates::{Area, NvArea},
+    session::{persistent_root, public},
+    templates::{Area, NvArea, name_of},
 };
 
 /// Puts another storage key at the storage root's handle: what it wraps, root reads.
@@ -188,6 +191,62 @@ fn a_counter_that_the_owner_could_write_would_be_forged_which_shows_that_the_tri
 }
 
 #[test]
+fn what_the_one_time_key_has_signed_at_enrolment_writes_no_other_counter() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let init_name = counter(&key).init_name.clone();
+    // Root has recorded the enrolment: the public part of the key went by when it was loaded, the signature when the
+    // policy was satisfied. Both are in the clear.
+    let (mut public_area, mut recorded) = (None, None);
+    for (command, _) in tpm.transcript() {
+        let handles = match command_code(&command) {
+            LOAD => 1,
+            POLICY_SIGNED => 2,
+            _ => continue,
+        };
+        let area = &command[10 + 4 * handles..];
+        let length = u32::from_be_bytes(area[..4].try_into().unwrap()) as usize;
+        let parameters = &area[4 + length..];
+        let mut rest = &parameters[2 + bus::sized(parameters).len()..];
+        if handles == 1 && name_of(rest).is_some_and(|name| name == init_name) {
+            public_area = Some(rest.to_vec());
+        } else if handles == 2 {
+            // cpHashA, policyRef, then the expiration.
+            rest = &rest[2 + bus::sized(rest).len()..];
+            rest = &rest[2 + bus::sized(rest).len() + 4..];
+            recorded = Some(rest.to_vec());
+        }
+    }
+    let (public_area, recorded) = (public_area.unwrap(), recorded.unwrap());
+    // TPMT_SIGNATURE: ECDSA, SHA-256, r, s.
+    let (r, rest) = (bus::sized(&recorded[4..]), &recorded[4..]);
+    let s = bus::sized(&rest[2 + r.len()..]);
+    let number = |octets: &[u8]| EccParameter::from_bytes(octets).unwrap();
+    let signature = EccSignature::create(HashingAlgorithm::Sha256, number(r), number(s)).unwrap();
+    with(&tpm, |chip| {
+        redefine(chip, &key, &own());
+        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let (salted, policy) = (chip.salted(root).unwrap(), chip.policy_session().unwrap());
+        let by = chip
+            .run(Step::Load, |context| context.load_external(None, public(&public_area)?, Hierarchy::Null));
+        let by = by.unwrap();
+        chip.policy_command(policy, Command::NvWrite).unwrap();
+        let session = PolicySession::try_from(policy).unwrap();
+        chip.run(Step::Policy, |context| context.policy_nv_written(session, false)).unwrap();
+        let fresh = chip.run(Step::Policy, |context| context.tr_sess_get_nonce_tpm(policy)).unwrap();
+        for nonce in [b"".as_slice(), fresh.as_bytes()] {
+            let replayed = policy_signed(
+                chip,
+                [policy, salted],
+                by,
+                (nonce, b"init", &Signature::EcDsa(signature.clone())),
+            );
+            assert!(replayed.is_err());
+        }
+    });
+}
+
+#[test]
 fn a_signature_for_one_session_is_refused_in_another_unless_it_leaves_the_nonce_out() {
     let tpm = Swtpm::new();
     let key = enrol(&tpm, 1000);
@@ -222,3 +281,6 @@ fn with_an_owner_password_nothing_is_set_up_or_removed_and_a_key_goes_on_working
     assert_eq!(try_sign(&tpm, &key, WRONG), Err(KeyError::WrongPin { tries_left: 4 }));
     assert!(try_sign(&tpm, &key, RIGHT).is_ok());
 }
+
+const LOAD: u32 = 0x157;
+const POLICY_SIGNED: u32 = 0x160;
