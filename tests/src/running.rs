@@ -1,5 +1,6 @@
 //! A program that runs inside a laboratory while the test goes on.
 
+use std::fs;
 use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, Command, ExitStatus};
 use std::sync::Arc;
@@ -53,11 +54,20 @@ impl Running {
     }
 
     /// Makes it hang, with everything that it started (SIGSTOP).
+    #[track_caller]
     pub fn hang(&self) {
-        self.everyone().for_each(|pid| send(pid, Signal::STOP));
+        self.signal(Signal::STOP);
+        // nsenter stops itself when it sees its child stop; woken before that, it would stop for good. And a program that is
+        // starting another stops only when that one runs: the children come last.
+        until("the program to hang", Duration::from_secs(10), || {
+            let stat = fs::read_to_string(format!("/proc/{}/stat", self.entrance.id())).unwrap_or_default();
+            let state = stat.rsplit_once(") ").map_or("Z", |(_, rest)| rest);
+            state.starts_with(['T', 'Z']).then_some(())
+        });
+        self.children().into_iter().for_each(|pid| send(pid, Signal::STOP));
     }
 
-    /// Ends the hanging (SIGCONT). `nsenter` stops when its child stops, so it is woken too.
+    /// Ends the hanging (SIGCONT).
     pub fn resume(&self) {
         self.everyone().chain([self.entrance.id()]).for_each(|pid| send(pid, Signal::CONT));
     }
