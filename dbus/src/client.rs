@@ -174,7 +174,12 @@ fn daemon_uid() -> Option<u32> {
 }
 
 async fn call<T>(reply: impl Future<Output = Result<T, BusError>>) -> Result<T, Unreachable> {
-    in_time(CALL_DEADLINE, async { reply.await.map_err(Unreachable::Refused) }).await
+    let refused = |error| match error {
+        // The bus, or hellod, went away under the call.
+        BusError::Bus(error) => Unreachable::NoBus(error),
+        error => Unreachable::Refused(error),
+    };
+    in_time(CALL_DEADLINE, async { reply.await.map_err(refused) }).await
 }
 
 async fn in_time<T>(

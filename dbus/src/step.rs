@@ -166,7 +166,7 @@ impl TryFrom<WireStep> for Step {
                 text: fields.text.ok_or(MalformedStep)?,
                 role: fields.role.and_then(Role::from_number).ok_or(MalformedStep)?,
                 shape: fields.shape.and_then(Shape::from_number).unwrap_or(Shape::Any),
-                secret: fields.pipe.map(Into::into),
+                secret: fields.pipe.map(|pipe| close_on_exec(pipe.into())).transpose()?,
             })),
             MESSAGE => Ok(Self::Message {
                 style: fields.style.and_then(Style::from_number).unwrap_or(Style::Info),
@@ -205,6 +205,12 @@ impl TryFrom<WireAnswer> for Answer {
             _ => Err(MalformedStep),
         }
     }
+}
+
+/// zbus receives descriptors without `MSG_CMSG_CLOEXEC`; a program that the host starts must not inherit one.
+fn close_on_exec(pipe: std::os::fd::OwnedFd) -> Result<std::os::fd::OwnedFd, MalformedStep> {
+    rustix::io::fcntl_setfd(&pipe, rustix::io::FdFlags::CLOEXEC).map_err(|_| MalformedStep)?;
+    Ok(pipe)
 }
 
 /// Gives the variants of a closed list their numbers on the wire, counted from zero.
@@ -264,6 +270,17 @@ mod tests {
         assert!(matches!(Step::try_from(wire), Ok(Step::End(Outcome::Unavailable))));
         let wire = WireStep { kind: END, fields: Fields::default() };
         assert!(matches!(Step::try_from(wire), Ok(Step::End(Outcome::Unavailable))));
+    }
+
+    #[test]
+    fn the_pipe_of_a_prompt_is_inherited_by_no_program() {
+        let (_read, write) = crate::secret_pipe::pair().unwrap();
+        rustix::io::fcntl_setfd(&write, rustix::io::FdFlags::empty()).unwrap();
+        let prompt =
+            Prompt { text: "PIN: ".into(), secret: Some(write), role: Role::Current, shape: Shape::Any };
+        let step = Step::try_from(WireStep::from(Step::Prompt(prompt)));
+        let Ok(Step::Prompt(Prompt { secret: Some(pipe), .. })) = step else { panic!("{step:?}") };
+        assert_eq!(rustix::io::fcntl_getfd(pipe).unwrap(), rustix::io::FdFlags::CLOEXEC);
     }
 
     #[test]

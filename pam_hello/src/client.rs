@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod};
 use hello_dbus::{Answer, CALL_DEADLINE, Request, Step, Unreachable};
-use rustix::io::FdFlags;
 use tokio::runtime::{Builder, Runtime};
 
 use crate::talk::Daemon;
@@ -45,14 +44,14 @@ impl Line {
             *conversation = Some(begun);
             Ok(step)
         }))?;
-        close_on_exec(step)
+        Ok(step)
     }
 }
 
 impl Daemon for Line {
     fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable> {
         let Some(conversation) = &self.conversation else { return Err(Unreachable::Malformed) };
-        close_on_exec(self.runtime.block_on(conversation.answer(answer))?)
+        self.runtime.block_on(conversation.answer(answer))
     }
 }
 
@@ -71,31 +70,4 @@ async fn in_time<T>(
     work: impl Future<Output = Result<T, Unreachable>>,
 ) -> Result<T, Unreachable> {
     tokio::time::timeout(patience, work).await.unwrap_or(Err(Unreachable::Hangs))
-}
-
-/// zbus receives descriptors without `MSG_CMSG_CLOEXEC`, and a prompt can stand while the program forks.
-fn close_on_exec(step: Step) -> Result<Step, Unreachable> {
-    if let Step::Prompt(prompt) = &step
-        && let Some(pipe) = &prompt.secret
-    {
-        rustix::io::fcntl_setfd(pipe, FdFlags::CLOEXEC).map_err(|_| Unreachable::Malformed)?;
-    }
-    Ok(step)
-}
-
-#[cfg(test)]
-mod tests {
-    use hello_dbus::{Prompt, Role, Shape};
-
-    use super::*;
-
-    #[test]
-    fn the_pipe_of_a_prompt_is_not_inherited() {
-        let (_read, write) = hello_dbus::secret_pipe::pair().unwrap();
-        rustix::io::fcntl_setfd(&write, FdFlags::empty()).unwrap();
-        let text = "PIN: ".into();
-        let prompt = Prompt { text, secret: Some(write), role: Role::Current, shape: Shape::Digits };
-        let Ok(Step::Prompt(prompt)) = close_on_exec(Step::Prompt(prompt)) else { panic!("another step") };
-        assert_eq!(rustix::io::fcntl_getfd(prompt.secret.unwrap()).unwrap(), FdFlags::CLOEXEC);
-    }
 }

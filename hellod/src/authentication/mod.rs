@@ -8,14 +8,13 @@ mod attempt;
 
 use std::time::Duration;
 
-use hello_dbus::{Account as Shadow, Outcome, Request, Role, Shape, Style};
+use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
 
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::Enrolled;
-use crate::gesture::pin::PinShape;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::MayTry;
@@ -118,7 +117,7 @@ async fn converse(
         if request.tries > 1 && parts.tries.near_the_limit(account.uid) && !attentive(terminal).await? {
             return Ok(Outcome::Refused);
         }
-        let shape = terminal_shape(enrolled.record.shape);
+        let shape = enrolled.record.shape.for_terminal();
         // While the person types there is time to start the child that will read it.
         parts.tpm.spare().await;
         let (reply, challenge) =
@@ -205,13 +204,6 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
     let word = WORDS.get(usize::from(random[0]) % WORDS.len()).copied().unwrap_or("river");
     let typed = terminal.text(&format!("Few tries are left. Type the word \"{word}\" to go on: ")).await?;
     Ok(typed.is_some_and(|typed| typed.trim() == word))
-}
-
-fn terminal_shape(shape: PinShape) -> Shape {
-    match shape {
-        PinShape::Digits => Shape::Digits,
-        PinShape::Any => Shape::Any,
-    }
 }
 
 fn wait_text(wait: Duration) -> String {

@@ -1,5 +1,6 @@
 //! What may be a PIN, and which PINs an organisation allows (the names are those of the PassportForWork policies).
 
+use hello_dbus::Shape;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -128,6 +129,15 @@ pub enum PinRefused {
 }
 
 impl PinShape {
+    /// What a terminal is told of it.
+    #[must_use]
+    pub const fn for_terminal(self) -> Shape {
+        match self {
+            Self::Digits => Shape::Digits,
+            Self::Any => Shape::Any,
+        }
+    }
+
     /// The shape of a PIN that may be this one or one of `other` shape.
     pub fn or(self, other: Self) -> Self {
         if self == other { self } else { Self::Any }

@@ -1,6 +1,6 @@
 //! Changing a PIN: the old one, the new one twice, and one TPM command that swaps them. The key stays.
 
-use hello_dbus::{Outcome, Role, Shape, Style};
+use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
 use super::{end, entitled};
@@ -47,13 +47,13 @@ async fn run(
     tried: Tried<'_>,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    match parts.enrolments.of(account) {
-        Ok(Some(_)) => {}
+    let shape = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) => enrolled.record.shape.for_terminal(),
         Ok(None) => return Ok(Outcome::NotEnrolled),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
-    }
+    };
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
-    let Reply::Secret(pin) = terminal.secret("Current PIN: ", Role::Current, Shape::Any).await? else {
+    let Reply::Secret(pin) = terminal.secret("Current PIN: ", Role::Current, shape).await? else {
         return Ok(Outcome::Refused);
     };
     if let Err(error) = choosing.current(pin).await {
