@@ -30,16 +30,13 @@ impl UserKey {
     /// # Errors
     /// [`KeyError::Tampered`] with the first part that doesn't fit.
     pub fn check(&self, binding: &Binding) -> Result<CheckedKey, KeyError> {
-        CheckedKey::new(self.clone(), binding.reference(&self.srk_name), binding.uid)
+        CheckedKey::new(self.clone(), binding.reference(&self.srk), binding.uid)
     }
 }
 
 impl CheckedKey {
     /// As [`UserKey::check`], for whoever was told the reference instead of the person.
     pub(crate) fn new(key: UserKey, reference: [u8; 32], uid: u32) -> Result<Self, KeyError> {
-        if key.srk_name.len() != NAME_LENGTH {
-            return Err(tampered(Part::StorageRoot));
-        }
         let chain = match &key.protector {
             Protector::PinFail(counter) => Some(Chain::of(counter, &reference)?),
             Protector::DaAuth => None,
@@ -230,8 +227,8 @@ mod tests {
     }
 
     fn counted(algorithm: Algorithm) -> UserKey {
-        let srk_name = name(1);
-        let reference = person().reference(&srk_name);
+        let srk = name(1);
+        let reference = person().reference(&srk);
         let reset = made(&Area::reset_object(), &[&[2; 32]]);
         let finger = made(&Area::finger_key(), &[&[3; 32], &[4; 32]]);
         let names = [name(5), name_of(&reset).unwrap(), name_of(&finger).unwrap()];
@@ -253,19 +250,12 @@ mod tests {
             vault: blob(made(&Area::vault(chain.vault), &[&[9; 32]])),
         };
         let protector = Protector::PinFail(Box::new(counter));
-        UserKey {
-            protector,
-            public,
-            private: vec![8; 100],
-            srk_name,
-            kdf: Kdf::with_salt([0; 32]),
-            pending: None,
-        }
+        UserKey { protector, public, private: vec![8; 100], srk, kdf: Kdf::with_salt([0; 32]), pending: None }
     }
 
     fn locked_out() -> UserKey {
         let mut key = counted(Algorithm::Rs256);
-        let policy = unsatisfiable(&person().reference(&key.srk_name));
+        let policy = unsatisfiable(&person().reference(&key.srk));
         key.public = made(&Area::lockout_key(Algorithm::Rs256, policy), &[&[6; 256]]);
         key.protector = Protector::DaAuth;
         key
@@ -300,7 +290,7 @@ mod tests {
         type Change = fn(&mut Vec<u8>);
         let fields: [(&str, Field, usize); 7] = [
             ("public", |key| &mut key.public, 258),
-            ("srk_name", |key| &mut key.srk_name, 0),
+            ("srk", |key| &mut key.srk, 0),
             ("index_name", |key| &mut counter(key).index_name, 0),
             ("init_name", |key| &mut counter(key).init_name, 0),
             ("finger", |key| &mut counter(key).finger.public, 0),

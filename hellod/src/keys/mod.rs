@@ -36,15 +36,15 @@ pub struct Binding {
 }
 
 impl Binding {
-    /// The policyRef of the key's PIN branch: SHA-256 over a label, the three fields and the Name of the storage root
-    /// key, each with its length before it.
+    /// The policyRef of the key's PIN branch: SHA-256 over a label, the three fields and the public area of the storage
+    /// root key, each with its length before it.
     ///
-    /// The storage root's Name is in it so that a record can't be made to send the PIN through another one.
+    /// The storage root is in it so that a record can't be made to send the PIN through another one.
     #[must_use]
-    pub fn reference(&self, srk_name: &[u8]) -> [u8; 32] {
+    pub fn reference(&self, srk: &[u8]) -> [u8; 32] {
         let mut hash = digest::Context::new(&digest::SHA256);
         let uid = self.uid.to_be_bytes();
-        for field in [b"hello/v1/binding", self.user.as_bytes(), &uid, self.device.as_bytes(), srk_name] {
+        for field in [b"hello/v1/binding", self.user.as_bytes(), &uid, self.device.as_bytes(), srk] {
             hash.update(&(field.len() as u64).to_be_bytes());
             hash.update(field);
         }
@@ -66,9 +66,9 @@ pub struct UserKey {
     /// `TPM2B_PRIVATE` of the key, without its length: encrypted by the storage root key.
     #[serde(with = "base64url")]
     pub private: Vec<u8>,
-    /// The Name of the storage root key (34 octets) under which the key was made.
+    /// `TPM2B_PUBLIC` of the storage root key under which the key was made, and which secrets are encrypted to.
     #[serde(with = "base64url")]
-    pub srk_name: Vec<u8>,
+    pub srk: Vec<u8>,
     /// How the PIN is stretched.
     pub kdf: Kdf,
     /// How the next PIN is stretched, written before a PIN change and taken away after it.

@@ -63,7 +63,7 @@ fn change_counted(
     step(Step::Open)?;
     let mut esys = Esys::open(&conf)?;
     step(Step::StorageRoot)?;
-    let root = esys.named(STORAGE_ROOT, &key.record().srk_name)?;
+    let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
     step(Step::Index)?;
     let index = esys.named(chain.index.handle, &chain.index.written_name())?;
     step(Step::Session)?;
@@ -89,7 +89,7 @@ fn change_locked_out(
     [current, fresh]: [&AuthValue; 2],
 ) -> Result<Vec<u8>, Fault> {
     chip.reopen()?;
-    let root = chip.storage_root(&key.record().srk_name)?;
+    let root = chip.storage_root(&key.record().srk)?;
     let salted = chip.salted(root)?;
     let loaded = chip.load(root, salted, &blob(key))?;
     chip.set_auth(ObjectHandle::from(loaded), current)?;

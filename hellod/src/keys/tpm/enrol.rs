@@ -30,7 +30,7 @@ use super::{
     objects::{define, undefine},
     policy::Command,
     selftest,
-    session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, refused},
+    session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, public, refused},
     sign::{Stretch, no_ticket, sign},
     templates::{Area, name_of},
     wire::{Candidate, CreateSpec, Created, Step},
@@ -45,12 +45,12 @@ pub(crate) fn create(
     stretch: Stretch<'_>,
 ) -> Result<Created, KeyError> {
     let chip_id = chip_id(chip)?;
-    let (root, srk_name) = ensure_storage_root(chip)?;
-    let reference = spec.binding.reference(&srk_name);
-    let (key, self_tested) = match create_counted(chip, (root, &srk_name), spec, &mut *stretch) {
+    let (root, srk) = ensure_storage_root(chip)?;
+    let reference = spec.binding.reference(&srk);
+    let (key, self_tested) = match create_counted(chip, (root, &srk), spec, &mut *stretch) {
         Err(KeyError::NotSafe { .. } | KeyError::NoSpace) if spec.allow_da_auth => {
             chip.reopen()?;
-            (create_locked_out(chip, &srk_name, spec, &mut *stretch)?, false)
+            (create_locked_out(chip, &srk, spec, &mut *stretch)?, false)
         }
         other => other?,
     };
@@ -63,7 +63,7 @@ pub(crate) fn create(
 /// Behind a PIN counter. Also says whether the self-test ran.
 fn create_counted(
     chip: &mut Chip<'_>,
-    (root, srk_name): (KeyHandle, &[u8]),
+    (root, srk): (KeyHandle, &[u8]),
     spec: &CreateSpec,
     stretch: Stretch<'_>,
 ) -> Result<(UserKey, bool), KeyError> {
@@ -76,16 +76,16 @@ fn create_counted(
     let salted = chip.salted(root)?;
     let mut bench = Bench { chip, root, salted };
     let (first_write, init_name) = bench.first_write_key()?;
-    let (counter, blob, chain) = bench.blobs(spec, srk_name, init_name)?;
+    let (counter, blob, chain) = bench.blobs(spec, srk, init_name)?;
     let key = UserKey {
         protector: Protector::PinFail(Box::new(counter)),
         public: blob.public,
         private: blob.private,
-        srk_name: srk_name.to_vec(),
+        srk: srk.to_vec(),
         kdf: spec.kdf.clone(),
         pending: None,
     };
-    let reference = spec.binding.reference(srk_name);
+    let reference = spec.binding.reference(srk);
     let objects = CheckedKey::new(key.clone(), reference, spec.binding.uid)?.objects();
     let value = stretch(&spec.kdf)?.value(Purpose::Counter, &reference)?;
     bench.chip.parent().intent(&Candidate { key: key.clone(), objects })?;
@@ -96,16 +96,16 @@ fn create_counted(
 /// Behind the common lockout, which only counts if nobody can reset it.
 fn create_locked_out(
     chip: &mut Chip<'_>,
-    srk_name: &[u8],
+    srk: &[u8],
     spec: &CreateSpec,
     stretch: Stretch<'_>,
 ) -> Result<UserKey, KeyError> {
     if !permanent(chip)?.lockout_auth_set {
         return Err(KeyError::NotSafe { why: Unsafe::LockoutAuth });
     }
-    let root = chip.storage_root(srk_name)?;
+    let root = chip.storage_root(srk)?;
     let salted = chip.salted(root)?;
-    let reference = spec.binding.reference(srk_name);
+    let reference = spec.binding.reference(srk);
     let value = stretch(&spec.kdf)?.value(Purpose::Key, &reference)?;
     let policy = unsatisfiable(&reference);
     let area = Area::lockout_key(spec.algorithm, policy);
@@ -114,29 +114,29 @@ fn create_locked_out(
         protector: Protector::DaAuth,
         public: blob.public,
         private: blob.private,
-        srk_name: srk_name.to_vec(),
+        srk: srk.to_vec(),
         kdf: spec.kdf.clone(),
         pending: None,
     })
 }
 
-/// The storage root key and its Name: made and kept if it isn't there (TCG TPM v2.0 Provisioning Guidance, 7.5.1),
+/// The storage root key and its public area: made and kept if it isn't there (TCG TPM v2.0 Provisioning Guidance, 7.5.1),
 /// and taken as it is if somebody else has made one that keeps its children.
 fn ensure_storage_root(chip: &mut Chip<'_>) -> Result<(KeyHandle, Vec<u8>), KeyError> {
     let owner_auth_set = permanent(chip)?.owner_auth_set;
     if owner_auth_set {
         return Err(KeyError::OwnerAuth);
     }
-    if let Some((root, name)) = chip.find_storage_root()? {
-        let (public, _, _) = chip.run(Step::StorageRoot, |context| context.read_public(root))?;
-        let attributes = public.object_attributes();
+    if let Some((root, held)) = chip.find_storage_root()? {
+        let attributes =
+            public(&held).map_err(|error| refused(Step::StorageRoot, error))?.object_attributes();
         let usable = attributes.restricted()
             && attributes.decrypt()
             && attributes.fixed_tpm()
             && attributes.fixed_parent()
             && attributes.user_with_auth()
             && attributes.no_da();
-        return if usable { Ok((root, name)) } else { Err(KeyError::NotSafe { why: Unsafe::StorageRoot }) };
+        return if usable { Ok((root, held)) } else { Err(KeyError::NotSafe { why: Unsafe::StorageRoot }) };
     }
     let primary = create_primary(chip, Hierarchy::Owner)?;
     chip.run_within(Step::StorageRoot, KEY_GENERATION, |context| {
@@ -193,7 +193,7 @@ impl Bench<'_, '_> {
     fn blobs(
         &mut self,
         spec: &CreateSpec,
-        srk_name: &[u8],
+        srk: &[u8],
         init_name: Vec<u8>,
     ) -> Result<(PinFail, Blob, Chain), KeyError> {
         let index = free_handle(self.chip, &spec.taken)?;
@@ -206,7 +206,7 @@ impl Bench<'_, '_> {
         let reset_name = name_of(&reset.public).ok_or_else(missing)?;
         let finger_name = name_of(&finger.public).ok_or_else(missing)?;
         let names = [init_name.as_slice(), &reset_name, &finger_name];
-        let chain = Chain::compute(index, names, &spec.binding.reference(srk_name));
+        let chain = Chain::compute(index, names, &spec.binding.reference(srk));
         let sealed = Zeroizing::new([*for_reset.expose(), *for_finger.expose()].concat());
         let inside = Inside { sealed: Some(&sealed), ..Inside::default() };
         let vault = self.make(self.root, short, &Area::vault(chain.vault), inside)?;

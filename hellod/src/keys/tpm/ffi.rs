@@ -6,7 +6,7 @@
 //! outlives the call; handles are plain numbers that libtss2 looks up and refuses when it doesn't know them.
 #![allow(unsafe_code, reason = "the only way to TPM2_NV_ChangeAuth")]
 
-use std::{ffi::CString, ptr};
+use std::{ffi::CString, ptr, slice};
 
 use tss_esapi::{
     constants::tss::{
@@ -16,7 +16,7 @@ use tss_esapi::{
     tss2_esys::{
         ESYS_CONTEXT, ESYS_TR, ESYS_TR_NONE, Esys_Finalize, Esys_FlushContext, Esys_Free, Esys_Initialize,
         Esys_NV_ChangeAuth, Esys_PolicyAuthValue, Esys_PolicyCommandCode, Esys_PolicyOR,
-        Esys_StartAuthSession, Esys_TR_FromTPMPublic, Esys_TR_GetName, Esys_TR_SetAuth,
+        Esys_StartAuthSession, Esys_TR_FromTPMPublic, Esys_TR_GetName, Esys_TR_Serialize, Esys_TR_SetAuth,
         Esys_TRSess_SetAttributes, TPM2_SE, TPM2B_AUTH, TPM2B_DIGEST, TPM2B_NAME, TPMA_SESSION, TPML_DIGEST,
         TPMT_SYM_DEF, TPMU_SYM_KEY_BITS, TPMU_SYM_MODE, TSS2_RC, TSS2_TCTI_CONTEXT, Tss2_TctiLdr_Finalize,
         Tss2_TctiLdr_Initialize,
@@ -28,6 +28,7 @@ use super::{
     super::KeyError,
     error::{Fault, Meaning, Refusal},
     policy::{Command, Policy},
+    session::held_public,
     wire::Step,
 };
 use crate::secret::AuthValue;
@@ -56,36 +57,48 @@ impl Esys {
         Ok(esys)
     }
 
-    /// The persistent object or NV index at `handle`, if its Name is `expected`.
-    pub(super) fn named(&mut self, handle: u32, expected: &[u8]) -> Result<Object, Fault> {
-        let mut object = ESYS_TR_NONE;
-        // SAFETY: see the module.
-        let code = unsafe {
-            Esys_TR_FromTPMPublic(
-                self.context,
-                handle,
-                ESYS_TR_NONE,
-                ESYS_TR_NONE,
-                ESYS_TR_NONE,
-                &raw mut object,
-            )
+    /// The key at `handle`, if its public area is `pinned`. See [`Chip::find_storage_root`] for why not its Name.
+    ///
+    /// [`Chip::find_storage_root`]: super::session::Chip::find_storage_root
+    pub(super) fn storage_root(&mut self, handle: u32, pinned: &[u8]) -> Result<Object, Fault> {
+        let object = self.find(handle)?;
+        let (mut held, mut length) = (ptr::null_mut(), 0);
+        // SAFETY: see the module; on success `held` points to `length` octets that are ours to free.
+        let code = unsafe { Esys_TR_Serialize(self.context, object.0, &raw mut held, &raw mut length) };
+        done(Step::StorageRoot, code)?;
+        // SAFETY: `held` was just returned with its length, and is freed once, after its last use.
+        let is_pinned = unsafe {
+            let octets = slice::from_raw_parts(held, usize::try_from(length).unwrap_or(0));
+            let is_pinned = held_public(octets) == Some(pinned);
+            Esys_Free(held.cast());
+            is_pinned
         };
-        match done(Step::Index, code) {
-            Err(refusal) if refusal.meaning() == Meaning::NoSuchHandle => {
-                return Err(KeyError::TpmReplaced.into());
-            }
-            other => other?,
-        }
+        if is_pinned { Ok(object) } else { Err(KeyError::TpmReplaced.into()) }
+    }
+
+    /// The NV index at `handle`, if its Name is `expected`.
+    pub(super) fn named(&mut self, handle: u32, expected: &[u8]) -> Result<Object, Fault> {
+        let object = self.find(handle)?;
         let mut name: *mut TPM2B_NAME = ptr::null_mut();
         // SAFETY: see the module; on success `name` points to a structure that is ours to free.
-        done(Step::Index, unsafe { Esys_TR_GetName(self.context, object, &raw mut name) })?;
+        done(Step::Index, unsafe { Esys_TR_GetName(self.context, object.0, &raw mut name) })?;
         // SAFETY: `name` was just returned and is freed once, after its last use; its size bounds its buffer.
         let is_expected = unsafe {
             let is_expected = (*name).name.get(..usize::from((*name).size)) == Some(expected);
             Esys_Free(name.cast());
             is_expected
         };
-        if is_expected { Ok(Object(object)) } else { Err(KeyError::TpmReplaced.into()) }
+        if is_expected { Ok(object) } else { Err(KeyError::TpmReplaced.into()) }
+    }
+
+    fn find(&mut self, handle: u32) -> Result<Object, Fault> {
+        let (mut object, none) = (ESYS_TR_NONE, ESYS_TR_NONE);
+        // SAFETY: see the module.
+        let code = unsafe { Esys_TR_FromTPMPublic(self.context, handle, none, none, none, &raw mut object) };
+        match done(Step::Index, code) {
+            Err(refusal) if refusal.meaning() == Meaning::NoSuchHandle => Err(KeyError::TpmReplaced.into()),
+            other => other.map(|()| Object(object)).map_err(Fault::Refused),
+        }
     }
 
     /// A policy session salted to `root`, encrypting both ways. It has to be: it proves the current value.

@@ -7,6 +7,7 @@ use super::{
     error::{Fault, Meaning},
     policy::Command,
     session::{Chip, MISSING, refused},
+    templates::name_of,
     wire::{ChipId, Step, TpmReport, Tries},
 };
 
@@ -89,7 +90,7 @@ pub(crate) fn probe(chip: &mut Chip<'_>) -> Result<TpmReport, KeyError> {
         manufacturer,
         firmware,
         revision: chip.property(REVISION)?,
-        srk_name: chip.find_storage_root()?.map(|(_, name)| name),
+        srk_name: chip.find_storage_root()?.and_then(|(_, public)| name_of(&public)),
         owner_auth_set: permanent.owner_auth_set,
         lockout_auth_set: permanent.lockout_auth_set,
         in_lockout: permanent.in_lockout,

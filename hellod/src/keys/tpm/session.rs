@@ -1,8 +1,8 @@
 //! One open TPM, and the commands that several jobs share.
 //!
 //! Whatever carries a secret goes through a session that is salted to the storage root key and encrypts parameters in
-//! both directions (TPM 2.0 part 1, 21). Before the first such command the storage root's Name is compared with the
-//! pinned one: whoever stands on the bus could otherwise put its own key in place and read the salt.
+//! both directions (TPM 2.0 part 1, 21). Before the first such command the storage root's public area is compared with
+//! the pinned one: whoever stands on the bus could otherwise put its own key in place and read the salt.
 
 use std::{str::FromStr, time::Duration};
 
@@ -27,7 +27,7 @@ use super::{
     super::{Blob, KeyError},
     error::{Fault, Meaning, Refusal},
     policy::{Command, Policy},
-    templates::NvArea,
+    templates::{NvArea, name_of},
     wire::{Candidate, Step, Tcti},
 };
 use crate::secret::AuthValue;
@@ -132,17 +132,24 @@ impl<'p> Chip<'p> {
         }
     }
 
-    /// The storage root key, if its Name is the pinned one.
+    /// The storage root key, if its public area is the pinned one.
     pub(crate) fn storage_root(&mut self, pinned: &[u8]) -> Result<KeyHandle, Fault> {
-        let (root, name) = self.find_storage_root()?.ok_or(KeyError::TpmReplaced)?;
-        if name == pinned { Ok(root) } else { Err(KeyError::TpmReplaced.into()) }
+        let (root, public) = self.find_storage_root()?.ok_or(KeyError::TpmReplaced)?;
+        if public == pinned { Ok(root) } else { Err(KeyError::TpmReplaced.into()) }
     }
 
-    /// The storage root key and its Name, if there is one.
+    /// The storage root key and its `TPM2B_PUBLIC`, as libtss2 will encrypt to it, if there is one.
+    ///
+    /// Its Name alone says nothing: libtss2 keeps the one that the TPM sends beside the public area and doesn't
+    /// compare the two, so somebody on the bus could send the true Name with a key of their own.
     pub(crate) fn find_storage_root(&mut self) -> Result<Option<(KeyHandle, Vec<u8>)>, Fault> {
         let handle = persistent_root().map_err(|error| refused(Step::StorageRoot, error))?;
-        self.find(Step::StorageRoot, TpmHandle::Persistent(handle))
-            .map(|found| found.map(|(object, name)| (KeyHandle::from(object), name)))
+        let Some((object, _)) = self.find(Step::StorageRoot, TpmHandle::Persistent(handle))? else {
+            return Ok(None);
+        };
+        let held = self.run(Step::StorageRoot, |context| context.tr_serialize(object))?;
+        let public = held_public(&held).ok_or(refused(Step::StorageRoot, MISSING))?;
+        Ok(Some((KeyHandle::from(object), public.to_vec())))
     }
 
     /// The NV index at a handle and its Name, if there is one.
@@ -341,6 +348,19 @@ impl<'p> Chip<'p> {
     }
 }
 
+/// The `TPM2B_PUBLIC` in what `Esys_TR_Serialize` returns for a key: the handle, the Name with its length, a number of
+/// four octets for the kind, the public area with its length. None if it is anything else, or if the Name is not that
+/// of the public area.
+pub(crate) fn held_public(serialized: &[u8]) -> Option<&[u8]> {
+    let (_handle, rest) = serialized.split_first_chunk::<4>()?;
+    let (length, rest) = rest.split_first_chunk::<2>()?;
+    let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
+    let (_kind, public) = rest.split_first_chunk::<4>()?;
+    let (length, area) = public.split_first_chunk::<2>()?;
+    let is_whole = area.len() == usize::from(u16::from_be_bytes(*length));
+    (is_whole && name_of(public)? == name).then_some(public)
+}
+
 /// The TCTI configuration for libtss2.
 pub(crate) fn conf(tcti: &Tcti) -> Result<String, KeyError> {
     let (kind, path) = match tcti {
@@ -400,3 +420,40 @@ const BACKOFF: [Duration; 5] = [
 ];
 const FIRST_TRANSIENT: u32 = 0x8000_0000;
 const FIRST_LOADED_SESSION: u32 = 0x0200_0000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::keys::tpm::templates::Area;
+
+    /// As libtss2 serialises a key: a handle, a Name, a kind, a public area.
+    fn serialized(name: &[u8], public: &[u8]) -> Vec<u8> {
+        let length = u16::try_from(name.len()).unwrap().to_be_bytes();
+        [&STORAGE_ROOT.to_be_bytes(), length.as_slice(), name, &1u32.to_be_bytes(), public].concat()
+    }
+
+    fn storage_root() -> Vec<u8> {
+        let area = Area::storage_root().template();
+        [&u16::try_from(area.len()).unwrap().to_be_bytes(), area.as_slice()].concat()
+    }
+
+    #[test]
+    fn the_public_area_that_libtss2_holds_is_taken_only_with_its_own_name() {
+        let public = storage_root();
+        let name = name_of(&public).unwrap();
+        assert_eq!(held_public(&serialized(&name, &public)), Some(public.as_slice()));
+        let mut substituted = public.clone();
+        *substituted.last_mut().unwrap() ^= 1;
+        assert_eq!(held_public(&serialized(&name, &substituted)), None, "the true Name with another key");
+    }
+
+    #[test]
+    fn what_is_no_serialised_key_is_not_taken_for_one() {
+        let public = storage_root();
+        let whole = serialized(&name_of(&public).unwrap(), &public);
+        for length in 0..whole.len() {
+            assert_eq!(held_public(&whole[..length]), None, "{length} octets");
+        }
+        assert_eq!(held_public(&[whole.as_slice(), &[0]].concat()), None);
+    }
+}

@@ -64,7 +64,7 @@ fn sign_counted(
     message: &[u8],
     (kdf, stretch): (&Kdf, Stretch<'_>),
 ) -> Result<Vec<u8>, Fault> {
-    let root = chip.storage_root(&key.record().srk_name)?;
+    let root = chip.storage_root(&key.record().srk)?;
     let index = chip.counter(&chain.index)?;
     let salted = chip.salted(root)?;
     let policy = chip.policy_session()?;
@@ -88,7 +88,7 @@ fn sign_locked_out(
     message: &[u8],
     (kdf, stretch): (&Kdf, Stretch<'_>),
 ) -> Result<Vec<u8>, Fault> {
-    let root = chip.storage_root(&key.record().srk_name)?;
+    let root = chip.storage_root(&key.record().srk)?;
     let salted = chip.salted(root)?;
     let loaded = chip.load(root, salted, &blob(key))?;
     chip.parent().step(Step::Stretch, STRETCHING)?;

@@ -27,7 +27,7 @@ use crate::keys::{
 /// Opens the vault with a PIN: the value of the reset object and that of the finger key.
 pub(super) fn unseal(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<[AuthValue; 2], Fault> {
     with(tpm, |chip| {
-        let root = chip.storage_root(&key.record().srk_name)?;
+        let root = chip.storage_root(&key.record().srk)?;
         let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
         authorise(chip, key, [policy, salted], (pin, VAULT_REFERENCE))?;
         let vault = chip.load(root, salted, &counter(key).vault)?;
@@ -46,7 +46,7 @@ pub(super) fn unseal(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<[AuthVa
 fn set_pin(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue, pin: &str) -> Result<(), Fault> {
     let chain = key.chain().unwrap();
     let mut esys = Esys::open(&conf(&Tcti::Swtpm(tpm.socket())).unwrap())?;
-    let root = esys.named(STORAGE_ROOT, &key.record().srk_name)?;
+    let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
     let index = esys.named(chain.index.handle, &chain.index.written_name())?;
     let reset = esys.load(root, &counter(key).reset)?;
     esys.set_auth(reset, by)?;
@@ -69,7 +69,7 @@ fn set_pin(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue, pin: &str) -> Result<(
 fn clear(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue) -> Result<(), Fault> {
     with(tpm, |chip| {
         let chain = key.chain().unwrap();
-        let root = chip.storage_root(&key.record().srk_name)?;
+        let root = chip.storage_root(&key.record().srk)?;
         let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
         let reset = chip.load(root, salted, &counter(key).reset)?;
         chip.policy_command(policy, Command::NvWrite)?;
@@ -106,7 +106,7 @@ fn define_gate(chip: &mut Chip<'_>, key: &CheckedKey, salted: AuthSession) -> Re
 /// Opens the gate with the PIN.
 fn open_gate(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<(), Fault> {
     with(tpm, |chip| {
-        let root = chip.storage_root(&key.record().srk_name)?;
+        let root = chip.storage_root(&key.record().srk)?;
         let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
         let gate = define_gate(chip, key, salted)?;
         authorise(chip, key, [policy, salted], (pin, GATE_OPEN_REFERENCE))?;
@@ -179,7 +179,7 @@ fn without_the_pin_the_vault_stays_shut_and_each_try_counts() {
     // Without any policy: neither an empty password nor an unrelated policy session.
     for session in [false, true] {
         let opened = with(&tpm, |chip| {
-            let root = chip.storage_root(&key.record().srk_name)?;
+            let root = chip.storage_root(&key.record().srk)?;
             let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
             let vault = chip.load(root, salted, &counter(&key).vault)?;
             let session = if session { policy } else { AuthSession::Password };
@@ -209,7 +209,7 @@ fn the_public_part_of_the_reset_object_alone_authorises_nothing() {
     let tpm = Swtpm::new();
     let key = enrol(&tpm, 1000);
     let outcome = with(&tpm, |chip| {
-        let root = chip.storage_root(&key.record().srk_name)?;
+        let root = chip.storage_root(&key.record().srk)?;
         let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
         let reset = chip.run(Step::Load, |context| {
             let public = public(&counter(&key).reset.public)?;
@@ -264,7 +264,7 @@ fn a_gate_that_root_defines_anew_stays_shut_for_whoever_has_no_pin() {
     let redefine = |area: &crate::keys::tpm::templates::NvArea| {
         with(&tpm, |chip| {
             let (root, (index, _)) =
-                (chip.storage_root(&key.record().srk_name)?, chip.find_index(gate.handle)?.unwrap());
+                (chip.storage_root(&key.record().srk)?, chip.find_index(gate.handle)?.unwrap());
             undefine(chip, index)?;
             let salted = chip.salted(root)?;
             let index = define(chip, salted, area, &AuthValue::new(Zeroizing::new([0; 32])))?;

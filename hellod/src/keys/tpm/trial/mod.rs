@@ -128,7 +128,7 @@ fn sign_by(
     key: &CheckedKey,
     branch: impl FnOnce(&mut Chip<'_>, KeyHandle, [AuthSession; 2]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
-    let root = chip.storage_root(&key.record().srk_name)?;
+    let root = chip.storage_root(&key.record().srk)?;
     let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
     branch(chip, root, [policy, salted])?;
     chip.policy_or(policy, &key.chain().unwrap().key_branches)?;

@@ -12,7 +12,7 @@ use crate::keys::tpm::{error::Meaning, session::auth, templates::Area};
 
 /// Loads the key with a salted session, as anybody can who has its record, and tells ESYS a value for it.
 fn loaded(chip: &mut Chip<'_>, key: &CheckedKey, pin: Option<&str>) -> (KeyHandle, KeyHandle, AuthSession) {
-    let root = chip.storage_root(&key.record().srk_name).unwrap();
+    let root = chip.storage_root(&key.record().srk).unwrap();
     let salted = chip.salted(root).unwrap();
     let loaded = chip.load(root, salted, &sign::blob(key)).unwrap();
     if let Some(pin) = pin {
@@ -81,7 +81,7 @@ fn a_guess_at_the_counter_counts_by_whatever_command_it_is_made() {
     let key = enrol(&tpm, 1000);
     let read = |pin| {
         with(&tpm, |chip| {
-            let root = chip.storage_root(&key.record().srk_name)?;
+            let root = chip.storage_root(&key.record().srk)?;
             let (salted, index) = (chip.salted(root)?, chip.counter(&key.chain().unwrap().index)?);
             chip.run(Step::ReadIndex, |context| {
                 context.tr_set_auth(index.into(), auth(&value(&key, &kdf(1), pin))?)?;

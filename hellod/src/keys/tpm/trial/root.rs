@@ -52,7 +52,7 @@ fn redefine(chip: &mut Chip<'_>, key: &CheckedKey, own: &AuthValue) -> tss_esapi
     let area = &key.chain().unwrap().index;
     let (index, _) = chip.find_index(area.handle).unwrap().unwrap();
     undefine(chip, index).unwrap();
-    let root = chip.storage_root(&key.record().srk_name).unwrap();
+    let root = chip.storage_root(&key.record().srk).unwrap();
     let salted = chip.salted(root).unwrap();
     let index = define(chip, salted, area, own).unwrap();
     chip.flush(crate::keys::tpm::selftest::session_object(salted)).unwrap();
@@ -110,7 +110,7 @@ fn a_counter_that_root_defines_anew_can_be_written_by_nobody_and_opens_nothing()
     let key = enrol(&tpm, 1000);
     with(&tpm, |chip| {
         let index = redefine(chip, &key, &own());
-        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let root = chip.storage_root(&key.record().srk).unwrap();
         let (salted, policy) = (chip.salted(root).unwrap(), chip.policy_session().unwrap());
         // As it is, it has never been written, and authorises nothing.
         let unwritten = chip.policy_secret((policy, salted), (entity(index), Some(&own())), key.reference());
@@ -147,7 +147,7 @@ fn a_counter_that_the_owner_could_write_would_be_forged_which_shows_that_the_tri
         if let Some((index, _)) = chip.find_index(weak.handle).unwrap() {
             undefine(chip, index).unwrap();
         }
-        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let root = chip.storage_root(&key.record().srk).unwrap();
         let salted = chip.salted(root).unwrap();
         let index = define(chip, salted, &weak, value).unwrap();
         chip.run(Step::WriteIndex, |context| {
@@ -225,7 +225,7 @@ fn what_the_one_time_key_has_signed_at_enrolment_writes_no_other_counter() {
     let signature = EccSignature::create(HashingAlgorithm::Sha256, number(r), number(s)).unwrap();
     with(&tpm, |chip| {
         redefine(chip, &key, &own());
-        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let root = chip.storage_root(&key.record().srk).unwrap();
         let (salted, policy) = (chip.salted(root).unwrap(), chip.policy_session().unwrap());
         let by = chip
             .run(Step::Load, |context| context.load_external(None, public(&public_area)?, Hierarchy::Null));
@@ -251,7 +251,7 @@ fn a_signature_for_one_session_is_refused_in_another_unless_it_leaves_the_nonce_
     let tpm = Swtpm::new();
     let key = enrol(&tpm, 1000);
     with(&tpm, |chip| {
-        let root = chip.storage_root(&key.record().srk_name).unwrap();
+        let root = chip.storage_root(&key.record().srk).unwrap();
         let salted = chip.salted(root).unwrap();
         let by = key_of_roots(chip, root, salted);
         let first = chip.policy_session().unwrap();
