@@ -9,7 +9,7 @@ use crate::parts::Parts;
 
 /// Checks, in the order in which they matter: each that fails has a remedy.
 pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
-    let report = parts.tpm.probe().await;
+    let report = parts.tpm.probe(caller.uid).await;
     let mut checks = vec![policy_check(parts), tpm_check(&report)];
     if let Ok(report) = &report {
         checks.push(counter_check(report));

@@ -21,7 +21,7 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
         }
     };
     json!({
-        "device": device(parts).await,
+        "device": device(parts, account).await,
         "enrolment": enrolment,
         "tries": tries,
         "policy": policy(parts),
@@ -29,8 +29,8 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
     })
 }
 
-async fn device(parts: &Parts) -> Value {
-    let tpm = match parts.tpm.probe().await {
+async fn device(parts: &Parts, account: &Account) -> Value {
+    let tpm = match parts.tpm.probe(account.uid).await {
         Ok(report) => {
             let [major, minor] = report.firmware;
             format!("{} {major:x}.{minor:x}", report.manufacturer)

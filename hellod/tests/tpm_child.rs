@@ -137,7 +137,7 @@ fn a_pin_is_chosen_used_changed_and_taken_away() {
         let removed = tpm.remove(&key.objects()).await.unwrap();
         assert_eq!((removed.undefined.len(), removed.absent.len()), (1, 1));
         assert_eq!(tpm.sign(1000, &key, pipe("864209"), b"message").await, Err(KeyError::TpmReplaced));
-        assert_eq!(tpm.probe().await.unwrap().nv_defined, 0);
+        assert_eq!(tpm.probe(1000).await.unwrap().nv_defined, 0);
     });
 }
 
@@ -257,12 +257,12 @@ fn whatever_is_wrong_with_the_child_is_an_error_and_nothing_worse() {
         ] {
             fs::write(&script, format!("#!/bin/sh\n{body}\n")).unwrap();
             fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
-            match (tpm_with(&swtpm, &script).probe().await, expected) {
+            match (tpm_with(&swtpm, &script).probe(1000).await, expected) {
                 (Err(KeyError::Child), None) | (Err(KeyError::Stalled { .. }), Some(())) => {}
                 (other, _) => panic!("{body}: {other:?}"),
             }
         }
-        assert_eq!(tpm_with(&swtpm, Path::new("/nonexistent")).probe().await.err(), Some(KeyError::Child));
+        assert_eq!(tpm_with(&swtpm, Path::new("/nonexistent")).probe(1000).await.err(), Some(KeyError::Child));
     });
 }
 
@@ -273,7 +273,7 @@ fn no_tpm_and_another_tpm_are_told_apart() {
         let key = enrol(&tpm, 1000).await;
         swtpm.stop();
         assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmGone));
-        assert_eq!(tpm.probe().await.err(), Some(KeyError::TpmGone));
+        assert_eq!(tpm.probe(1000).await.err(), Some(KeyError::TpmGone));
         swtpm.replace();
         assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmReplaced));
     });

@@ -28,7 +28,7 @@ pub(super) async fn identify(
     let pid = credentials.process_id().ok_or_else(unidentified)?;
     let process = pin_down(bus, name, credentials, uid, pid).await?;
     let real_uid = real_uid(pid).ok_or_else(unidentified)?;
-    let session = session_of(connection, pid, uid).await;
+    let session = session_of(connection, pid).await;
     // What was read by number belongs to this process only if it still lives.
     if has_exited(&process) {
         return Err(unidentified());

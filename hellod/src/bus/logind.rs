@@ -6,20 +6,20 @@ use zbus::{Connection, OwnedObjectPath, proxy};
 
 use crate::caller::Session;
 
-/// The session of the process `pid` of `uid`.
+/// The session of the process `pid`.
 ///
-/// A program that a user's own service manager started, as desktops start their lockers, is in no session itself; it
-/// then counts as being in the one that logind calls the user's display.
-pub(super) async fn session_of(connection: &Connection, pid: u32, uid: u32) -> Session {
-    tokio::time::timeout(PATIENCE, ask(connection, pid, uid)).await.unwrap_or(Session::Unknown)
+/// A program that a user's own service manager started, as desktops start terminals and lockers, is in no session
+/// itself; it then counts as being in the one that logind calls the user's display.
+pub(super) async fn session_of(connection: &Connection, pid: u32) -> Session {
+    tokio::time::timeout(PATIENCE, ask(connection, pid)).await.unwrap_or(Session::Unknown)
 }
 
-async fn ask(connection: &Connection, pid: u32, uid: u32) -> Session {
+async fn ask(connection: &Connection, pid: u32) -> Session {
     let Ok(manager) = ManagerProxy::new(connection).await else { return Session::Unknown };
     let path = match manager.get_session_by_pid(pid).await {
         Ok(path) => path,
         Err(error) if is(&error, "org.freedesktop.login1.NoSessionForPID") => {
-            match display_of(connection, &manager, uid).await {
+            match display_of(connection, &manager, pid).await {
                 Some(path) => path,
                 None => return Session::Outside,
             }
@@ -32,12 +32,9 @@ async fn ask(connection: &Connection, pid: u32, uid: u32) -> Session {
 async fn display_of(
     connection: &Connection,
     manager: &ManagerProxy<'_>,
-    uid: u32,
+    pid: u32,
 ) -> Option<OwnedObjectPath> {
-    if uid == 0 {
-        return None;
-    }
-    let path = manager.get_user(uid).await.ok()?;
+    let path = manager.get_user_by_pid(pid).await.ok()?;
     let user = UserProxy::builder(connection).path(path).build().await.ok()?;
     let (id, path) = user.display().await.ok()?;
     (!id.is_empty()).then_some(path)
@@ -66,7 +63,8 @@ fn is(error: &zbus::Error, name: &str) -> bool {
 trait Manager {
     #[zbus(name = "GetSessionByPID")]
     fn get_session_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
-    fn get_user(&self, uid: u32) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(name = "GetUserByPID")]
+    fn get_user_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
 }
 
 #[proxy(interface = "org.freedesktop.login1.Session", default_service = "org.freedesktop.login1")]

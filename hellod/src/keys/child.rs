@@ -64,12 +64,12 @@ impl Tpm {
         }
     }
 
-    /// Describes the TPM.
+    /// Describes the TPM. `uid` is who waits in the queue.
     ///
     /// # Errors
     /// [`KeyError`]; of those, [`KeyError::TpmGone`] says that there is none.
-    pub async fn probe(&self) -> Result<TpmReport, KeyError> {
-        match self.shared.one(Asker::Daemon, Job::Probe).await? {
+    pub async fn probe(&self, uid: u32) -> Result<TpmReport, KeyError> {
+        match self.shared.one(Asker::User(uid), Job::Probe).await? {
             Reply::Probe(report) => Ok(report),
             _ => Err(KeyError::Child),
         }
