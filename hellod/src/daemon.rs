@@ -12,7 +12,7 @@ use tokio::task::{JoinSet, LocalSet};
 
 use crate::accounts::Account;
 use crate::audit::{Audit, Event};
-use crate::bus::Bus;
+use crate::bus::{Bus, BusFailure};
 use crate::caller::Caller;
 use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TpmPath};
@@ -35,7 +35,7 @@ pub enum DaemonError {
     Store(#[from] StoreError),
     /// The bus does not let it.
     #[error("the system bus: {0}")]
-    Bus(#[from] zbus::Error),
+    Bus(#[from] BusFailure),
     /// There is no randomness for the device's id.
     #[error("this machine gives no random numbers")]
     Random,

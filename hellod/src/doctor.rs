@@ -2,10 +2,45 @@
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Session};
-use crate::jobs::{Check, State};
 use crate::keys::KeyError;
 use crate::keys::child::TpmReport;
 use crate::parts::Parts;
+
+/// One line of `helloctl doctor`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Check {
+    /// What was looked at.
+    pub name: &'static str,
+    /// How it is.
+    pub state: State,
+    /// What was found.
+    pub found: String,
+    /// What to do; empty where all is well.
+    pub remedy: String,
+}
+
+/// How a check came out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum State {
+    /// Well.
+    Ok,
+    /// Worth knowing.
+    Warn,
+    /// Hello can't work like this.
+    Fail,
+}
+
+impl State {
+    /// The word for it on the bus.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Fail => "fail",
+        }
+    }
+}
 
 /// Checks, in the order in which they matter: each that fails has a remedy.
 pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {

@@ -9,6 +9,7 @@ use crate::accounts::Account;
 use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::conversation::Terminal;
+use crate::doctor::Check;
 
 /// A piece of work.
 #[derive(Debug)]
@@ -56,40 +57,4 @@ pub enum Job {
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Entry>>,
     },
-}
-
-/// One line of `helloctl doctor`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Check {
-    /// What was looked at.
-    pub name: &'static str,
-    /// How it is.
-    pub state: State,
-    /// What was found.
-    pub found: String,
-    /// What to do; empty where all is well.
-    pub remedy: String,
-}
-
-/// How a check came out.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum State {
-    /// Well.
-    Ok,
-    /// Worth knowing.
-    Warn,
-    /// Hello can't work like this.
-    Fail,
-}
-
-impl State {
-    /// The word for it on the bus.
-    #[must_use]
-    pub fn word(self) -> &'static str {
-        match self {
-            Self::Ok => "ok",
-            Self::Warn => "warn",
-            Self::Fail => "fail",
-        }
-    }
 }

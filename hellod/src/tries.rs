@@ -141,6 +141,8 @@ impl Tries {
                 let passed = self.failed.as_ref().map_or(Duration::MAX, |failed| now.since(failed));
                 delay(self.failures).saturating_sub(passed)
             }
+            // However slowly they guess, they never bring the TPM to the point where it locks.
+            Class::Own if self.left_in_tpm.is_some_and(|left| left <= ROOTS_SHARE) => LONGEST_DELAY,
             Class::Own if self.refilled_to(now).spent < BUDGET => Duration::ZERO,
             Class::Own => {
                 let passed = self.refilled.as_ref().map_or(Duration::MAX, |refilled| now.since(refilled));
@@ -234,6 +236,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Failures that programs of the person's own uid may make in a row.
 const BUDGET: u32 = 5;
+/// Of the TPM's tries, those that only root's programs may use.
+const ROOTS_SHARE: u32 = 16;
 /// With this few tries left in the TPM a person is asked to look twice.
 const NEAR_THE_LIMIT: u32 = 4;
 /// How long it takes until such a program gets one try back.
@@ -297,6 +301,15 @@ mod tests {
         assert_eq!(tries.left(Class::Own, &at(1)), 1);
         let tries = tries.charged(Class::Own, &at(2)).succeeded(Class::Own);
         assert_eq!(tries.left(Class::Own, &at(2)), 1);
+    }
+
+    #[test]
+    fn own_programs_never_use_the_last_half_of_the_tpms_tries() {
+        let tries = |left| Tries { left_in_tpm: Some(left), ..Tries::default() };
+        assert_eq!(tries(17).judge(Class::Own, &at(0)), MayTry::Now);
+        assert_eq!(tries(16).judge(Class::Own, &at(0)), MayTry::After(LONGEST_DELAY));
+        assert_eq!(tries(16).judge(Class::Root, &at(0)), MayTry::Now);
+        assert_eq!(tries(16).succeeded(Class::Root).judge(Class::Own, &at(0)), MayTry::Now);
     }
 
     #[test]

@@ -262,7 +262,10 @@ fn whatever_is_wrong_with_the_child_is_an_error_and_nothing_worse() {
                 (other, _) => panic!("{body}: {other:?}"),
             }
         }
-        assert_eq!(tpm_with(&swtpm, Path::new("/nonexistent")).probe(1000).await.err(), Some(KeyError::Child));
+        assert_eq!(
+            tpm_with(&swtpm, Path::new("/nonexistent")).probe(1000).await.err(),
+            Some(KeyError::Child)
+        );
     });
 }
 

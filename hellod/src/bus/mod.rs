@@ -22,6 +22,7 @@ use crate::jobs::Job;
 use conversations::Conversations;
 use desk::Desk;
 pub use polkit::Polkit;
+pub use zbus::Error as BusFailure;
 
 /// hellod's place on the system bus.
 #[derive(Debug)]

@@ -31,7 +31,7 @@ impl Status {
         let visitor = self.0.receive(&header).await?;
         let caller = visitor.caller.clone();
         let checks = self.0.ask(|reply| Job::Doctor { caller, reply }).await?;
-        let line = |check: crate::jobs::Check| {
+        let line = |check: crate::doctor::Check| {
             (check.name.to_owned(), check.state.word().to_owned(), check.found, check.remedy)
         };
         Ok(checks.into_iter().map(line).collect())
