@@ -85,8 +85,10 @@ pub enum Admission {
 /// Whose tries these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// A program that runs as root: only somebody at the machine can reach it.
-    Root,
+    /// The console or the greeter: only somebody at the machine can reach it.
+    Login,
+    /// A program of root inside a session, as sudo: malware of the person's uid can type into it.
+    Session,
     /// A program that runs as the person, and may be malware that does.
     Own,
 }
@@ -169,13 +171,13 @@ impl Surfaces {
         if requester != account.uid {
             return Admission::Declined(Decline::SomebodyElse);
         }
-        self.admit_session(caller, account, asked.service, Class::Root)
+        self.admit_session(caller, account, asked.service, Class::Session)
     }
 
     /// Whether `caller` sits at this machine in a session of `account`, as enrolling asks for.
     pub fn admit_enrolment(&self, caller: &Caller, account: &Account) -> Admission {
         if caller.uid == 0 {
-            return Admission::Admitted(Class::Root);
+            return Admission::Admitted(Class::Session);
         }
         if caller.uid != account.uid {
             return Admission::Declined(Decline::SomebodyElse);
@@ -186,11 +188,11 @@ impl Surfaces {
     /// A greeter or login(1): whoever sits at the machine is the one who asks.
     fn admit_login(&self, caller: &Caller, service: &str) -> Admission {
         match caller.session {
-            Session::Local { .. } | Session::Outside => Admission::Admitted(Class::Root),
-            Session::Unknown if self.assume_local_session => Admission::Admitted(Class::Root),
+            Session::Local { .. } | Session::Outside => Admission::Admitted(Class::Login),
+            Session::Unknown if self.assume_local_session => Admission::Admitted(Class::Login),
             Session::Unknown => Admission::Declined(Decline::NoSession),
             Session::Remote if self.remote.iter().any(|listed| listed == service) => {
-                Admission::Admitted(Class::Root)
+                Admission::Admitted(Class::Login)
             }
             Session::Remote => Admission::Declined(Decline::Remote),
         }
@@ -235,15 +237,23 @@ mod tests {
         let (alice, mallory) = (account(ALICE), account(MALLORY));
         let by_alice = Some(Ok(&alice));
         let by_mallory = Some(Ok(&mallory));
-        let root = Admitted(Class::Root);
+        let login = Admitted(Class::Login);
+        let session = Admitted(Class::Session);
         let own = Admitted(Class::Own);
         let somebody_else = Declined(Decline::SomebodyElse);
         let no_session = Declined(Decline::NoSession);
         let remote = Declined(Decline::Remote);
         let rows = [
-            ("sudo by alice", "sudo", caller(0, 0, at(ALICE)), by_alice, false, root),
-            ("sudo by alice, asker told by real uid", "sudo", caller(0, ALICE, at(ALICE)), None, false, root),
-            ("su alice by alice", "su", caller(0, ALICE, at(ALICE)), by_alice, false, root),
+            ("sudo by alice", "sudo", caller(0, 0, at(ALICE)), by_alice, false, session),
+            (
+                "sudo by alice, asker told by real uid",
+                "sudo",
+                caller(0, ALICE, at(ALICE)),
+                None,
+                false,
+                session,
+            ),
+            ("su alice by alice", "su", caller(0, ALICE, at(ALICE)), by_alice, false, session),
             ("su alice by mallory", "su", caller(0, MALLORY, at(MALLORY)), by_mallory, false, somebody_else),
             ("su alice by root", "su", caller(0, 0, at(ALICE)), None, false, somebody_else),
             (
@@ -270,11 +280,11 @@ mod tests {
                 false,
                 somebody_else,
             ),
-            ("pkexec by alice as alice", "polkit-1", caller(0, ALICE, at(ALICE)), None, false, root),
+            ("pkexec by alice as alice", "polkit-1", caller(0, ALICE, at(ALICE)), None, false, session),
             ("sudo over ssh", "sudo", caller(0, 0, Session::Remote), by_alice, false, remote),
             ("sudo from a daemon", "sudo", caller(0, 0, Session::Outside), by_alice, false, no_session),
             ("sudo without logind", "sudo", caller(0, 0, Session::Unknown), by_alice, false, no_session),
-            ("login at a console", "login", caller(0, 0, Session::Outside), None, false, root),
+            ("login at a console", "login", caller(0, 0, Session::Outside), None, false, login),
             ("login without logind", "login", caller(0, 0, Session::Unknown), None, false, no_session),
             ("login from telnetd", "login", caller(0, 0, Session::Outside), None, true, remote),
             ("login started in an ssh session", "login", caller(0, 0, Session::Remote), None, false, remote),
@@ -317,7 +327,7 @@ mod tests {
         let surfaces = Surfaces { assume_local_session: true, ..Surfaces::default() };
         let asked = Asked { service: "sudo", remote_host: false, requester: None };
         let caller = caller(0, ALICE, Session::Unknown);
-        assert_eq!(surfaces.admit(&caller, &account(ALICE), asked), Admission::Admitted(Class::Root));
+        assert_eq!(surfaces.admit(&caller, &account(ALICE), asked), Admission::Admitted(Class::Session));
         assert_eq!(
             surfaces.admit(&caller, &account(MALLORY), asked),
             Admission::Declined(Decline::SomebodyElse)
@@ -329,7 +339,10 @@ mod tests {
         let surfaces = Surfaces { remote: vec!["sudo".into()], ..Surfaces::default() };
         let asked = |service| Asked { service, remote_host: false, requester: None };
         let caller = caller(0, ALICE, Session::Remote);
-        assert_eq!(surfaces.admit(&caller, &account(ALICE), asked("sudo")), Admission::Admitted(Class::Root));
+        assert_eq!(
+            surfaces.admit(&caller, &account(ALICE), asked("sudo")),
+            Admission::Admitted(Class::Session)
+        );
         assert_eq!(
             surfaces.admit(&caller, &account(ALICE), asked("su")),
             Admission::Declined(Decline::Remote)
@@ -341,7 +354,7 @@ mod tests {
         let surfaces = Surfaces::default();
         let admit = |caller: &Caller| surfaces.admit_enrolment(caller, &account(ALICE));
         assert_eq!(admit(&caller(ALICE, ALICE, at(ALICE))), Admission::Admitted(Class::Own));
-        assert_eq!(admit(&caller(0, 0, Session::Outside)), Admission::Admitted(Class::Root));
+        assert_eq!(admit(&caller(0, 0, Session::Outside)), Admission::Admitted(Class::Session));
         assert_eq!(admit(&caller(ALICE, ALICE, Session::Remote)), Admission::Declined(Decline::Remote));
         assert_eq!(admit(&caller(MALLORY, MALLORY, at(MALLORY))), Admission::Declined(Decline::SomebodyElse));
     }

@@ -65,18 +65,19 @@ fn enrolment(enrolled: &Enrolled) -> Value {
 }
 
 async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
-    let delayed_until = match parts.tries.judge(account.uid, Class::Root) {
+    let until = |class| match parts.tries.judge(account.uid, class) {
         MayTry::Now => Value::Null,
-        MayTry::After(wait) => {
-            json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1)))
-        }
+        MayTry::After(wait) => json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1))),
+        MayTry::AtLogin => json!("only at the login screen"),
     };
+    let (delayed_until, login_delayed_until) = (until(Class::Session), until(Class::Login));
     match parts.tpm.tries(&enrolled.key).await {
         Ok(chip) => json!({
             "failed": chip.used,
             "left": chip.left(),
             "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
             "delayed_until": delayed_until,
+            "login_delayed_until": login_delayed_until,
             "locked": chip.left() == 0,
         }),
         Err(error) => json!({ "unknown": error.to_string(), "delayed_until": delayed_until }),

@@ -68,16 +68,25 @@ impl TriesLog {
         self.read(uid).is_ok_and(|tries| tries.left_in_tpm.is_some_and(|left| left <= NEAR_THE_LIMIT))
     }
 
+    /// Of the tries `in_tpm`, those that a class may use up before it has to stop.
+    #[must_use]
+    pub fn left_here(&self, uid: u32, class: Class, in_tpm: u32) -> u32 {
+        match class {
+            Class::Login => in_tpm,
+            Class::Session => in_tpm.saturating_sub(KEPT_FOR_LOGIN),
+            Class::Own => in_tpm.saturating_sub(KEPT_FOR_LOGIN).min(self.left(uid, class)),
+        }
+    }
+
     /// Tries left in a class before the next delay.
     #[must_use]
     pub fn left(&self, uid: u32, class: Class) -> u32 {
         self.read(uid).map_or(0, |tries| tries.left(class, &self.clock.now()))
     }
 
-    /// Forgets `uid`'s failures through root's programs, because a new PIN was set. What programs of their own have
-    /// spent stays spent.
+    /// Forgets `uid`'s failures, because a new PIN was set. What programs of their own have spent stays spent.
     pub fn forgive(&self, uid: u32) {
-        self.succeeded(uid, Class::Root);
+        self.succeeded(uid, Class::Login);
     }
 
     /// Writes down what makes nobody's try harder. If that fails, the state before it stands, which is the stricter.
@@ -111,16 +120,25 @@ fn uncounted(error: &StoreError) -> MayTry {
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tries {
-    /// Failures through root's programs since the last success through one.
-    failures: u32,
-    /// When the last of them was.
-    failed: Option<Stamp>,
+    /// At the console and the greeter.
+    login: Failures,
+    /// Through root's programs inside a session.
+    session: Failures,
     /// What programs of the person's own uid have used of their budget.
     spent: u32,
     /// When the budget was last given a try back, or first touched.
     refilled: Option<Stamp>,
     /// What the TPM said at the last wrong PIN, until the next right one.
     left_in_tpm: Option<u32>,
+}
+
+/// Failures since the last success in the same place.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Failures {
+    count: u32,
+    /// When the last of them was.
+    last: Option<Stamp>,
 }
 
 /// Whether a try may be made.
@@ -131,18 +149,20 @@ pub enum MayTry {
     Now,
     /// Not before this much time has passed.
     After(Duration),
+    /// Not here: what the TPM has left is kept for whoever sits at the console or the greeter.
+    AtLogin,
 }
 
 impl Tries {
     /// Whether a try may be made at `now`, in the class of the asker.
     pub fn judge(&self, class: Class, now: &Stamp) -> MayTry {
+        // Malware can type into sudo. However slowly it guesses, it never brings the TPM to the point where it locks.
+        if class != Class::Login && self.left_in_tpm.is_some_and(|left| left <= KEPT_FOR_LOGIN) {
+            return MayTry::AtLogin;
+        }
         let wait = match class {
-            Class::Root => {
-                let passed = self.failed.as_ref().map_or(Duration::MAX, |failed| now.since(failed));
-                delay(self.failures).saturating_sub(passed)
-            }
-            // However slowly they guess, they never bring the TPM to the point where it locks.
-            Class::Own if self.left_in_tpm.is_some_and(|left| left <= ROOTS_SHARE) => LONGEST_DELAY,
+            Class::Login => self.login.wait(now),
+            Class::Session => self.session.wait(now),
             Class::Own if self.refilled_to(now).spent < BUDGET => Duration::ZERO,
             Class::Own => {
                 let passed = self.refilled.as_ref().map_or(Duration::MAX, |refilled| now.since(refilled));
@@ -156,9 +176,8 @@ impl Tries {
     #[must_use]
     pub fn charged(&self, class: Class, now: &Stamp) -> Self {
         match class {
-            Class::Root => {
-                Self { failures: self.failures.saturating_add(1), failed: Some(now.clone()), ..self.clone() }
-            }
+            Class::Login => Self { login: self.login.and_one(now), ..self.clone() },
+            Class::Session => Self { session: self.session.and_one(now), ..self.clone() },
             Class::Own => {
                 let refilled = self.refilled_to(now);
                 Self { spent: refilled.spent.saturating_add(1), ..refilled }
@@ -170,9 +189,11 @@ impl Tries {
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
     #[must_use]
     pub fn succeeded(&self, class: Class) -> Self {
+        let tries = Self { left_in_tpm: None, ..self.clone() };
         match class {
-            Class::Root => Self { failures: 0, failed: None, left_in_tpm: None, ..self.clone() },
-            Class::Own => Self { spent: self.spent.saturating_sub(1), left_in_tpm: None, ..self.clone() },
+            Class::Login => Self { login: Failures::default(), session: Failures::default(), ..tries },
+            Class::Session => Self { session: Failures::default(), ..tries },
+            Class::Own => tries.uncharged(class),
         }
     }
 
@@ -180,16 +201,18 @@ impl Tries {
     #[must_use]
     pub fn uncharged(&self, class: Class) -> Self {
         match class {
-            Class::Root => Self { failures: self.failures.saturating_sub(1), ..self.clone() },
+            Class::Login => Self { login: self.login.but_one(), ..self.clone() },
+            Class::Session => Self { session: self.session.but_one(), ..self.clone() },
             Class::Own => Self { spent: self.spent.saturating_sub(1), ..self.clone() },
         }
     }
 
-    /// How many tries a person has left in this class before the next delay.
+    /// How many tries a person has left in this class before it has to wait or to stop.
     #[must_use]
     pub fn left(&self, class: Class, now: &Stamp) -> u32 {
         match class {
-            Class::Root => FREE.saturating_sub(self.failures),
+            Class::Login => FREE.saturating_sub(self.login.count),
+            Class::Session => FREE.saturating_sub(self.session.count),
             Class::Own => BUDGET.saturating_sub(self.refilled_to(now).spent),
         }
     }
@@ -203,7 +226,13 @@ impl Tries {
                 if stamp.boot != now.boot && stamp.wall > now.wall { now.clone() } else { stamp }
             })
         };
-        Self { failed: restamp(&self.failed), refilled: restamp(&self.refilled), ..self.clone() }
+        let failures = |failures: &Failures| Failures { last: restamp(&failures.last), ..failures.clone() };
+        Self {
+            login: failures(&self.login),
+            session: failures(&self.session),
+            refilled: restamp(&self.refilled),
+            ..self.clone()
+        }
     }
 
     fn refilled_to(&self, now: &Stamp) -> Self {
@@ -217,6 +246,21 @@ impl Tries {
                 Self { spent: self.spent.saturating_sub(given), refilled: Some(now.clone()), ..self.clone() }
             }
         }
+    }
+}
+
+impl Failures {
+    fn wait(&self, now: &Stamp) -> Duration {
+        let passed = self.last.as_ref().map_or(Duration::MAX, |last| now.since(last));
+        delay(self.count).saturating_sub(passed)
+    }
+
+    fn and_one(&self, now: &Stamp) -> Self {
+        Self { count: self.count.saturating_add(1), last: Some(now.clone()) }
+    }
+
+    fn but_one(&self) -> Self {
+        Self { count: self.count.saturating_sub(1), ..self.clone() }
     }
 }
 
@@ -236,8 +280,8 @@ const FIRST_DELAY: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Failures that programs of the person's own uid may make in a row.
 const BUDGET: u32 = 5;
-/// Of the TPM's tries, those that only root's programs may use.
-const ROOTS_SHARE: u32 = 16;
+/// Of the TPM's tries, those that only the console and the greeter may use.
+const KEPT_FOR_LOGIN: u32 = 16;
 /// With this few tries left in the TPM a person is asked to look twice.
 const NEAR_THE_LIMIT: u32 = 4;
 /// How long it takes until such a program gets one try back.
@@ -262,20 +306,21 @@ mod tests {
     #[test]
     fn delays_start_at_the_fourth_failure_and_double_to_a_quarter_of_an_hour() {
         let waits: Vec<u64> = (0..=10)
-            .map(|failures| match after(failures, Class::Root).judge(Class::Root, &at(0)) {
+            .map(|failures| match after(failures, Class::Login).judge(Class::Login, &at(0)) {
                 MayTry::Now => 0,
                 MayTry::After(wait) => wait.as_secs(),
+                MayTry::AtLogin => unreachable!(),
             })
             .collect();
         assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900]);
-        assert_eq!(after(200, Class::Root).judge(Class::Root, &at(900)), MayTry::Now);
+        assert_eq!(after(200, Class::Login).judge(Class::Login, &at(900)), MayTry::Now);
     }
 
     #[test]
-    fn a_success_at_roots_program_forgives_everything_there() {
-        let tries = after(9, Class::Root).succeeded(Class::Root);
-        assert_eq!(tries.judge(Class::Root, &at(0)), MayTry::Now);
-        assert_eq!(tries.left(Class::Root, &at(0)), 3);
+    fn a_success_at_the_console_forgives_everything_there() {
+        let tries = after(9, Class::Login).succeeded(Class::Login);
+        assert_eq!(tries.judge(Class::Login, &at(0)), MayTry::Now);
+        assert_eq!(tries.left(Class::Login, &at(0)), 3);
     }
 
     #[test]
@@ -290,40 +335,45 @@ mod tests {
     }
 
     #[test]
-    fn own_failures_delay_no_program_of_root_and_the_other_way_round() {
-        assert_eq!(after(100, Class::Own).judge(Class::Root, &at(0)), MayTry::Now);
-        assert_eq!(after(100, Class::Root).judge(Class::Own, &at(0)), MayTry::Now);
+    fn failures_in_one_class_delay_no_other() {
+        let classes = [Class::Login, Class::Session, Class::Own];
+        for (failed, asked) in classes.into_iter().flat_map(|failed| classes.map(|asked| (failed, asked))) {
+            let waits = after(100, failed).judge(asked, &at(0)) != MayTry::Now;
+            assert_eq!(waits, failed == asked, "{failed:?}, then {asked:?}");
+        }
     }
 
     #[test]
     fn no_success_restores_the_budget_of_own_programs() {
-        let tries = after(4, Class::Own).charged(Class::Root, &at(1)).succeeded(Class::Root);
+        let tries = after(4, Class::Own).charged(Class::Login, &at(1)).succeeded(Class::Login);
         assert_eq!(tries.left(Class::Own, &at(1)), 1);
         let tries = tries.charged(Class::Own, &at(2)).succeeded(Class::Own);
         assert_eq!(tries.left(Class::Own, &at(2)), 1);
     }
 
     #[test]
-    fn own_programs_never_use_the_last_half_of_the_tpms_tries() {
+    fn the_last_half_of_the_tpms_tries_is_for_the_console_and_the_greeter() {
         let tries = |left| Tries { left_in_tpm: Some(left), ..Tries::default() };
-        assert_eq!(tries(17).judge(Class::Own, &at(0)), MayTry::Now);
-        assert_eq!(tries(16).judge(Class::Own, &at(0)), MayTry::After(LONGEST_DELAY));
-        assert_eq!(tries(16).judge(Class::Root, &at(0)), MayTry::Now);
-        assert_eq!(tries(16).succeeded(Class::Root).judge(Class::Own, &at(0)), MayTry::Now);
+        for class in [Class::Own, Class::Session] {
+            assert_eq!(tries(17).judge(class, &at(0)), MayTry::Now);
+            assert_eq!(tries(16).judge(class, &at(0)), MayTry::AtLogin);
+        }
+        assert_eq!(tries(16).judge(Class::Login, &at(0)), MayTry::Now);
+        assert_eq!(tries(16).succeeded(Class::Login).judge(Class::Own, &at(0)), MayTry::Now);
     }
 
     #[test]
     fn a_clock_set_back_over_a_reboot_shortens_no_delay() {
-        let failed = after(4, Class::Root);
+        let failed = after(4, Class::Login);
         let yesterday = Stamp { wall: 1_800_000_000 - 86_400, uptime: 5_000, boot: "b".into() };
-        assert_eq!(failed.judge(Class::Root, &yesterday), MayTry::After(Duration::from_secs(30)));
+        assert_eq!(failed.judge(Class::Login, &yesterday), MayTry::After(Duration::from_secs(30)));
     }
 
     #[test]
     fn a_delay_that_began_before_a_clock_was_set_back_still_ends() {
-        let failed = after(4, Class::Root);
+        let failed = after(4, Class::Login);
         let yesterday = |uptime| Stamp { wall: 1_800_000_000 - 86_400, uptime, boot: "b".into() };
         let restamped = failed.restamped(&yesterday(5_000));
-        assert_eq!(restamped.judge(Class::Root, &yesterday(35_000)), MayTry::Now);
+        assert_eq!(restamped.judge(Class::Login, &yesterday(35_000)), MayTry::Now);
     }
 }

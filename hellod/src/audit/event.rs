@@ -88,6 +88,9 @@ pub enum Event {
         /// How long.
         seconds: u64,
     },
+    /// A try where only the console and the greeter may still try.
+    #[error("too many wrong PINs; the tries that are left are kept for the login screen")]
+    OnlyAtLogin,
     /// Hello did not answer, by rule.
     #[error("Hello declined: {}", .0.reason())]
     Declined(Decline),
@@ -132,6 +135,7 @@ impl Event {
             Self::SignedInOffline => "8401",
             Self::WrongPin { .. } => "6400",
             Self::Delayed { .. } => "6401",
+            Self::OnlyAtLogin => "6402",
             Self::Declined(_) => "5400",
             Self::Locked => "7400",
             Self::Unavailable { .. } => "7401",
@@ -148,7 +152,17 @@ impl Event {
 
     /// Whether anybody can cause it for nothing.
     pub(super) fn cheap(&self) -> bool {
-        matches!(self, Self::Declined(_) | Self::Delayed { .. } | Self::Unavailable { .. })
+        matches!(
+            self,
+            Self::Declined(_)
+                | Self::Delayed { .. }
+                | Self::OnlyAtLogin
+                | Self::Unavailable { .. }
+                | Self::EnrolmentStarted
+                | Self::EnrolmentFailed { .. }
+                | Self::PinChangeFailed { .. }
+                | Self::ProofRefused { .. }
+        )
     }
 }
 

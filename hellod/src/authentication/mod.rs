@@ -6,8 +6,6 @@
 mod assertion;
 mod attempt;
 
-use std::time::Duration;
-
 use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
 
 use crate::accounts::{Account, NoAccount};
@@ -111,8 +109,10 @@ async fn converse(
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled) };
     for left_here in (0..request.tries).rev() {
-        if let MayTry::After(wait) = parts.tries.judge(account.uid, *class) {
-            return delayed(parts, account, request, terminal, wait).await;
+        if let Some(outcome) =
+            put_off(parts, admitted, request, parts.tries.judge(account.uid, *class), terminal).await?
+        {
+            return Ok(outcome);
         }
         if request.tries > 1 && parts.tries.near_the_limit(account.uid) && !attentive(terminal).await? {
             return Ok(Outcome::Refused);
@@ -123,8 +123,10 @@ async fn converse(
         let (reply, challenge) =
             tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
-        if let MayTry::After(wait) = parts.tries.charge(account.uid, *class) {
-            return delayed(parts, account, request, terminal, wait).await;
+        if let Some(outcome) =
+            put_off(parts, admitted, request, parts.tries.charge(account.uid, *class), terminal).await?
+        {
+            return Ok(outcome);
         }
         let failure = match attempt(parts, account, pin, challenge).await {
             Ok(proven) => return Ok(welcome(parts, admitted, request, &proven)),
@@ -167,14 +169,11 @@ fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failu
         Failure::WrongPin { left } => {
             parts.tries.note_left(account.uid, *left);
             let text = match parts.tries.judge(account.uid, *class) {
-                MayTry::After(wait) => format!("Wrong PIN. {}", wait_text(wait)),
                 MayTry::Now => {
-                    let left = match class {
-                        Class::Root => *left,
-                        Class::Own => parts.tries.left(account.uid, Class::Own).min(*left),
-                    };
+                    let left = parts.tries.left_here(account.uid, *class, *left);
                     format!("Wrong PIN. {left} {} left.", if left == 1 { "try" } else { "tries" })
                 }
+                put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
             };
             Verdict { text, again: true }
         }
@@ -183,16 +182,22 @@ fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failu
     }
 }
 
-async fn delayed(
+/// Tells a person who may not try now why not, and how the conversation ends then.
+async fn put_off(
     parts: &Parts,
-    account: &Account,
+    admitted: &Admitted,
     request: &Request,
+    may: MayTry,
     terminal: &mut Terminal,
-    wait: Duration,
-) -> Result<Outcome, Gone> {
-    parts.record(&Event::Delayed { seconds: wait.as_secs() }, account, &request.service);
-    terminal.show(Style::Error, &format!("Too many wrong PINs. {}", wait_text(wait))).await?;
-    Ok(Outcome::Unavailable)
+) -> Result<Option<Outcome>, Gone> {
+    let event = match may {
+        MayTry::Now => return Ok(None),
+        MayTry::After(wait) => Event::Delayed { seconds: wait.as_secs() },
+        MayTry::AtLogin => Event::OnlyAtLogin,
+    };
+    parts.record(&event, &admitted.account, &request.service);
+    terminal.show(Style::Error, &format!("Too many wrong PINs. {}", put_off_text(may))).await?;
+    Ok(Some(Outcome::Unavailable))
 }
 
 /// Near the TPM's limit a person types a word off the screen first, so that no child, cat or coat on the keyboard uses
@@ -206,7 +211,11 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
     Ok(typed.is_some_and(|typed| typed.trim() == word))
 }
 
-fn wait_text(wait: Duration) -> String {
+/// What to do instead of trying now.
+fn put_off_text(may: MayTry) -> String {
+    let MayTry::After(wait) = may else {
+        return "Sign in once at the login screen, or use your password.".into();
+    };
     let seconds = wait.as_secs().max(1);
     let (number, unit) = if seconds < 120 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
     format!("Wait {number} {unit}{}, or use your password.", if number == 1 { "" } else { "s" })

@@ -64,8 +64,14 @@ async fn run(
         Chosen::Nothing => return Ok(Outcome::Refused),
         Chosen::Failed(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
-    if let MayTry::After(wait) = parts.tries.charge(account.uid, tried.class) {
-        let why = format!("too many wrong PINs; the next try is possible in {} s", wait.as_secs().max(1));
+    let put_off = match parts.tries.charge(account.uid, tried.class) {
+        MayTry::Now => None,
+        MayTry::After(wait) => {
+            Some(format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1)))
+        }
+        MayTry::AtLogin => Some("Too many wrong PINs; sign in once at the login screen first.".to_owned()),
+    };
+    if let Some(why) = put_off {
         return fail(parts, account, tried, &why, terminal).await;
     }
     match swap(parts, account, choosing, shape).await {
