@@ -40,7 +40,7 @@ pub const DAEMON_USER: &str = "hellod";
 pub const BUS_ADDRESS: &str = "unix:path=/run/dbus/system_bus_socket";
 
 /// The longest that hellod keeps a call waiting before it says that it is still at work.
-pub const LONG_POLL: Duration = Duration::from_secs(1);
+pub const LONG_POLL: Duration = Duration::from_millis(700);
 
 /// A hellod that has not answered a call for this long hangs.
 pub const CALL_DEADLINE: Duration = Duration::from_millis(1800);

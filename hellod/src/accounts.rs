@@ -1,5 +1,7 @@
 //! Accounts, as the name service switch knows them.
 
+use std::time::Duration;
+
 use nix::unistd::{Uid, User};
 use thiserror::Error;
 
@@ -21,34 +23,56 @@ pub enum NoAccount {
     /// The name service answers one name with another, or one number with two names.
     #[error("the name service disagrees with itself about this account")]
     Ambiguous,
+    /// The name service does not answer.
+    #[error("the name service does not answer")]
+    Hangs,
 }
+
+/// How long a look-up may take before Hello does without.
+const PATIENCE: Duration = Duration::from_millis(700);
 
 impl Account {
     /// Looks a name up.
     ///
     /// # Errors
     /// [`NoAccount::Unknown`]; [`NoAccount::Ambiguous`] where looking the number up again gives another name, so that
-    /// two spellings can never be two people nor one record.
-    pub fn named(name: &str) -> Result<Self, NoAccount> {
+    /// two spellings can never be two people nor one record; [`NoAccount::Hangs`].
+    pub async fn named(name: &str) -> Result<Self, NoAccount> {
         if !plausible(name) {
             return Err(NoAccount::Unknown);
         }
-        let found = User::from_name(name).ok().flatten().ok_or(NoAccount::Unknown)?;
-        let account = Self::numbered(found.uid.as_raw())?;
-        if account.name == found.name { Ok(account) } else { Err(NoAccount::Ambiguous) }
+        let name = name.to_owned();
+        aside(move || {
+            let found = User::from_name(&name).ok().flatten().ok_or(NoAccount::Unknown)?;
+            let account = Self::look_up(found.uid.as_raw())?;
+            if account.name == found.name { Ok(account) } else { Err(NoAccount::Ambiguous) }
+        })
+        .await
     }
 
     /// Looks a number up.
     ///
     /// # Errors
-    /// [`NoAccount::Unknown`].
-    pub fn numbered(uid: u32) -> Result<Self, NoAccount> {
+    /// [`NoAccount::Unknown`], [`NoAccount::Hangs`].
+    pub async fn numbered(uid: u32) -> Result<Self, NoAccount> {
+        aside(move || Self::look_up(uid)).await
+    }
+
+    fn look_up(uid: u32) -> Result<Self, NoAccount> {
         let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
         if !plausible(&found.name) {
             return Err(NoAccount::Unknown);
         }
         Ok(Self { name: found.name, uid })
     }
+}
+
+/// Looks up in a thread of its own: a directory on the network may take its time, and nobody else is to wait for it.
+async fn aside(
+    look_up: impl FnOnce() -> Result<Account, NoAccount> + Send + 'static,
+) -> Result<Account, NoAccount> {
+    let found = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(look_up)).await;
+    found.map_or(Err(NoAccount::Hangs), |found| found.unwrap_or(Err(NoAccount::Unknown)))
 }
 
 /// Whether a name could be an account's: no path, no field of passwd(5), no option, nothing that a terminal obeys.
@@ -62,27 +86,27 @@ fn plausible(name: &str) -> bool {
 mod tests {
     use super::*;
 
-    #[test]
-    fn root_is_found_by_name_and_by_number() {
+    #[tokio::test]
+    async fn root_is_found_by_name_and_by_number() {
         let root = Account { name: "root".into(), uid: 0 };
-        assert_eq!(Account::named("root"), Ok(root.clone()));
-        assert_eq!(Account::numbered(0), Ok(root));
+        assert_eq!(Account::named("root").await, Ok(root.clone()));
+        assert_eq!(Account::numbered(0).await, Ok(root));
     }
 
-    #[test]
-    fn names_that_no_account_can_have_are_unknown_before_anybody_is_asked() {
+    #[tokio::test]
+    async fn names_that_no_account_can_have_are_unknown_before_anybody_is_asked() {
         for name in
             ["", "-root", "root:", "../root", "ro\0ot", "root\n", "ro ot", "a\u{1b}[2J", &"x".repeat(256)]
         {
             assert!(!plausible(name), "{name:?}");
-            assert_eq!(Account::named(name), Err(NoAccount::Unknown), "{name:?}");
+            assert_eq!(Account::named(name).await, Err(NoAccount::Unknown), "{name:?}");
         }
     }
 
-    #[test]
-    fn another_spelling_of_root_is_not_root() {
+    #[tokio::test]
+    async fn another_spelling_of_root_is_not_root() {
         for name in ["Root", "ROOT", "root.", "root@localhost", "r\u{f6}ot"] {
-            assert_eq!(Account::named(name), Err(NoAccount::Unknown), "{name:?}");
+            assert_eq!(Account::named(name).await, Err(NoAccount::Unknown), "{name:?}");
         }
     }
 }

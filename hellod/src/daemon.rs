@@ -139,7 +139,7 @@ async fn run(parts: Rc<Parts>, job: Job) {
 async fn login(parts: &Parts, caller: &Caller, request: &Request, terminal: Terminal) {
     match request.purpose {
         Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
-        Purpose::ChangePin => match authentication::admitted(parts, caller, request) {
+        Purpose::ChangePin => match authentication::admitted(parts, caller, request).await {
             Ok(admitted) => {
                 let tried = provisioning::Tried { service: &request.service, class: admitted.class };
                 provisioning::change_pin(parts, caller, &admitted.account, tried, terminal).await;

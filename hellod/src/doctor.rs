@@ -51,7 +51,7 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
         checks.push(room_check(report));
     }
     checks.push(session_check(parts, caller));
-    if let Ok(account) = Account::numbered(caller.uid).map_err(drop).and_then(person) {
+    if let Ok(account) = Account::numbered(caller.uid).await.map_err(drop).and_then(person) {
         checks.push(enrolment_check(parts, &account).await);
     }
     checks
@@ -98,13 +98,13 @@ fn counter_check(report: &TpmReport) -> Check {
 
 fn room_check(report: &TpmReport) -> Check {
     const NAME: &str = "Room in the chip";
-    if report.owner_auth_set && report.srk_name.is_none() {
+    if report.owner_auth_set {
         return Check {
             name: NAME,
             state: State::Fail,
-            found: "the chip has an owner password and no storage key yet".into(),
-            remedy: "Create the storage root key at 0x81000001 as the chip's owner, or clear the chip \
-                     in the firmware setup (this destroys every key in it)"
+            found: "the chip has an owner password, so no counter can be made in it".into(),
+            remedy: "Take the owner password away, or clear the chip in the firmware setup (this destroys \
+                     every key in it)"
                 .into(),
         };
     }

@@ -21,7 +21,7 @@ use attempt::{Challenge, Failure, attempt};
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
 pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
-    let outcome = match admitted(parts, caller, request) {
+    let outcome = match admitted(parts, caller, request).await {
         Ok(admitted) => converse(parts, &admitted, request, &mut terminal).await,
         Err(outcome) => Ok(outcome),
     };
@@ -42,11 +42,11 @@ pub struct Admitted {
 ///
 /// # Errors
 /// How the conversation ends instead.
-pub fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Result<Admitted, Outcome> {
-    let account = match Account::named(&request.user) {
+pub async fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Result<Admitted, Outcome> {
+    let account = match Account::named(&request.user).await {
         Ok(account) => account,
         Err(NoAccount::Unknown) => return Err(Outcome::NotEnrolled),
-        Err(NoAccount::Ambiguous) => return Err(Outcome::Declined),
+        Err(NoAccount::Ambiguous | NoAccount::Hangs) => return Err(Outcome::Declined),
     };
     let decline = |why| {
         parts.record(&Event::Declined(why), &account, &request.service);
@@ -55,7 +55,10 @@ pub fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Result<Adm
     if !parts.policy.use_passport_for_work {
         return decline(Decline::TurnedOff);
     }
-    let requester = (!request.ruser.is_empty()).then(|| Account::named(&request.ruser).map_err(drop));
+    let requester = match request.ruser.as_str() {
+        "" => None,
+        name => Some(Account::named(name).await.map_err(drop)),
+    };
     let asked = Asked {
         service: &request.service,
         remote_host: !request.rhost.is_empty(),

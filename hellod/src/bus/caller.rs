@@ -17,6 +17,11 @@ pub(super) fn sender(header: &message::Header<'_>) -> Result<OwnedUniqueName, Bu
     header.sender().map(|name| name.to_owned().into()).ok_or_else(unidentified)
 }
 
+/// The uid behind a unique name.
+pub(super) async fn uid_of(bus: &DBusProxy<'_>, name: &OwnedUniqueName) -> Result<u32, BusError> {
+    bus.get_connection_unix_user(BusName::from(name.as_ref())).await.map_err(|_| unidentified())
+}
+
 /// Finds out who is behind a unique name. Whatever can't be found out is a refusal.
 pub(super) async fn identify(
     connection: &Connection,

@@ -25,10 +25,17 @@ struct Table {
 #[derive(Debug)]
 struct Open {
     owner: OwnedUniqueName,
-    uid: u32,
+    about: About,
     /// Locked while a call waits for the next step; a second call on the same conversation is refused, not queued.
     conversation: Arc<tokio::sync::Mutex<Conversation>>,
     since: Instant,
+}
+
+/// Whose program has a conversation, and about which account.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct About {
+    pub(super) uid: u32,
+    pub(super) account: String,
 }
 
 impl Open {
@@ -44,20 +51,21 @@ impl Conversations {
     pub(super) fn open(
         &self,
         owner: &OwnedUniqueName,
-        uid: u32,
+        about: About,
         conversation: Conversation,
     ) -> Result<u64, BusError> {
         let mut table = self.table();
         table.open.retain(|_, open| !open.is_forgotten());
-        let most = if uid == 0 { MOST_OF_ROOT } else { MOST_OF_ONE };
-        let of_uid = table.open.values().filter(|open| open.uid == uid).count();
-        if of_uid >= most || table.open.len() >= MOST_OF_ALL {
+        let same = table.open.values().filter(|open| open.about == about).count();
+        let of_uid = table.open.values().filter(|open| open.about.uid == about.uid).count();
+        let most = if about.uid == 0 { MOST_OF_ROOT } else { MOST_OF_ONE };
+        if same >= MOST_OF_ONE || of_uid >= most || table.open.len() >= MOST_OF_ALL {
             return Err(BusError::Busy("too many conversations are open".into()));
         }
         table.next += 1;
         let number = table.next;
         let conversation = Arc::new(tokio::sync::Mutex::new(conversation));
-        table.open.insert(number, Open { owner: owner.clone(), uid, conversation, since: Instant::now() });
+        table.open.insert(number, Open { owner: owner.clone(), about, conversation, since: Instant::now() });
         Ok(number)
     }
 
@@ -139,7 +147,7 @@ fn no_such() -> BusError {
     BusError::NoSuchConversation("you have no such conversation".into())
 }
 
-/// Conversations of one person's programs at a time.
+/// Conversations of one person's programs, or of root's about one account, at a time.
 const MOST_OF_ONE: usize = 8;
 /// Conversations of root's programs at a time.
 const MOST_OF_ROOT: usize = 64;

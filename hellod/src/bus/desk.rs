@@ -1,15 +1,16 @@
 //! Where calls arrive: a bounded number at a time, each from somebody known.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hello_dbus::{BusError, Step, WireStep};
-use tokio::sync::{Semaphore, SemaphorePermit, mpsc, oneshot};
+use tokio::sync::{Semaphore, mpsc, oneshot};
 use zbus::fdo::DBusProxy;
 use zbus::names::OwnedUniqueName;
 use zbus::{Connection, message};
 
-use super::caller::{identify, sender};
-use super::conversations::Conversations;
+use super::caller::{identify, sender, uid_of};
+use super::conversations::{About, Conversations};
 use crate::accounts::Account;
 use crate::caller::Caller;
 use crate::conversation::{Terminal, pair};
@@ -22,15 +23,35 @@ pub(super) struct Desk {
     bus: DBusProxy<'static>,
     pub(super) conversations: Arc<Conversations>,
     jobs: mpsc::Sender<Job>,
-    places: Semaphore,
+    door: Semaphore,
+    places: Mutex<HashMap<u32, usize>>,
 }
 
-/// A caller who was found out, and who holds one of the desk's places until the call is answered.
+/// A caller who was found out, and who holds one of the places of their uid until the call is answered.
 #[derive(Debug)]
 pub(super) struct Visitor<'a> {
     pub(super) caller: Caller,
     name: OwnedUniqueName,
-    _place: SemaphorePermit<'a>,
+    _place: Place<'a>,
+}
+
+/// One of the places of a uid.
+#[derive(Debug)]
+struct Place<'a> {
+    desk: &'a Desk,
+    uid: u32,
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        let mut places = self.desk.places();
+        if let Some(taken) = places.get_mut(&self.uid) {
+            *taken -= 1;
+            if *taken == 0 {
+                places.remove(&self.uid);
+            }
+        }
+    }
 }
 
 impl Desk {
@@ -40,26 +61,55 @@ impl Desk {
         conversations: Arc<Conversations>,
         jobs: mpsc::Sender<Job>,
     ) -> Self {
-        Self { connection, bus, conversations, jobs, places: Semaphore::new(PLACES) }
+        Self {
+            connection,
+            bus,
+            conversations,
+            jobs,
+            door: Semaphore::new(AT_THE_DOOR),
+            places: Mutex::default(),
+        }
     }
 
-    /// Finds out who calls. Whoever floods the desk finds it full, and costs no look-up.
+    /// Finds out who calls. The uid is asked for first, which is quick, and whoever has all the places of their uid
+    /// costs nothing more; nobody else finds the desk full because of them.
     pub(super) async fn receive(&self, header: &message::Header<'_>) -> Result<Visitor<'_>, BusError> {
-        let place =
-            self.places.try_acquire().map_err(|_| BusError::Busy("too many calls at a time".into()))?;
+        let busy = || BusError::Busy("too many calls at a time".into());
         let name = sender(header)?;
+        let at_the_door = self.door.acquire().await.map_err(|_| busy())?;
+        let uid = uid_of(&self.bus, &name).await?;
+        drop(at_the_door);
+        let place = self.place(uid).ok_or_else(busy)?;
         let caller = identify(&self.connection, &self.bus, &name).await?;
         Ok(Visitor { caller, name, _place: place })
     }
 
-    /// Begins a conversation with a visitor; `job` gets the flow's end of it.
+    fn place(&self, uid: u32) -> Option<Place<'_>> {
+        let most = if uid == 0 { PLACES_OF_ROOT } else { PLACES_OF_ONE };
+        let mut places = self.places();
+        let taken = places.entry(uid).or_default();
+        if *taken >= most {
+            return None;
+        }
+        *taken += 1;
+        Some(Place { desk: self, uid })
+    }
+
+    fn places(&self) -> MutexGuard<'_, HashMap<u32, usize>> {
+        // Nothing panics while it holds the lock.
+        self.places.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins a conversation with a visitor about an account; `job` gets the flow's end of it.
     pub(super) async fn converse(
         &self,
         visitor: Visitor<'_>,
+        about: &str,
         job: impl FnOnce(Caller, Terminal) -> Job,
     ) -> Result<(u64, WireStep), BusError> {
         let (terminal, conversation) = pair();
-        let number = self.conversations.open(&visitor.name, visitor.caller.uid, conversation)?;
+        let about = About { uid: visitor.caller.uid, account: about.to_owned() };
+        let number = self.conversations.open(&visitor.name, about, conversation)?;
         self.hand_over(job(visitor.caller, terminal)).await?;
         let step = self.conversations.step(&visitor.name, number, None).await?;
         Ok((number, WireStep::from(step)))
@@ -88,13 +138,13 @@ impl Desk {
 }
 
 /// The account that a call is about: the caller's where none is named, and only root names another.
-pub(super) fn account(caller: &Caller, user: &str) -> Result<Account, BusError> {
+pub(super) async fn account(caller: &Caller, user: &str) -> Result<Account, BusError> {
     let unknown = |_| BusError::InvalidArgument("there is no such account".into());
     if user.is_empty() {
-        return Account::numbered(caller.uid).map_err(unknown);
+        return Account::numbered(caller.uid).await.map_err(unknown);
     }
     // Whether a name exists is told only to whoever may ask about it.
-    let account = Account::named(user);
+    let account = Account::named(user).await;
     match account {
         Ok(account) if caller.uid == 0 || caller.uid == account.uid => Ok(account),
         Err(error) if caller.uid == 0 => Err(unknown(error)),
@@ -106,5 +156,9 @@ fn closing() -> BusError {
     BusError::Unavailable("hellod is about to stop".into())
 }
 
-/// Calls that are looked into at a time.
-const PLACES: usize = 64;
+/// Callers whose uid is asked for at a time; the others wait.
+const AT_THE_DOOR: usize = 64;
+/// Calls of one person's programs that are looked into at a time.
+const PLACES_OF_ONE: usize = 4;
+/// Calls of root's programs that are looked into at a time.
+const PLACES_OF_ROOT: usize = 64;

@@ -60,7 +60,14 @@ impl Enrolment {
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
         let visitor = self.0.receive(header).await?;
-        let account = account(&visitor.caller, user)?;
-        self.0.converse(visitor, |caller, terminal| Job::Wish { wish, caller, account, terminal }).await
+        let account = account(&visitor.caller, user).await?;
+        self.0
+            .converse(visitor, &account.name.clone(), |caller, terminal| Job::Wish {
+                wish,
+                caller,
+                account,
+                terminal,
+            })
+            .await
     }
 }

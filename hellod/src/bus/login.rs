@@ -27,7 +27,13 @@ impl Login {
         let request =
             Request::from_wire(request).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         let visitor = self.0.receive(&header).await?;
-        self.0.converse(visitor, |caller, terminal| Job::Login { caller, request, terminal }).await
+        self.0
+            .converse(visitor, &request.user.clone(), |caller, terminal| Job::Login {
+                caller,
+                request,
+                terminal,
+            })
+            .await
     }
 }
 

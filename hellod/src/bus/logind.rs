@@ -19,36 +19,48 @@ async fn ask(connection: &Connection, pid: u32) -> Session {
     let path = match manager.get_session_by_pid(pid).await {
         Ok(path) => path,
         Err(error) if is(&error, "org.freedesktop.login1.NoSessionForPID") => {
-            match display_of(connection, &manager, pid).await {
-                Some(path) => path,
-                None => return Session::Outside,
-            }
+            return display_of(connection, &manager, pid).await.unwrap_or(Session::Outside);
         }
         Err(_) => return Session::Unknown,
     };
     describe(connection, path).await.unwrap_or(Session::Unknown)
 }
 
-async fn display_of(
-    connection: &Connection,
-    manager: &ManagerProxy<'_>,
-    pid: u32,
-) -> Option<OwnedObjectPath> {
+/// The session at whose display a process shows its prompt, of a user whose sessions are all at this machine. With one
+/// from elsewhere it can't be told who began the process: `ssh` reaches the service manager, too.
+async fn display_of(connection: &Connection, manager: &ManagerProxy<'_>, pid: u32) -> Option<Session> {
     let path = manager.get_user_by_pid(pid).await.ok()?;
     let user = UserProxy::builder(connection).path(path).build().await.ok()?;
+    for (_, path) in user.sessions().await.ok()? {
+        if describe(connection, path).await.ok()? == Session::Remote {
+            return Some(Session::Remote);
+        }
+    }
     let (id, path) = user.display().await.ok()?;
-    (!id.is_empty()).then_some(path)
+    if id.is_empty() {
+        return None;
+    }
+    describe(connection, path).await.ok()
 }
 
+/// A session is at this machine if logind does not call it remote, and it has a seat or, as a serial console, a
+/// terminal that is no pseudo-terminal.
 async fn describe(connection: &Connection, path: OwnedObjectPath) -> zbus::Result<Session> {
     let session = SessionProxy::builder(connection).path(path).build().await?;
     let (uid, _) = session.user().await?;
-    let at_a_screen =
+    let somebody_sits_there =
         matches!(session.class().await?.as_str(), "user" | "user-early" | "greeter" | "lock-screen");
-    if session.remote().await? || !at_a_screen {
-        return Ok(Session::Remote);
+    let (seat, _) = session.seat().await?;
+    let at_a_line = session.kind().await? == "tty" && is_a_line(&session.tty().await?);
+    if !session.remote().await? && somebody_sits_there && (!seat.is_empty() || at_a_line) {
+        return Ok(Session::Local { uid });
     }
-    Ok(Session::Local { uid })
+    // A session without anybody at it, as that of cron, is of no more use than one from elsewhere.
+    Ok(Session::Remote)
+}
+
+fn is_a_line(tty: &str) -> bool {
+    !tty.is_empty() && !tty.starts_with("pts/") && !tty.starts_with("/dev/pts/")
 }
 
 fn is(error: &zbus::Error, name: &str) -> bool {
@@ -75,13 +87,32 @@ trait Session {
     fn remote(&self) -> zbus::Result<bool>;
     #[zbus(property)]
     fn class(&self) -> zbus::Result<String>;
+    #[zbus(property)]
+    fn seat(&self) -> zbus::Result<(String, OwnedObjectPath)>;
+    #[zbus(property, name = "Type")]
+    fn kind(&self) -> zbus::Result<String>;
+    #[zbus(property, name = "TTY")]
+    fn tty(&self) -> zbus::Result<String>;
 }
 
 #[proxy(interface = "org.freedesktop.login1.User", default_service = "org.freedesktop.login1")]
 trait User {
     #[zbus(property)]
     fn display(&self) -> zbus::Result<(String, OwnedObjectPath)>;
+    #[zbus(property)]
+    fn sessions(&self) -> zbus::Result<Vec<(String, OwnedObjectPath)>>;
 }
 
 /// logind answers from memory; one that does not answer is as good as none.
-const PATIENCE: Duration = Duration::from_millis(800);
+const PATIENCE: Duration = Duration::from_millis(500);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_serial_console_is_a_line_and_a_pseudo_terminal_is_none() {
+        assert!(is_a_line("ttyS0") && is_a_line("hvc0") && is_a_line("tty1"));
+        assert!(!is_a_line("pts/0") && !is_a_line("/dev/pts/3") && !is_a_line(""));
+    }
+}

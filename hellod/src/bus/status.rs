@@ -20,7 +20,7 @@ impl Status {
         user: &str,
     ) -> Result<String, BusError> {
         let visitor = self.0.receive(&header).await?;
-        let account = account(&visitor.caller, user)?;
+        let account = account(&visitor.caller, user).await?;
         self.0.ask(|reply| Job::Status { account, reply }).await
     }
 
