@@ -21,7 +21,7 @@ use crate::enrolments::Enrolments;
 use crate::identity::local::Local;
 use crate::jobs::Job;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
-use crate::parts::{Parts, Proving};
+use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
 use crate::store::{Kind, Store, StoreError};
 use crate::tries::TriesLog;
@@ -39,9 +39,6 @@ pub enum DaemonError {
     /// There is no randomness for the device's id.
     #[error("this machine gives no random numbers")]
     Random,
-    /// Its own program can't be found, which the TPM child is started from.
-    #[error("the program of hellod can't be found: {0}")]
-    Program(#[source] std::io::Error),
     /// A signal handler can't be set up.
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
@@ -153,7 +150,8 @@ fn build(config: Config, bus: &Bus) -> Result<Parts, DaemonError> {
     let store = Rc::new(Store::open(&config.daemon.state)?);
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
     let device = device_id(&store)?;
-    let child_program = std::env::current_exe().map_err(DaemonError::Program)?;
+    // Not by its path, where an upgrade has put another version while this one runs.
+    let child_program = "/proc/self/exe".into();
     Ok(Parts {
         audit: Audit::new(store.path(), clock.clone()),
         enrolments: Enrolments::new(store.clone(), &device),
@@ -163,7 +161,8 @@ fn build(config: Config, bus: &Bus) -> Result<Parts, DaemonError> {
         prover: Rc::new(bus.prover()),
         policy: config.policy,
         surfaces: config.surfaces,
-        proving: Proving::default(),
+        proving: Notes::default(),
+        at_work: Notes::default(),
         device,
         store,
         clock,

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use hello_dbus::Shape;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -28,12 +29,22 @@ pub struct Enrolment {
     pub kid: String,
     /// Whether the PIN has digits only.
     pub shape: PinShape,
+    /// The same of the next PIN, written before a PIN change and taken away after it.
+    pub pending_shape: Option<PinShape>,
     /// When the person enrolled, in seconds since 1970.
     pub enrolled: i64,
     /// When the PIN was set, in seconds since 1970.
     pub pin_set: i64,
     /// The key and what guards it.
     pub key: UserKey,
+}
+
+impl Enrolment {
+    /// What a terminal may take for the PIN: while a change hangs in the air, either.
+    #[must_use]
+    pub fn shape_at_a_prompt(&self) -> Shape {
+        self.pending_shape.map_or(self.shape, |pending| self.shape.or(pending)).for_terminal()
+    }
 }
 
 /// An enrolment whose parts fit together, for the person who was asked for.
@@ -93,12 +104,22 @@ impl Enrolments {
         Ok(Some(Enrolled { record, key }))
     }
 
-    /// The record as it stands, unchecked, for clearing up.
+    /// Whether there is a record, sound or not.
+    #[must_use]
+    pub fn exists(&self, uid: u32) -> bool {
+        !matches!(self.store.get::<Enrolment>(Kind::Enrolment, &uid.to_string()), Ok(None))
+    }
+
+    /// The key that the record names, for clearing up; nothing where there is no record, or none that can be read.
     ///
     /// # Errors
-    /// [`StoreError`].
-    pub fn unchecked(&self, uid: u32) -> Result<Option<Enrolment>, StoreError> {
-        self.store.get(Kind::Enrolment, &uid.to_string())
+    /// [`StoreError::Io`].
+    pub fn key_in_force(&self, uid: u32) -> Result<Option<String>, StoreError> {
+        match self.store.get::<Enrolment>(Kind::Enrolment, &uid.to_string()) {
+            Ok(record) => Ok(record.map(|record| record.kid)),
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Puts a record in force.

@@ -5,6 +5,7 @@ use std::process::ExitCode;
 
 use hellod::config::Config;
 use hellod::{daemon, keys, logging};
+use rustix::process::DumpableBehavior;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
@@ -21,6 +22,10 @@ fn main() -> ExitCode {
 
 fn serve(path: &Path) -> ExitCode {
     logging::start();
+    // It holds the read end of a pipe for a moment: no program of the same uid may look at it, nor a core dump.
+    if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
+        tracing::warn!("other programs may look into hellod: {error}");
+    }
     let served = Config::read(path).map_err(|error| error.to_string()).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()

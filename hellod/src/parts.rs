@@ -44,8 +44,11 @@ pub struct Parts {
     pub surfaces: Surfaces,
     /// The id of this device at the provider.
     pub device: String,
-    /// Those who are proving just now who they are, by uid.
-    pub proving: Proving,
+    /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
+    /// asked for: a PIN must not vouch for a change of itself.
+    pub proving: Notes,
+    /// Those whose enrolment is being worked on just now. There is one intent for each person at a time.
+    pub at_work: Notes,
 }
 
 impl Parts {
@@ -102,34 +105,33 @@ pub enum NoProof {
     Unreachable,
 }
 
-/// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is asked
-/// for: a PIN must not vouch for a change of itself.
+/// People of whom something holds just now, by uid.
 #[derive(Debug, Default)]
-pub struct Proving(RefCell<HashSet<u32>>);
+pub struct Notes(RefCell<HashSet<u32>>);
 
-impl Proving {
-    /// Notes that `uid` is asked, until the note is dropped; nothing where `uid` is asked already.
+impl Notes {
+    /// Notes `uid` until the note is dropped; nothing where `uid` is noted already.
     #[must_use]
     pub fn begin(&self, uid: u32) -> Option<Note<'_>> {
-        self.0.borrow_mut().insert(uid).then_some(Note { proving: self, uid })
+        self.0.borrow_mut().insert(uid).then(|| Note { notes: self, uid })
     }
 
-    /// Whether `uid` is being asked.
+    /// Whether `uid` is noted.
     #[must_use]
-    pub fn is_asked(&self, uid: u32) -> bool {
+    pub fn has(&self, uid: u32) -> bool {
         self.0.borrow().contains(&uid)
     }
 }
 
-/// A note of [`Proving::begin`].
+/// A note of [`Notes::begin`].
 #[derive(Debug)]
 pub struct Note<'a> {
-    proving: &'a Proving,
+    notes: &'a Notes,
     uid: u32,
 }
 
 impl Drop for Note<'_> {
     fn drop(&mut self) {
-        self.proving.0.borrow_mut().remove(&self.uid);
+        self.notes.0.borrow_mut().remove(&self.uid);
     }
 }

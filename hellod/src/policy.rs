@@ -232,6 +232,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table with a row for each case")]
     fn who_may_ask_for_alices_gesture() {
         use Admission::{Admitted, Declined};
         let (alice, mallory) = (account(ALICE), account(MALLORY));

@@ -28,6 +28,8 @@ pub enum Kind {
     Tries,
     /// Work that touches TPM, provider and disk and may have been cut short, named by uid.
     Intent,
+    /// What an enrolment leaves in TPM and provider, named by uid.
+    Footprint,
     /// The public keys that the local provider knows, named by `kid`.
     Directory,
     /// What concerns the machine as a whole.
@@ -173,13 +175,15 @@ impl Store {
 }
 
 impl Kind {
-    const ALL: &[Self] = &[Self::Enrolment, Self::Tries, Self::Intent, Self::Directory, Self::Device];
+    const ALL: &[Self] =
+        &[Self::Enrolment, Self::Tries, Self::Intent, Self::Footprint, Self::Directory, Self::Device];
 
     fn folder(self) -> &'static str {
         match self {
             Self::Enrolment => "enrolments",
             Self::Tries => "tries",
             Self::Intent => "intents",
+            Self::Footprint => "footprints",
             Self::Directory => "directory",
             Self::Device => "device",
         }

@@ -159,13 +159,25 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// After a PIN change that was cut short, the first right PIN tells which of the two the TPM knows.
+/// After a PIN change that was cut short, the first right PIN tells which of the two the TPM knows. One that is under
+/// way settles itself.
 fn settle_pending(parts: &Parts, enrolled: &Enrolled, used_pending: bool) {
-    let Some(pending) = enrolled.record.key.pending.clone() else { return };
-    let kdf = if used_pending { pending } else { enrolled.record.key.kdf.clone() };
-    let key = UserKey { kdf, pending: None, ..enrolled.record.key.clone() };
+    let record = &enrolled.record;
+    let Some(pending) = record.key.pending.clone().filter(|_| !parts.at_work.has(record.uid)) else { return };
+    let settled = if used_pending {
+        Enrolment {
+            key: UserKey { kdf: pending, pending: None, ..record.key.clone() },
+            shape: record.pending_shape.unwrap_or(record.shape),
+            pending_shape: None,
+            pin_set: parts.clock.now().wall,
+            ..record.clone()
+        }
+    } else {
+        let key = UserKey { pending: None, ..record.key.clone() };
+        Enrolment { key, pending_shape: None, ..record.clone() }
+    };
     // If it can't be written now, the next right PIN tells again.
-    if let Err(error) = parts.enrolments.put(&Enrolment { key, ..enrolled.record.clone() }) {
+    if let Err(error) = parts.enrolments.put(&settled) {
         tracing::warn!("a PIN change can't be completed: {error}");
     }
 }

@@ -71,7 +71,7 @@ pub async fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Resu
     if request.account == Shadow::Locked {
         return decline(Decline::Locked);
     }
-    if request.service == "polkit-1" && parts.proving.is_asked(account.uid) {
+    if request.service == "polkit-1" && parts.proving.has(account.uid) {
         return decline(Decline::ProofPending);
     }
     Ok(Admitted { account, class })
@@ -120,7 +120,7 @@ async fn converse(
         if request.tries > 1 && parts.tries.near_the_limit(account.uid) && !attentive(terminal).await? {
             return Ok(Outcome::Refused);
         }
-        let shape = enrolled.record.shape.for_terminal();
+        let shape = enrolled.record.shape_at_a_prompt();
         // While the person types there is time to start the child that will read it.
         parts.tpm.spare().await;
         let (reply, challenge) =

@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{end, entitled};
+use super::{AT_WORK, end, entitled};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -47,8 +47,12 @@ async fn run(
     tried: Tried<'_>,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
+    let Some(_note) = parts.at_work.begin(account.uid) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Refused);
+    };
     let shape = match parts.enrolments.of(account) {
-        Ok(Some(enrolled)) => enrolled.record.shape.for_terminal(),
+        Ok(Some(enrolled)) => enrolled.record.shape_at_a_prompt(),
         Ok(None) => return Ok(Outcome::NotEnrolled),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
@@ -106,12 +110,15 @@ async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinSh
     aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeyError::Stopped)?;
     let next = Kdf::with_salt(salt);
     let pending = UserKey { pending: Some(next.clone()), ..enrolled.record.key.clone() };
-    // The terminal sorts by shape: until it is settled which PIN holds, it must take either.
-    put(&Enrolment { key: pending, shape: enrolled.record.shape.or(shape), ..enrolled.record.clone() })?;
+    put(&Enrolment { key: pending, pending_shape: Some(shape), ..enrolled.record.clone() })?;
     match choosing.change(&enrolled.key, next).await {
-        Ok(changed) => {
-            put(&Enrolment { key: changed.key, shape, pin_set: parts.clock.now().wall, ..enrolled.record })
-        }
+        Ok(changed) => put(&Enrolment {
+            key: changed.key,
+            shape,
+            pending_shape: None,
+            pin_set: parts.clock.now().wall,
+            ..enrolled.record
+        }),
         Err(error) => {
             if !error.is_uncertain() {
                 put(&enrolled.record)?;

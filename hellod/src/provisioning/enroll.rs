@@ -4,7 +4,7 @@ use hello_dbus::{Outcome, Style};
 
 use super::choose::{Chosen, choose};
 use super::intent::{Footprint, Intent, settle_earlier};
-use super::{end, entitled, proven};
+use super::{AT_WORK, end, entitled, proven};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -55,8 +55,11 @@ impl Enrolling<'_> {
         if !entitled(parts, caller, account, self.command(), terminal).await? {
             return Ok(Outcome::Declined);
         }
-        let former = parts.enrolments.unchecked(account.uid).ok().flatten();
-        match (action, former.is_some()) {
+        let Some(_note) = parts.at_work.begin(account.uid) else {
+            terminal.show(Style::Error, AT_WORK).await?;
+            return Ok(Outcome::Refused);
+        };
+        match (action, parts.enrolments.exists(account.uid)) {
             (Action::Reset, false) => return Ok(Outcome::NotEnrolled),
             (Action::Enroll, true) => {
                 terminal.show(Style::Error, ALREADY).await?;
@@ -98,7 +101,7 @@ impl Enrolling<'_> {
             tracing::error!("what an earlier enrolment left can't be cleared up: {error}");
             KeyError::Stopped
         })?;
-        let former = parts.enrolments.of(account).ok().flatten().as_ref().map(Footprint::from);
+        let former = Footprint::of(&parts.store, account)?;
         let spec = self.specify().await?;
         let created = choosing
             .create(spec, async |candidate| {
@@ -162,6 +165,7 @@ impl Enrolling<'_> {
             provider: parts.provider.name().to_owned(),
             kid: key.public_key().thumbprint(),
             shape,
+            pending_shape: None,
             enrolled: now,
             pin_set: now,
             key: created.key,

@@ -9,7 +9,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::audit::Event;
-use crate::enrolments::Enrolled;
 use crate::identity::ProviderError;
 use crate::keys::{KeyError, TpmObjects};
 use crate::parts::Parts;
@@ -57,9 +56,14 @@ pub(super) enum Unfinished {
     Provider(#[from] ProviderError),
 }
 
-impl From<&Enrolled> for Footprint {
-    fn from(enrolled: &Enrolled) -> Self {
-        Self { kid: enrolled.record.kid.clone(), objects: enrolled.key.objects() }
+impl Footprint {
+    /// That of the enrolment in force. It is a record of its own, so that an enrolment whose record is damaged can
+    /// still be removed whole.
+    pub(super) fn of(store: &Store, account: &Account) -> Result<Option<Self>, StoreError> {
+        match store.get(Kind::Footprint, &account.uid.to_string()) {
+            Err(StoreError::Damaged { .. }) => Ok(None),
+            footprint => footprint,
+        }
     }
 }
 
@@ -76,18 +80,26 @@ impl Intent {
 
     /// Brings the step to an end, whichever end the record on disk calls for, and forgets the intent.
     pub(super) async fn settle(&self, parts: &Parts) -> Result<Outcome, Unfinished> {
-        let record = parts.enrolments.unchecked(self.uid)?;
-        let in_force = record.as_ref().map(|record| record.kid.as_str());
-        let added = self.adds.as_ref().map(|adds| adds.kid.as_str());
-        let outcome = if added == in_force || added.is_none() { Outcome::Finished } else { Outcome::Undone };
-        if outcome == Outcome::Finished && added.is_none() {
-            parts.enrolments.delete(self.uid)?;
-        }
-        let leftover = if outcome == Outcome::Finished { &self.removes } else { &self.adds };
+        let in_force = parts.enrolments.key_in_force(self.uid)?;
+        let name = self.uid.to_string();
+        let (outcome, leftover) = match &self.adds {
+            None => {
+                parts.enrolments.delete(self.uid)?;
+                (Outcome::Finished, &self.removes)
+            }
+            Some(adds) if in_force.as_ref() == Some(&adds.kid) => {
+                parts.store.put(Kind::Footprint, &name, adds)?;
+                (Outcome::Finished, &self.removes)
+            }
+            adds => (Outcome::Undone, adds),
+        };
         if let Some(leftover) = leftover {
             self.sweep(parts, leftover).await?;
         }
-        parts.store.delete(Kind::Intent, &self.uid.to_string())?;
+        if self.adds.is_none() {
+            parts.store.delete(Kind::Footprint, &name)?;
+        }
+        parts.store.delete(Kind::Intent, &name)?;
         Ok(outcome)
     }
 

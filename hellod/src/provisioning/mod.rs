@@ -28,7 +28,8 @@ async fn entitled(
     command: &'static str,
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
-    let decline = if !parts.policy.use_passport_for_work {
+    // What policy no longer allows may still be taken away.
+    let decline = if !parts.policy.use_passport_for_work && command != "unenroll" {
         Decline::TurnedOff
     } else if account.uid == 0 {
         terminal.show(Style::Error, NOT_ROOT).await?;
@@ -79,5 +80,7 @@ async fn proven(
 async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
+
+const AT_WORK: &str = "Your PIN is being worked on in another window. Finish there first.";
 
 const NOT_ROOT: &str = "root has no PIN: a PIN is for a person who signs in.";

@@ -2,8 +2,8 @@
 
 use hello_dbus::{Outcome, Style};
 
-use super::intent::{Footprint, Intent, Unfinished};
-use super::{end, entitled, proven};
+use super::intent::{Footprint, Intent, Unfinished, settle_earlier};
+use super::{AT_WORK, end, entitled, proven};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -25,7 +25,11 @@ async fn run(
     if !entitled(parts, caller, account, "unenroll", terminal).await? {
         return Ok(Outcome::Declined);
     }
-    if parts.enrolments.unchecked(account.uid).is_ok_and(|record| record.is_none()) {
+    let Some(_note) = parts.at_work.begin(account.uid) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Refused);
+    };
+    if !parts.enrolments.exists(account.uid) {
         return Ok(Outcome::NotEnrolled);
     }
     if !proven(parts, caller, account, Action::Unenroll, terminal).await? {
@@ -49,9 +53,10 @@ async fn run(
     }
 }
 
-/// A record that does not vouch for itself is removed too; of the TPM only what a sound record names is touched.
+/// A record that does not vouch for itself is removed too.
 async fn remove(parts: &Parts, account: &Account) -> Result<(), Unfinished> {
-    let removes = parts.enrolments.of(account).ok().flatten().as_ref().map(Footprint::from);
+    settle_earlier(parts, account).await?;
+    let removes = Footprint::of(&parts.store, account)?;
     let intent = Intent::new(account, None, removes);
     intent.declare(&parts.store)?;
     intent.settle(parts).await.map(drop)
