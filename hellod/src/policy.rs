@@ -64,7 +64,6 @@ impl Default for Surfaces {
                 "cinnamon-screensaver",
                 "light-locker",
                 "passwd",
-                "chpasswd",
             ]),
             remote: Vec::new(),
             assume_local_session: false,
