@@ -120,8 +120,10 @@ impl Area {
         }
         let unique = area.strip_prefix(self.head().as_slice())?;
         match self.kind {
-            Kind::Rsa => Some(Unique::Modulus(unique.strip_prefix(&[1, 0])?.first_chunk::<256>()?.to_vec()))
-                .filter(|_| unique.len() == 258),
+            Kind::Rsa => {
+                let modulus: &[u8; 256] = unique.strip_prefix(&[1, 0])?.try_into().ok()?;
+                Some(Unique::Modulus(modulus.to_vec()))
+            }
             Kind::Hmac | Kind::Sealed => {
                 Some(Unique::Digest(unique.strip_prefix(&[0, 32])?.try_into().ok()?))
             }
