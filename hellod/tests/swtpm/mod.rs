@@ -4,7 +4,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a test that can't go on stops")]
 
 use std::{
-    fs, io,
+    fs,
     os::unix::net::UnixStream,
     path::{Path, PathBuf},
     process::{Child, Command, Stdio},
@@ -135,10 +135,11 @@ fn start(directory: &Path) -> Child {
         .spawn()
         .expect("swtpm is installed");
     let end = Instant::now() + Duration::from_secs(10);
-    // The control socket takes any number of clients, the command socket only one.
-    while UnixStream::connect(directory.join("s.ctrl")).map_err(|error: io::Error| error.kind()).is_err() {
-        assert!(Instant::now() < end, "swtpm doesn't start");
-        std::thread::park_timeout(Duration::from_millis(5));
+    for socket in ["s.ctrl", "s"] {
+        while UnixStream::connect(directory.join(socket)).is_err() {
+            assert!(Instant::now() < end, "swtpm doesn't start");
+            std::thread::park_timeout(Duration::from_millis(5));
+        }
     }
     process
 }

@@ -1,9 +1,17 @@
 //! The life of a key: made, used, its PIN changed, removed.
 
+use zeroize::Zeroizing;
+
 use super::*;
 use crate::keys::{
     PublicKey, TpmObjects, Unsafe, UserKey,
-    tpm::{objects, templates::name_of, wire::Removed},
+    chain::SCRATCH_HANDLE,
+    tpm::{
+        objects,
+        policy::Policy,
+        templates::{NvArea, name_of},
+        wire::Removed,
+    },
 };
 
 #[test]
@@ -159,6 +167,36 @@ fn where_no_counter_fits_enrolment_refuses_unless_the_lockout_is_allowed_and_has
     let changed = changed.check(&person(1000)).unwrap();
     assert!(try_sign(&tpm, &changed, "864209").is_ok());
     assert_eq!(changed.public_key(), key.public_key());
+}
+
+#[test]
+fn a_make_of_tpm_that_is_not_known_to_count_is_tried_on_a_scratch_counter_first() {
+    let tpm = Swtpm::new();
+    let definitions = || {
+        let is_definition = |exchange: &(Vec<u8>, _)| swtpm::command_code(&exchange.0) == 0x12A;
+        tpm.transcript().iter().filter(|exchange| is_definition(exchange)).count()
+    };
+    enrol(&tpm, 1000);
+    assert_eq!(definitions(), 1);
+    let unproven = CreateSpec { proven: false, ..spec(1001) };
+    assert!(try_enrol(&tpm, &unproven, RIGHT).unwrap().self_tested);
+    assert_eq!(definitions(), 3);
+    // A killed child has left one behind.
+    let scratch = NvArea::scratch(SCRATCH_HANDLE);
+    let leave = |area: &NvArea| {
+        with(&tpm, |chip| {
+            let (root, _) = chip.find_storage_root().unwrap().unwrap();
+            let salted = chip.salted(root).unwrap();
+            objects::define(chip, salted, area, &AuthValue::new(Zeroizing::new([1; 32]))).unwrap();
+        });
+    };
+    leave(&scratch);
+    assert!(try_enrol(&tpm, &CreateSpec { proven: false, ..spec(1002) }, RIGHT).unwrap().self_tested);
+    assert_eq!(with(&tpm, |chip| chip.find_index(SCRATCH_HANDLE)), Ok(None));
+    // Somebody else's is left alone, and nothing is known about the TPM.
+    leave(&NvArea::counter(SCRATCH_HANDLE, Policy::START));
+    let refused = try_enrol(&tpm, &CreateSpec { proven: false, ..spec(1003) }, RIGHT);
+    assert_eq!(refused.unwrap_err(), KeyError::NotSafe { why: Unsafe::SelfTest });
 }
 
 #[test]
