@@ -73,7 +73,10 @@ impl Local {
         if claims.iss != self.device || claims.sub != entry.subject || claims.uid != entry.uid {
             return Err(ProviderError::Assertion("another person or device"));
         }
-        if claims.iat > now.wall + SKEW || claims.exp < now.wall || claims.exp - claims.iat > LIFETIME {
+        if claims.iat > now.wall + SKEW
+            || claims.exp < now.wall
+            || claims.exp.saturating_sub(claims.iat) > LIFETIME
+        {
             return Err(ProviderError::Assertion("out of its time"));
         }
         self.nonces.use_up(entry.uid, &claims.nonce, &now)?;

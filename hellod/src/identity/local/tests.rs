@@ -89,7 +89,7 @@ async fn an_assertion_is_accepted_once_and_its_replay_is_refused() {
 async fn every_claim_must_be_the_expected_one() {
     let world = World::new("local-claims").await;
     type Change = fn(&mut Claims);
-    let changes: [(&str, Change); 9] = [
+    let changes: [(&str, Change); 10] = [
         ("audience", |claims| claims.aud = "urn:hello:local:device-2".into()),
         ("offline audience", |claims| claims.aud = "urn:hello:offline:device-1".into()),
         ("device", |claims| claims.iss = "device-2".into()),
@@ -99,6 +99,7 @@ async fn every_claim_must_be_the_expected_one() {
         ("made in the future", |claims| claims.iat = NOW + 60),
         ("over", |claims| (claims.iat, claims.exp) = (NOW - 200, NOW - 1)),
         ("too long", |claims| claims.exp = NOW + 3600),
+        ("endless", |claims| (claims.iat, claims.exp) = (i64::MIN, i64::MAX)),
     ];
     for (what, change) in changes {
         let mut claims = world.claims().await;
