@@ -18,14 +18,17 @@ use crate::talk::{NoReply, Secret, Terminal};
 pub(crate) struct PamTerminal<'a> {
     handle: &'a mut PamHandle,
     silent: bool,
+    /// What went wrong and could not be said.
+    unsaid: String,
     wording: Wording,
     log: &'a Log,
 }
 
 impl<'a> PamTerminal<'a> {
-    /// A terminal that shows no messages where `silent` (`PAM_SILENT`), and words its prompts as told.
+    /// A terminal that shows no messages where `silent` (`PAM_SILENT`), and words its prompts as told. sudo is silent by
+    /// default; there, why a PIN was refused stands before the next prompt, or a person would not know that it was.
     pub(crate) fn new(handle: &'a mut PamHandle, silent: bool, wording: Wording, log: &'a Log) -> Self {
-        Self { handle, silent, wording, log }
+        Self { handle, silent, unsaid: String::new(), wording, log }
     }
 
     fn ask(&self, style: PamMessageStyle, text: &str) -> Result<Secret, NoReply> {
@@ -36,17 +39,35 @@ impl<'a> PamTerminal<'a> {
     }
 }
 
+impl PamTerminal<'_> {
+    fn after_what_is_unsaid(&mut self, prompt: &str) -> String {
+        match std::mem::take(&mut self.unsaid) {
+            unsaid if unsaid.is_empty() => prompt.to_owned(),
+            unsaid => format!("{unsaid}\n{prompt}"),
+        }
+    }
+}
+
 impl Terminal for PamTerminal<'_> {
     fn ask_secret(&mut self, role: Role, text: &str) -> Result<Secret, NoReply> {
-        self.ask(PAM_PROMPT_ECHO_OFF, self.wording.apply(role, text))
+        let text = match self.wording.apply(role, text) {
+            words if words == text => self.after_what_is_unsaid(text),
+            // These must stand alone to be recognised.
+            words => words.to_owned(),
+        };
+        self.ask(PAM_PROMPT_ECHO_OFF, &text)
     }
 
     fn ask_word(&mut self, text: &str) -> Result<Secret, NoReply> {
-        self.ask(PAM_PROMPT_ECHO_ON, text)
+        let text = self.after_what_is_unsaid(text);
+        self.ask(PAM_PROMPT_ECHO_ON, &text)
     }
 
     fn show(&mut self, style: Style, text: &str) {
         if self.silent {
+            if style == Style::Error {
+                text.clone_into(&mut self.unsaid);
+            }
             return;
         }
         let style = match style {

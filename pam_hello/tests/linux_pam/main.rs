@@ -261,6 +261,10 @@ fn silent() {
     let run = Run::of("door", &["authenticate(PAM_SILENT)"], &[PIN]);
     assert!(run.succeeded(), "{run:?}");
     assert_eq!((run.asked.as_str(), run.told.as_str()), ("PIN or password: ", ""));
+    // Why it is asked again stands before the question: sudo is silent by default.
+    let run = Run::at_terminal("door", &["authenticate(PAM_SILENT)"], &["111111", PIN]);
+    assert!(run.succeeded(), "{run:?}");
+    assert_eq!(run.asked, "PIN or password: Wrong PIN.\nPIN or password: ");
 }
 
 fn sudo() {
