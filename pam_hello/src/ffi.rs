@@ -21,6 +21,8 @@ pub(crate) enum Memory {
     SignedIn,
     /// Whose PIN the last preliminary check found to be changeable.
     MayChange,
+    /// Whose PIN the last preliminary check has changed.
+    Changed,
 }
 
 impl Memory {
@@ -28,6 +30,7 @@ impl Memory {
         match self {
             Self::SignedIn => "pam_hello.signed-in",
             Self::MayChange => "pam_hello.may-change",
+            Self::Changed => "pam_hello.changed",
         }
     }
 }

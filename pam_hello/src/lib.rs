@@ -25,7 +25,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use hello_dbus::{Purpose, Step};
 use pam::constants::{PAM_CHANGE_EXPIRED_AUTHTOK, PAM_SILENT, PamFlag, PamResultCode};
-use pam::items::User;
+use pam::items::{OldAuthTok, User};
 use pam::module::{PamHandle, PamHooks};
 
 use crate::arguments::{Arguments, FirstPass};
@@ -67,7 +67,7 @@ impl PamHooks for Door {
         guard(PamResultCode::PAM_AUTHTOK_ERR, || {
             let arguments = Arguments::read(&arguments);
             match Phase::of(flags) {
-                Phase::Check => check_change(handle, &arguments),
+                Phase::Check => check_change(handle, &arguments, flags),
                 Phase::Update => change(handle, &arguments, flags),
                 Phase::Nothing => PamResultCode::PAM_IGNORE,
             }
@@ -106,11 +106,15 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
     }
 }
 
-/// The first of the two calls of pam_chauthtok(3): is there a PIN to change? Nobody is asked anything yet. What this
-/// module can't change it keeps out of, so that passwd(1) does what it does without it.
-fn check_change(handle: &mut PamHandle, arguments: &Arguments) -> PamResultCode {
+/// The first of the two calls of pam_chauthtok(3): is there a PIN to change? What this module can't change it keeps out
+/// of, so that passwd(1) does what it does without it.
+///
+/// Behind a module that has taken the old password nobody is asked anything yet. Before one, the PIN is changed right
+/// here: a success now makes the stack pass that module over, and were the person to decline in the second call, it
+/// would set a new password without ever having asked for the old one.
+fn check_change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
     let surface = match Surface::of(handle) {
-        Ok(surface) if ffi::remember(handle, Memory::MayChange, "") => surface,
+        Ok(surface) if forget_change(handle) => surface,
         _ => return PamResultCode::PAM_IGNORE,
     };
     let log = Log::of("chauthtok", &surface.service, arguments.debug);
@@ -122,6 +126,14 @@ fn check_change(handle: &mut PamHandle, arguments: &Arguments) -> PamResultCode 
             PamResultCode::PAM_IGNORE
         }
         // Leaving the bus ends the conversation that would have followed.
+        Ok(begun) if !old_password_is_known(handle) => {
+            drop(begun);
+            let code = change_now(handle, &surface, arguments, flags, &log);
+            if code == PamResultCode::PAM_SUCCESS && !ffi::remember(handle, Memory::Changed, &surface.user) {
+                return PamResultCode::PAM_AUTHTOK_ERR;
+            }
+            code
+        }
         Ok(_) if ffi::remember(handle, Memory::MayChange, &surface.user) => PamResultCode::PAM_SUCCESS,
         Ok(_) => PamResultCode::PAM_IGNORE,
         Err(unreachable) => {
@@ -135,19 +147,42 @@ fn check_change(handle: &mut PamHandle, arguments: &Arguments) -> PamResultCode 
 /// change. `PAM_AUTHTOK` and `PAM_OLDAUTHTOK` are the password's, and stay untouched and unread.
 fn change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
     let surface = match Surface::of(handle) {
+        Ok(surface) if ffi::remembers(handle, Memory::Changed, &surface.user) => {
+            return PamResultCode::PAM_SUCCESS;
+        }
         Ok(surface) if ffi::remembers(handle, Memory::MayChange, &surface.user) => surface,
         _ => return PamResultCode::PAM_IGNORE,
     };
     let log = Log::of("chauthtok", &surface.service, arguments.debug);
+    change_now(handle, &surface, arguments, flags, &log)
+}
+
+fn change_now(
+    handle: &mut PamHandle,
+    surface: &Surface,
+    arguments: &Arguments,
+    flags: PamFlag,
+    log: &Log,
+) -> PamResultCode {
     let rules = Rules {
         purpose: Purpose::ChangePin,
         first_pass: FirstPass::Ignored,
         patience: arguments.patience,
         max_tries: arguments.max_tries,
     };
-    let ending = converse(handle, &surface, &rules, flags, &log);
+    let ending = converse(handle, surface, &rules, flags, log);
     log.ending(&surface.user, &ending);
     outcome::of_change(&ending)
+}
+
+/// Whatever an earlier round of pam_chauthtok(3) on the same handle came to counts no more.
+fn forget_change(handle: &mut PamHandle) -> bool {
+    [Memory::MayChange, Memory::Changed].into_iter().all(|memory| ffi::remember(handle, memory, ""))
+}
+
+/// Whether a module before this one has asked for the password that is to be replaced.
+fn old_password_is_known(handle: &PamHandle) -> bool {
+    matches!(handle.get_item::<OldAuthTok<'_>>(), Ok(Some(_)))
 }
 
 /// One conversation from its beginning to its end.
