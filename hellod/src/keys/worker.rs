@@ -109,7 +109,8 @@ impl Worker {
     }
 }
 
-/// For the first word of a process that may still have to be loaded from disk.
-const STARTING: Duration = Duration::from_secs(5);
+/// For the first word of a child. It is hellod's own program, which is in memory, and was started while the person typed; one
+/// that hangs must not keep the person from the password.
+const STARTING: Duration = Duration::from_millis(1500);
 /// No child is waited for longer, whatever it says: making a key takes a minute at most.
 const LONGEST_STEP: Duration = Duration::from_secs(60);
