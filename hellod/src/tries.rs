@@ -68,6 +68,12 @@ impl TriesLog {
         self.read(uid).is_ok_and(|tries| tries.left_in_tpm.is_some_and(|left| left <= NEAR_THE_LIMIT))
     }
 
+    /// Whether the TPM has locked `uid`'s PIN, which only a new PIN undoes.
+    #[must_use]
+    pub fn is_locked(&self, uid: u32) -> bool {
+        self.read(uid).is_ok_and(|tries| tries.left_in_tpm == Some(0))
+    }
+
     /// Of the tries `in_tpm`, those that a class may use up before it has to stop.
     #[must_use]
     pub fn left_here(&self, uid: u32, class: Class, in_tpm: u32) -> u32 {

@@ -112,6 +112,11 @@ async fn converse(
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled) };
     for left_here in (0..request.tries).rev() {
+        if parts.tries.is_locked(account.uid) {
+            parts.record(&Event::Locked, account, &request.service);
+            terminal.show(Style::Error, &Failure::Locked.to_string()).await?;
+            return Ok(Outcome::Unavailable);
+        }
         if let Some(outcome) =
             put_off(parts, admitted, request, parts.tries.judge(account.uid, *class), terminal).await?
         {
@@ -179,6 +184,10 @@ fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failu
                 put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
             };
             Verdict { text, again: true }
+        }
+        Failure::Locked => {
+            parts.tries.note_left(account.uid, 0);
+            Verdict { text: failure.to_string(), again: false }
         }
         Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
         other => Verdict { text: other.to_string(), again: false },
