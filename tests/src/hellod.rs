@@ -15,12 +15,14 @@ use crate::tpm::SOCKET;
 pub struct Config {
     /// The file; hellod.toml(5) says what it may hold.
     pub toml: String,
+    /// What its environment holds, as `NAME=value`.
+    pub environment: Vec<String>,
 }
 
 impl Config {
     /// The laboratory's own settings with more behind them, which begins with a table: `"[policy]\nAllowDaAuth = true\n"`.
     pub fn with(more: &str) -> Self {
-        Self { toml: format!("{}{more}", Self::default().toml) }
+        Self { toml: format!("{}{more}", Self::default().toml), ..Self::default() }
     }
 }
 
@@ -28,7 +30,7 @@ impl Default for Config {
     /// The laboratory's TPM, and no logind to ask who sits where.
     fn default() -> Self {
         let toml = format!("[tpm]\nswtpm = \"{SOCKET}\"\n[surfaces]\nassume-local-session = true\n");
-        Self { toml }
+        Self { toml, environment: Vec::new() }
     }
 }
 
@@ -48,7 +50,7 @@ impl Hellod {
         let mut command = namespace.command();
         command.args(["setpriv", "--reuid", HELLOD.name, "--regid", HELLOD.name, "--groups", "tss"]);
         command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
-        command.arg(PROGRAM).stdin(Stdio::null()).stdout(Stdio::null());
+        command.arg("env").args(&config.environment).arg(PROGRAM).stdin(Stdio::null()).stdout(Stdio::null());
         let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
         command.stderr(log.expect("/var/log is writable"));
         let mut hellod = Self { running: Running::spawn(namespace, &mut command) };

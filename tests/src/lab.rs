@@ -87,6 +87,7 @@ impl Lab {
             (program("helloctl"), "/usr/bin/helloctl".to_owned()),
             (program("libpam_hello.so"), format!("{}/pam_hello.so", pam::modules())),
             (program("hello-peer"), peer::PROGRAM.to_owned()),
+            (program("later-daemon"), "/usr/libexec/hello-lab/later-daemon".to_owned()),
         ];
         LabBuilder { pam: PamStack::password(), activation: true, shown }
     }

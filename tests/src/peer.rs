@@ -12,7 +12,8 @@ use crate::running::Running;
 
 /// A connection to the system bus that belongs to a process of the person. It ends when dropped.
 ///
-/// Arguments of calls are objects with one key, the D-Bus type: `{"s": "text"}`, `{"u": 1}`, `{"b": true}`, `{"t": 2}`, `{"o": "/"}`.
+/// Arguments of calls are objects with one key, the D-Bus type: `{"s": "text"}`, `{"u": 1}`, `{"b": true}`, `{"t": 2}`, `{"o": "/"}`,
+/// `{"a{ss}": {"name": "value"}}`, and `{"()": [{"u": 1}, {"s": "text"}]}` for a structure of such.
 /// In answers a descriptor appears as `{"fd": 3}`, and [`Peer::write_to`] takes that number.
 #[derive(Debug)]
 pub struct Peer {

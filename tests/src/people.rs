@@ -40,6 +40,9 @@ pub const MALLORY: Person = Person {
     hash: "$y$j9T$N5SXzRkgb4qi1234$k0Bgi/vMAtW3i.TGma6SkeuC8b5TxGac64BROMDnvt5",
 };
 
+/// The superuser, whose password nobody knows.
+pub const ROOT: Person = Person { name: "root", uid: 0, password: "", hash: "!*" };
+
 /// The account of the daemon.
 pub const HELLOD: Person = Person { name: "hellod", uid: 960, password: "", hash: "!*" };
 

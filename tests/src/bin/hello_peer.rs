@@ -111,6 +111,18 @@ fn argument(value: &Value) -> Result<Variant<'static>, Box<dyn Error>> {
         ("i", _, Some(number), _) => i32::try_from(number)?.into(),
         ("x", _, Some(number), _) => number.into(),
         ("b", _, _, Some(truth)) => truth.into(),
+        ("a{ss}", ..) => {
+            let entries = value.as_object().ok_or("a{ss}: an object of texts")?;
+            let pairs = entries.iter().map(|(key, value)| Ok((key.clone(), text(value)?.to_owned())));
+            pairs.collect::<Result<HashMap<String, String>, Box<dyn Error>>>()?.into()
+        }
+        ("()", ..) => {
+            let mut fields = StructureBuilder::new();
+            for field in value.as_array().ok_or("(): a list of arguments")? {
+                fields.push_value(argument(field)?);
+            }
+            fields.build()?.into()
+        }
         _ => return Err(format!("not an argument: {kind} {value}").into()),
     })
 }
