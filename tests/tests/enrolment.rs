@@ -1,0 +1,181 @@
+//! helloctl: enrolling with a proof by polkit, changing, replacing and removing a PIN, and looking.
+
+use hello_tests::{ALICE, BOB, Config, Lab, ONE_OFF, PIN, PamStack, Polkit, SUDO_PASSWORD, Terminal, World};
+
+const OTHER: &str = "314159";
+
+/// A world with polkit, whose only wish is that people prove who they are.
+fn world_with_polkit() -> (World, Polkit) {
+    let world = World::of(Lab::builder().pam(PamStack::hello()).without_activation(), &Config::default());
+    world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+    let polkit = world.lab.polkit();
+    (world, polkit)
+}
+
+/// Without logind polkit takes nobody for local, and the actions allow nothing to others.
+const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
+    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
+
+#[track_caller]
+fn choose(terminal: &mut Terminal, pin: &str) {
+    terminal.expect("New PIN: ");
+    terminal.send_secret(pin);
+    terminal.expect("The same PIN again: ");
+    terminal.send_secret(pin);
+}
+
+#[test]
+fn a_person_enrols_with_the_password_of_the_account() {
+    let (world, _polkit) = world_with_polkit();
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "enroll"]);
+    let asked = helloctl.expect("Password: ");
+    assert!(asked.before.contains("prove who you are"), "{asked:?}");
+    helloctl.send_secret(ALICE.password);
+    helloctl.expect("AUTHENTICATION COMPLETE");
+    choose(&mut helloctl, PIN);
+    helloctl.expect("Making your key");
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    world.the_pin_answers_sudo();
+
+    let again = world.helloctl("alice", &["enroll"], "");
+    assert!(!again.success() && again.stderr.contains("helloctl pin change"), "{again:?}");
+    for secret in [PIN, ALICE.password] {
+        assert!(!world.lab.journal().contains(secret));
+    }
+}
+
+#[test]
+fn without_the_password_nobody_enrols() {
+    let (world, _polkit) = world_with_polkit();
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "enroll"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret("wrong");
+    helloctl.expect("AUTHENTICATION FAILED");
+    helloctl.expect("it was not given. Nothing was changed.");
+    assert_eq!(helloctl.finish().0.code(), Some(1));
+
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "enroll"]);
+    helloctl.expect("Password: ");
+    helloctl.type_keys("\u{3}");
+    assert_eq!(helloctl.finish().0.code(), Some(130));
+
+    let nobody_asks = world.helloctl("alice", &["enroll"], &format!("{PIN}\n{PIN}\n"));
+    assert_eq!(nobody_asks.code, Some(1), "{nobody_asks:?}");
+    assert!(nobody_asks.stderr.contains("can ask for your password"), "{nobody_asks:?}");
+
+    let by_mallory = world.helloctl("mallory", &["enroll", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    assert_eq!(by_mallory.code, Some(1), "{by_mallory:?}");
+    assert!(by_mallory.stderr.contains("only root"), "{by_mallory:?}");
+    assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
+    assert!(world.lab.run_as("root", ["ls", "/var/lib/hellod/intents"]).stdout.trim().is_empty());
+}
+
+#[test]
+fn the_pin_is_no_proof_for_a_change_of_itself() {
+    let (world, _polkit) = world_with_polkit();
+    world.enroll(&ALICE);
+    for command in ["reset", "unenroll"] {
+        let mut helloctl = world.lab.pty("alice", ["helloctl", command]);
+        let asked = helloctl.expect("Password: ");
+        assert!(!asked.before.contains("PIN or"), "{asked:?}");
+        helloctl.send_secret(PIN);
+        helloctl.expect("AUTHENTICATION FAILED");
+        helloctl.expect("Nothing was changed.");
+        assert_eq!(helloctl.finish().0.code(), Some(1));
+    }
+    world.the_pin_answers_sudo();
+    let events = world.helloctl("alice", &["events"], "");
+    assert!(events.ok().contains("the password is being asked for just now"), "{events:?}");
+}
+
+#[test]
+fn a_forgotten_pin_is_replaced_and_a_pin_removed_with_the_password() {
+    let (world, _polkit) = world_with_polkit();
+    world.enroll(&ALICE);
+    let key = world.status(&ALICE)["enrolment"]["key_id"].clone();
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "reset"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret(ALICE.password);
+    choose(&mut helloctl, OTHER);
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    assert_ne!(world.status(&ALICE)["enrolment"]["key_id"], key, "another key");
+    let mut sudo = world.sudo();
+    sudo.expect(hello_tests::PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("Wrong PIN.");
+    sudo.expect(hello_tests::PROMPT);
+    sudo.send_secret(OTHER);
+    sudo.expect("it is done");
+
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "unenroll"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret(ALICE.password);
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    world.the_password_answers_sudo();
+    assert_eq!(world.helloctl("alice", &["reset"], "").code, Some(4));
+    assert_eq!(world.helloctl("alice", &["unenroll"], "").code, Some(4));
+    let indices = world.lab.run_as("root", ["tpm2_getcap", "-T", hello_tests::Tpm::TCTI, "handles-nv-index"]);
+    assert_eq!(indices.ok(), "", "nothing is left in the chip");
+}
+
+#[test]
+fn a_pin_is_changed_by_whoever_knows_it() {
+    let world = World::enrolled();
+    let key = world.status(&ALICE)["enrolment"]["key_id"].clone();
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "pin", "change"]);
+    helloctl.expect("Current PIN: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("New PIN: ");
+    helloctl.send_secret("123456");
+    let refused = helloctl.expect("New PIN: ");
+    assert!(refused.before.len() > 10, "the person is told why: {refused:?}");
+    helloctl.send_secret(OTHER);
+    helloctl.expect("The same PIN again: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("not the same");
+    choose(&mut helloctl, OTHER);
+    helloctl.expect("Your new PIN works from now on.");
+    helloctl.finish_ok();
+    assert_eq!(world.status(&ALICE)["enrolment"]["key_id"], key, "the same key");
+
+    let wrong = world.helloctl("alice", &["pin", "change"], &format!("{PIN}\n{ONE_OFF}\n{ONE_OFF}\n"));
+    assert!(
+        !wrong.success() && wrong.stderr.contains("The current PIN was wrong; 31 tries left"),
+        "{wrong:?}"
+    );
+    let back = world.helloctl("alice", &["pin", "change"], &format!("{OTHER}\n{PIN}\n{PIN}\n"));
+    back.ok();
+    world.the_pin_answers_sudo();
+}
+
+#[test]
+fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
+    let mut world = World::enrolled();
+    let status = world.status(&ALICE);
+    assert_eq!(status["enrolment"]["protector"], "PinFail");
+    assert_eq!(status["enrolment"]["pin"], "digits");
+    assert_eq!(status["tries"]["left"], 32);
+    assert_eq!(status["last_sign_in"], serde_json::Value::Null);
+    world.the_pin_answers_sudo();
+    let status = world.helloctl("alice", &["status"], "");
+    assert!(status.ok().contains("Enrolled : YES"), "{status:?}");
+    let events = world.helloctl("alice", &["events", "--json"], "");
+    assert!(events.ok().contains("signed in with the PIN"), "{events:?}");
+    assert!(world.helloctl("bob", &["events"], "").stdout.contains("alice") == false);
+    let of_another = world.helloctl("bob", &["status", "--json", "--user", "alice"], "");
+    assert!(!of_another.success(), "{of_another:?}");
+    world.helloctl("alice", &["doctor"], "").ok();
+    let none = world.helloctl(BOB.name, &["doctor"], "");
+    assert!(none.stdout.contains("helloctl enroll"), "{none:?}");
+    world.tpm.pull_the_plug();
+    let broken = world.helloctl("alice", &["doctor"], "");
+    assert!(!broken.success() && broken.stdout.contains("Turn on the TPM"), "{broken:?}");
+    world.hellod.kill();
+    assert_eq!(world.helloctl("alice", &["status"], "").code, Some(3));
+    assert_eq!(world.helloctl("alice", &["doctor"], "").code, Some(3));
+    let mut sudo = world.sudo();
+    sudo.expect(SUDO_PASSWORD);
+}
