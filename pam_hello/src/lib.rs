@@ -23,12 +23,13 @@ mod talk;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hello_dbus::{Purpose, Step};
+use hello_dbus::{Purpose, Step, Unreachable};
 use pam::constants::{PAM_CHANGE_EXPIRED_AUTHTOK, PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{OldAuthTok, User};
 use pam::module::{PamHandle, PamHooks};
 
 use crate::arguments::{Arguments, FirstPass};
+use crate::client::Line;
 use crate::conversation::PamTerminal;
 use crate::ffi::Memory;
 use crate::log::Log;
@@ -92,7 +93,8 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
         patience: arguments.patience,
         max_tries: arguments.max_tries,
     };
-    let ending = converse(handle, &surface, &rules, flags, &log);
+    let begun = begin(&surface, rules.purpose, rules.max_tries);
+    let ending = converse(handle, &surface, &rules, flags, &log, begun);
     log.ending(&surface.user, &ending);
     match outcome::of_sign_in(&ending) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {
@@ -119,21 +121,19 @@ fn check_change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -
     };
     let log = Log::of("chauthtok", &surface.service, arguments.debug);
     arguments.complain(&log);
-    let request = surface.request(Purpose::ChangePin, arguments.max_tries);
-    match client::begin(request, surface.activation_patience()) {
+    match begin(&surface, Purpose::ChangePin, arguments.max_tries) {
         Ok((_, Step::End(outcome))) => {
             log.debug(&format!("no PIN to change: {outcome:?}"));
             PamResultCode::PAM_IGNORE
         }
-        // Leaving the bus ends the conversation that would have followed.
         Ok(begun) if !old_password_is_known(handle) => {
-            drop(begun);
-            let code = change_now(handle, &surface, arguments, flags, &log);
+            let code = change_now(handle, &surface, arguments, flags, &log, Ok(begun));
             if code == PamResultCode::PAM_SUCCESS && !ffi::remember(handle, Memory::Changed, &surface.user) {
                 return PamResultCode::PAM_AUTHTOK_ERR;
             }
             code
         }
+        // Leaving the bus ends the conversation that would have followed.
         Ok(_) if ffi::remember(handle, Memory::MayChange, &surface.user) => PamResultCode::PAM_SUCCESS,
         Ok(_) => PamResultCode::PAM_IGNORE,
         Err(unreachable) => {
@@ -154,7 +154,8 @@ fn change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamR
         _ => return PamResultCode::PAM_IGNORE,
     };
     let log = Log::of("chauthtok", &surface.service, arguments.debug);
-    change_now(handle, &surface, arguments, flags, &log)
+    let begun = begin(&surface, Purpose::ChangePin, arguments.max_tries);
+    change_now(handle, &surface, arguments, flags, &log, begun)
 }
 
 fn change_now(
@@ -163,6 +164,7 @@ fn change_now(
     arguments: &Arguments,
     flags: PamFlag,
     log: &Log,
+    begun: Begun,
 ) -> PamResultCode {
     let rules = Rules {
         purpose: Purpose::ChangePin,
@@ -170,7 +172,7 @@ fn change_now(
         patience: arguments.patience,
         max_tries: arguments.max_tries,
     };
-    let ending = converse(handle, surface, &rules, flags, log);
+    let ending = converse(handle, surface, &rules, flags, log, begun);
     log.ending(&surface.user, &ending);
     outcome::of_change(&ending)
 }
@@ -185,10 +187,23 @@ fn old_password_is_known(handle: &PamHandle) -> bool {
     matches!(handle.get_item::<OldAuthTok<'_>>(), Ok(Some(_)))
 }
 
-/// One conversation from its beginning to its end.
-fn converse(handle: &mut PamHandle, surface: &Surface, rules: &Rules, flags: PamFlag, log: &Log) -> Ending {
-    let request = surface.request(rules.purpose, rules.max_tries);
-    let (mut line, first) = match client::begin(request, surface.activation_patience()) {
+/// A conversation and its first step, or why there is none.
+type Begun = Result<(Line, Step), Unreachable>;
+
+fn begin(surface: &Surface, purpose: Purpose, max_tries: u8) -> Begun {
+    client::begin(surface.request(purpose, max_tries), surface.activation_patience())
+}
+
+/// A conversation, once it has begun, to its end.
+fn converse(
+    handle: &mut PamHandle,
+    surface: &Surface,
+    rules: &Rules,
+    flags: PamFlag,
+    log: &Log,
+    begun: Begun,
+) -> Ending {
+    let (mut line, first) = match begun {
         Ok(begun) => begun,
         Err(unreachable) => return Ending::Lost(unreachable),
     };
