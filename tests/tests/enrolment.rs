@@ -164,7 +164,7 @@ fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     assert!(status.ok().contains("Enrolled : YES"), "{status:?}");
     let events = world.helloctl("alice", &["events", "--json"], "");
     assert!(events.ok().contains("signed in with the PIN"), "{events:?}");
-    assert!(world.helloctl("bob", &["events"], "").stdout.contains("alice") == false);
+    assert!(!world.helloctl("bob", &["events"], "").stdout.contains("alice"));
     let of_another = world.helloctl("bob", &["status", "--json", "--user", "alice"], "");
     assert!(!of_another.success(), "{of_another:?}");
     world.helloctl("alice", &["doctor"], "").ok();
