@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
-use crate::namespace::Namespace;
+use crate::namespace::{Namespace, Plug};
 use crate::programs::{program, source_root};
 use crate::running::Running;
 use crate::wait::{PATIENCE, until};
@@ -221,6 +221,11 @@ impl Lab {
     /// Where the test reaches a socket of the laboratory.
     pub fn outside(&self, path: &str) -> PathBuf {
         self.namespace.outside(path)
+    }
+
+    /// What ends the laboratory from another thread.
+    pub fn plug(&self) -> Plug {
+        self.namespace.plug()
     }
 
     /// Waits until somebody owns the name on the bus.

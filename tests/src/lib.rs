@@ -36,6 +36,7 @@ pub use hellod::{Config, Hellod};
 pub use init::hold;
 pub use journal::{Entry, Journal};
 pub use lab::{Lab, LabBuilder};
+pub use namespace::{Plug, privileged};
 pub use output::Output;
 pub use pam::PamStack;
 pub use peer::Peer;

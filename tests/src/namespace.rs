@@ -5,10 +5,15 @@ use std::io::{BufRead, BufReader};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, Mode, OFlags, ResolveFlags, openat2};
 
+use rustix::process::Signal;
+
 use crate::programs;
+use crate::running::send;
+use crate::wait::pause;
 
 /// Lives as long as anything refers to it; then the kernel kills and unmounts everything inside.
 #[derive(Debug)]
@@ -68,6 +73,11 @@ impl Namespace {
         PathBuf::from(format!("/proc/{}/root{inside}", self.first))
     }
 
+    /// What ends everything inside from another thread, while whoever built it is busy.
+    pub(crate) fn plug(&self) -> Plug {
+        Plug { first: self.first }
+    }
+
     /// Opens a file inside; a symlink in it can't lead out.
     pub(crate) fn open(&self, inside: &str, flags: OFlags, mode: u32) -> rustix::io::Result<File> {
         openat2(&self.root, inside, flags | OFlags::CLOEXEC, Mode::from_raw_mode(mode), ResolveFlags::IN_ROOT)
@@ -109,6 +119,28 @@ impl Drop for Namespace {
     }
 }
 
+/// Ends a laboratory from another thread.
+#[derive(Debug, Clone, Copy)]
+pub struct Plug {
+    first: u32,
+}
+
+impl Plug {
+    /// Kills the first process of the laboratory, and with it the kernel kills all others. Returns when they are gone.
+    pub fn pull(self) {
+        send(self.first, Signal::KILL);
+        let gone = || {
+            let status = fs::read_to_string(format!("/proc/{}/stat", self.first)).unwrap_or_default();
+            // The first process ends last; whoever started it takes note later.
+            status.is_empty() || status.contains(") Z ")
+        };
+        let deadline = Instant::now() + Duration::from_secs(5);
+        while !gone() && Instant::now() < deadline {
+            pause();
+        }
+    }
+}
+
 /// Every child of the process, and theirs.
 pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     let Ok(children) = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")) else {
@@ -125,15 +157,20 @@ fn clear_environment(command: &mut Command) {
 
 /// Never a silent skip: a test that proved nothing must not be green.
 fn demand_privilege() {
+    assert!(
+        privileged(),
+        "this test needs root with CAP_SYS_ADMIN, for it makes mounts and namespaces of its own: run `sudo make check`, \
+         in a container with `--cap-add SYS_ADMIN` and without its AppArmor and seccomp confinement"
+    );
+}
+
+/// Whether this process may build a laboratory: it must be root and have CAP_SYS_ADMIN.
+pub fn privileged() -> bool {
     const CAP_SYS_ADMIN: u64 = 1 << 21;
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let effective = status.lines().find_map(|line| line.strip_prefix("CapEff:"));
     let capable = effective
         .and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok())
         .is_some_and(|mask| mask & CAP_SYS_ADMIN != 0);
-    assert!(
-        rustix::process::geteuid().is_root() && capable,
-        "this test needs root with CAP_SYS_ADMIN, for it makes mounts and namespaces of its own: run `sudo make check`, \
-         in a container with `--cap-add SYS_ADMIN` and without its AppArmor and seccomp confinement"
-    );
+    rustix::process::geteuid().is_root() && capable
 }

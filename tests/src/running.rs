@@ -1,4 +1,4 @@
-//! A program that runs inside a laboratory while the test goes on.
+//! A program that runs, inside a laboratory as a rule, while the test goes on.
 
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -11,13 +11,13 @@ use rustix::process::{Pid, Signal, kill_process};
 use crate::namespace::{Namespace, descendants};
 use crate::wait::until;
 
-/// A program that runs inside a laboratory; killed when dropped.
+/// A program that runs inside a laboratory, or on a terminal of the host; killed when dropped.
 #[derive(Debug)]
 pub struct Running {
     entrance: Child,
     pid: u32,
     // The laboratory stays as long as something runs in it.
-    _namespace: Arc<Namespace>,
+    _namespace: Option<Arc<Namespace>>,
 }
 
 impl Running {
@@ -30,7 +30,12 @@ impl Running {
             // A program that is over at once has no number any more, and nobody can signal it.
             descendants(entrance.id()).first().copied().or(over.then_some(0))
         });
-        Self { entrance, pid, _namespace: Arc::clone(namespace) }
+        Self { entrance, pid, _namespace: Some(Arc::clone(namespace)) }
+    }
+
+    /// A program that runs on the host itself.
+    pub(crate) fn on_the_host(program: Child) -> Self {
+        Self { pid: program.id(), entrance: program, _namespace: None }
     }
 
     /// Its process number, as seen from the test.
@@ -113,7 +118,7 @@ impl Drop for Running {
 }
 
 /// Whoever is gone meanwhile needs no signal.
-fn send(pid: u32, signal: Signal) {
+pub(crate) fn send(pid: u32, signal: Signal) {
     if let Some(pid) = i32::try_from(pid).ok().and_then(Pid::from_raw) {
         let _ = kill_process(pid, signal);
     }

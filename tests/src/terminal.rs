@@ -1,14 +1,18 @@
 //! A program on a pseudo-terminal of the laboratory, and the person who sits at it.
 
+use std::io::Write;
 use std::os::fd::OwnedFd;
-use std::process::{ExitStatus, Stdio};
+use std::path::Path;
+use std::process::{Command, ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
-use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, unlockpt};
-use rustix::termios::{LocalModes, Winsize, tcgetattr, tcsetwinsize};
+use rustix::pty::{OpenptFlags, ioctl_tiocgptpeer, openpt, unlockpt};
+use rustix::termios::{
+    LocalModes, OptionalActions, Termios, Winsize, tcgetattr, tcgetwinsize, tcsetattr, tcsetwinsize,
+};
 
 use crate::namespace::Namespace;
 use crate::running::Running;
@@ -39,15 +43,34 @@ impl Terminal {
     pub(crate) fn open(namespace: &Arc<Namespace>, argv: &[String]) -> Self {
         let flags = OFlags::RDWR | OFlags::NOCTTY;
         let ours = namespace.open("/dev/pts/ptmx", flags, 0).expect("the laboratory has a devpts").into();
+        Self::with(ours, namespace.command(), argv, |command| Running::spawn(namespace, command))
+    }
+
+    /// Starts a program of the host on a pseudo-terminal of the host, outside any laboratory.
+    #[track_caller]
+    pub fn on_the_host(program: &Path) -> Self {
+        let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the host has a devpts");
+        let argv = [program.to_string_lossy().into_owned()];
+        Self::with(ours, Command::new("/usr/bin/env"), &argv, |command| {
+            Running::on_the_host(command.spawn().expect("setsid(1) is part of util-linux"))
+        })
+    }
+
+    #[track_caller]
+    fn with(
+        ours: OwnedFd,
+        mut command: Command,
+        argv: &[String],
+        start: impl FnOnce(&mut Command) -> Running,
+    ) -> Self {
         unlockpt(&ours).expect("a fresh terminal can be unlocked");
         let theirs = ioctl_tiocgptpeer(&ours, OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)
             .expect("a fresh terminal has another side");
         let size = Winsize { ws_row: 40, ws_col: 200, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&ours, size).expect("a terminal has a size");
         let side = || Stdio::from(theirs.try_clone().expect("a descriptor can be doubled"));
-        let mut command = namespace.command();
         command.args(["setsid", "--ctty"]).args(argv).stdin(side()).stdout(side()).stderr(side());
-        let program = Running::spawn(namespace, &mut command);
+        let program = start(&mut command);
         Self { program, ours, seen: Vec::new(), read_to: 0, last_key: Instant::now() }
     }
 
@@ -147,6 +170,46 @@ impl Terminal {
         assert!(status.success(), "it ended with {status}; on the terminal: {:?}", self.output());
     }
 
+    /// Gives the program to the person at the terminal of this one, until it ends: what they type goes in, what it prints
+    /// comes out, and Ctrl-C is theirs to press.
+    #[track_caller]
+    pub fn hand_over(&mut self) -> ExitStatus {
+        let stdin = std::io::stdin();
+        let _raw = Raw::mode();
+        let mut typing = true;
+        loop {
+            let _ = tcgetwinsize(&stdin).and_then(|size| tcsetwinsize(&self.ours, size));
+            let tick = Timespec { tv_sec: 0, tv_nsec: 50_000_000 };
+            let mut sources = [PollFd::new(&self.ours, PollFlags::IN), PollFd::new(&stdin, PollFlags::IN)];
+            let sources = if typing { &mut sources[..] } else { &mut sources[..1] };
+            let _ = poll(sources, Some(&tick));
+            let (prints, types) = (
+                !sources[0].revents().is_empty(),
+                sources.get(1).is_some_and(|stdin| !stdin.revents().is_empty()),
+            );
+            let mut piece = [0; 4096];
+            if types {
+                // A terminal that is gone types nothing more.
+                let length = rustix::io::read(&stdin, &mut piece).unwrap_or(0);
+                typing = length > 0;
+                let _ = rustix::io::write(&self.ours, &piece[..length]);
+            }
+            let printed = if prints { rustix::io::read(&self.ours, &mut piece).unwrap_or(0) } else { 0 };
+            let mut stdout = std::io::stdout();
+            let _ = stdout.write_all(&piece[..printed]).and_then(|()| stdout.flush());
+            self.seen.extend_from_slice(&piece[..printed]);
+            if printed == 0
+                && let Some(status) = self.program.ended()
+            {
+                return status;
+            }
+            if prints && printed == 0 {
+                // Nobody holds the other side just now.
+                pause();
+            }
+        }
+    }
+
     fn find(&mut self, text: &str) -> Option<Seen> {
         let fresh = &self.seen[self.read_to..];
         let at = fresh.windows(text.len().max(1)).position(|window| window == text.as_bytes())?;
@@ -178,5 +241,28 @@ impl Terminal {
         let left = deadline.saturating_duration_since(Instant::now()).min(Duration::from_millis(50));
         let wait = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
         poll(&mut [PollFd::new(&self.ours, PollFlags::IN)], Some(&wait)).is_ok_and(|ready| ready > 0)
+    }
+}
+
+/// Keys go through one by one and unseen while this lives: the terminal behind does what a terminal does.
+struct Raw(Option<Termios>);
+
+impl Raw {
+    fn mode() -> Self {
+        let stdin = std::io::stdin();
+        let before = tcgetattr(&stdin).ok();
+        if let Some(mut modes) = before.clone() {
+            modes.make_raw();
+            let _ = tcsetattr(&stdin, OptionalActions::Now, &modes);
+        }
+        Self(before)
+    }
+}
+
+impl Drop for Raw {
+    fn drop(&mut self) {
+        if let Some(before) = &self.0 {
+            let _ = tcsetattr(std::io::stdin(), OptionalActions::Now, before);
+        }
     }
 }
