@@ -1,17 +1,40 @@
+# make demo    try it: a PIN for sudo, on a machine of its own inside this one
 # make check   everything that must hold before a change is accepted
 #
-# Needs Debian 12 or 13, Rust 1.89 or later with rustfmt and clippy, and root (the tests make mounts and namespaces of their own,
-# and leave the machine as it was).
+# Needs Debian 12 or 13, Rust 1.89 or later (make check: with rustfmt and clippy), and root: both make mounts and namespaces of
+# their own, and leave the machine as it was, but for the Debian packages that they say they install.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
 
 CARGO ?= cargo
+BUILT = $(or $(CARGO_TARGET_DIR),target)/release
 
 BUILD_PACKAGES := clang libclang-dev libpam0g-dev libtss2-dev pkg-config
 LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd sudo swtpm tpm2-tools util-linux
 PACKAGES := $(BUILD_PACKAGES) $(LAB_PACKAGES)
+
+.PHONY: demo
+demo:
+	$(MAKE) privilege FOR=demo
+	$(MAKE) packages
+	$(MAKE) stage
+	@exec $(BUILT)/demo
+
+# What is shown is what is shipped; around it comes the laboratory.
+.PHONY: stage
+stage: release
+	$(CARGO) build --locked --release -p hello_tests --bins
+
+# Said first, before anything is installed or built.
+.PHONY: privilege
+privilege:
+	@if (( EUID != 0 )) || ! unshare --mount --pid --fork true 2>/dev/null; then \
+		echo 'This needs root with CAP_SYS_ADMIN, because it builds a machine of its own from mounts and namespaces.' >&2; \
+		echo 'Run: sudo env "PATH=$$PATH" make $(FOR)' >&2; \
+		echo 'In a container: start it with --cap-add SYS_ADMIN, without its AppArmor and seccomp confinement.' >&2; exit 1; \
+	fi
 
 # The steps of check follow each other, also under `make -j`: they share one build directory.
 .PHONY: check
