@@ -1,7 +1,8 @@
 # make demo    try it: a PIN for sudo, on a machine of its own inside this one
 # make check   everything that must hold before a change is accepted
+# make bench   the figures of the README, measured on this machine
 #
-# Needs Debian 12 or 13, Rust 1.89 or later (make check: with rustfmt and clippy), and root: both make mounts and namespaces of
+# Needs Debian 12 or 13, Rust 1.89 or later (make check: with rustfmt and clippy), and root: all three make mounts and namespaces of
 # their own, and leave the machine as it was, but for the Debian packages that they say they install.
 
 SHELL := /bin/bash
@@ -12,7 +13,7 @@ CARGO ?= cargo
 BUILT = $(or $(CARGO_TARGET_DIR),target)/release
 
 BUILD_PACKAGES := clang libclang-dev libpam0g-dev libtss2-dev pkg-config
-LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd sudo swtpm tpm2-tools util-linux
+LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd procps sudo swtpm tpm2-tools util-linux
 PACKAGES := $(BUILD_PACKAGES) $(LAB_PACKAGES)
 
 .PHONY: demo
@@ -22,7 +23,15 @@ demo:
 	$(MAKE) stage
 	@exec $(BUILT)/demo
 
-# What is shown is what is shipped; around it comes the laboratory.
+.PHONY: bench
+bench:
+	$(MAKE) privilege FOR=bench
+	$(MAKE) packages
+	$(MAKE) stage
+	$(CARGO) build --locked --release -p hellod --example yardstick
+	@exec $(BUILT)/bench
+
+# What is shown and measured is what is shipped; around it comes the laboratory.
 .PHONY: stage
 stage: release
 	$(CARGO) build --locked --release -p hello_tests --bins

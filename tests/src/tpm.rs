@@ -117,6 +117,13 @@ impl Tpm {
         answer
     }
 
+    /// How long it has been at work since it was switched on, to the nanosecond.
+    pub fn processor_time(&self) -> Duration {
+        let pid = self.running.as_ref().map_or(0, Running::pid);
+        let accounts = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
+        Duration::from_nanos(accounts.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0))
+    }
+
     /// This moment, to ask later what happened since.
     pub fn mark(&self) -> Mark {
         Mark(self.log().len())
