@@ -13,7 +13,8 @@ use crate::running::Running;
 /// A connection to the system bus that belongs to a process of the person. It ends when dropped.
 ///
 /// Arguments of calls are objects with one key, the D-Bus type: `{"s": "text"}`, `{"u": 1}`, `{"b": true}`, `{"t": 2}`, `{"o": "/"}`,
-/// `{"a{ss}": {"name": "value"}}`, and `{"()": [{"u": 1}, {"s": "text"}]}` for a structure of such.
+/// `{"a{ss}": {"name": "value"}}`, and `{"()": [{"u": 1}, {"s": "text"}]}` for a structure of such; `{"ay": 1000}` is that many
+/// octets, and `{"h": "text"}` the read end of a pipe with the text in it.
 /// In answers a descriptor appears as `{"fd": 3}`, and [`Peer::write_to`] takes that number.
 #[derive(Debug)]
 pub struct Peer {
@@ -75,6 +76,12 @@ impl Peer {
     /// The process that holds the connection.
     pub fn program(&mut self) -> &mut Running {
         &mut self.program
+    }
+
+    /// Anything else that hello-peer can do; see there.
+    #[track_caller]
+    pub fn order(&mut self, order: Value) -> Value {
+        self.tell(&order)
     }
 
     #[track_caller]

@@ -16,6 +16,12 @@ pub struct Person {
     hash: &'static str,
 }
 
+impl Person {
+    pub(crate) const fn root() -> Self {
+        Self { name: "root", uid: 0, password: "", hash: "" }
+    }
+}
+
 /// An administrator by sudo.
 pub const ALICE: Person = Person {
     name: "alice",
@@ -42,6 +48,9 @@ pub const MALLORY: Person = Person {
 
 /// The superuser, whose password nobody knows.
 pub const ROOT: Person = Person { name: "root", uid: 0, password: "", hash: "!*" };
+
+/// uid 65534, who has no account worth the name.
+pub const NOBODY: Person = Person { name: "nobody", uid: 65534, password: "", hash: "" };
 
 /// The account of the daemon.
 pub const HELLOD: Person = Person { name: "hellod", uid: 960, password: "", hash: "!*" };

@@ -159,5 +159,5 @@ impl Tpm {
 /// Where the TPM listens.
 pub(crate) const SOCKET: &str = "/run/tpm/socket";
 /// libtss2 finds the control channel by this ending.
-const CONTROL: &str = "/run/tpm/socket.ctrl";
+pub(crate) const CONTROL: &str = "/run/tpm/socket.ctrl";
 const LOG: &str = "/var/lib/lab-tpm.log";

@@ -1,0 +1,241 @@
+//! hellod is killed at every step of what changes the TPM, the provider and the disk. What holds afterwards is the old state
+//! or the new one, whole.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+use std::time::Duration;
+
+use hello_tests::{ALICE, Ending, Stage, until};
+use rustix::fs::inotify;
+use rustix::process::{Pid, Signal, kill_process};
+
+const OLD: &str = "271828";
+const NEW: &str = "314159";
+
+/// What is killed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Victim {
+    Hellod,
+    Child,
+}
+
+/// A step that may be cut short: what helloctl does, and which PINs may hold afterwards.
+#[derive(Debug, Clone, Copy)]
+struct Story {
+    name: &'static str,
+    user: &'static str,
+    arguments: &'static [&'static str],
+    lines: &'static [&'static str],
+    enrolled_before: bool,
+    /// The PIN that holds once it is done; `None` where nobody is enrolled then.
+    after: Option<&'static str>,
+}
+
+const ENROLMENT: Story = Story {
+    name: "enrolment",
+    user: "root",
+    arguments: &["enroll", "--user", "alice"],
+    lines: &[NEW, NEW],
+    enrolled_before: false,
+    after: Some(NEW),
+};
+
+const CHANGE: Story = Story {
+    name: "PIN change",
+    user: "alice",
+    arguments: &["pin", "change"],
+    lines: &[OLD, NEW, NEW],
+    enrolled_before: true,
+    after: Some(NEW),
+};
+
+const RESET: Story = Story {
+    name: "reset",
+    user: "root",
+    arguments: &["reset", "--user", "alice"],
+    lines: &[NEW, NEW],
+    enrolled_before: true,
+    after: Some(NEW),
+};
+
+const REMOVAL: Story = Story {
+    name: "removal",
+    user: "root",
+    arguments: &["unenroll", "--user", "alice"],
+    lines: &[],
+    enrolled_before: true,
+    after: None,
+};
+
+/// Puts the stage into the state that the story begins with.
+fn prepare(stage: &Stage, story: &Story) {
+    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    let enrolled = !stage.records("enrolments").is_empty();
+    if enrolled && (!story.enrolled_before || story.name != "PIN change") {
+        stage.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    }
+    if story.enrolled_before && (story.name != "PIN change" || !enrolled) {
+        stage.enrol(&ALICE, OLD);
+    } else if story.enrolled_before && stage.login(&ALICE, OLD).outcome != Some(Ending::Success) {
+        stage.helloctl("alice", &["pin", "change"], &[NEW, OLD, OLD]).ok();
+    }
+    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+}
+
+/// The old state or the new one, and nothing else anywhere.
+fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
+    let what = format!("{} cut short {at}", story.name);
+    until(&format!("{what} to be cleared up"), Duration::from_secs(10), || {
+        stage.records("intents").is_empty().then_some(())
+    });
+    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    let enrolled = stage.records("enrolments") == ["6001.json"];
+    let signs_in = |pin| stage.login(&ALICE, pin).outcome == Some(Ending::Success);
+    let (old, new) = (signs_in(OLD), signs_in(NEW));
+    let done = match story.after {
+        Some(_) => new,
+        None => !enrolled,
+    };
+    let undone = if story.enrolled_before { old } else { !enrolled };
+    assert!(done != undone, "{what}: the old PIN {old}, the new {new}, a record {enrolled}");
+    assert_eq!(enrolled, old || new, "{what}");
+    let whole = usize::from(enrolled);
+    assert_eq!(stage.records("directory").len(), whole, "{what}: what the provider knows");
+    assert_eq!(stage.counters().len(), whole, "{what}: {:?} in the TPM", stage.counters());
+    done
+}
+
+fn kill(pid: u32) {
+    // Whoever is gone needs no killing.
+    let _ = i32::try_from(pid).ok().and_then(Pid::from_raw).map(|pid| kill_process(pid, Signal::KILL));
+}
+
+fn children(pid: u32) -> Vec<u32> {
+    let children = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).unwrap_or_default();
+    children.split_whitespace().filter_map(|child| child.parse().ok()).collect()
+}
+
+/// Tells the story again and again, and kills after the first command of the TPM, after the second, and so on.
+fn at_every_command(story: &Story, victim: Victim, every: usize) {
+    let mut stage = Stage::tapped();
+    // Once whole, so that what is done once per machine isn't counted with every story.
+    stage.enrol(&ALICE, OLD);
+    let (mut done, mut undone) = (0, 0);
+    for at in (0..200).step_by(every) {
+        stage.interposer().behave();
+        prepare(&stage, story);
+        let reached = Arc::new(AtomicBool::new(false));
+        let (theirs, hellod) = (reached.clone(), stage.hellod.program().pid());
+        let mut count = 0;
+        stage.interposer().meddle(move |command, ask| {
+            let answer = ask(command);
+            if count == at {
+                theirs.store(true, Ordering::SeqCst);
+                match victim {
+                    Victim::Hellod => kill(hellod),
+                    Victim::Child => children(hellod).into_iter().for_each(kill),
+                }
+            }
+            count += 1;
+            (count != at + 1).then_some(answer)
+        });
+        let ended = stage.helloctl(story.user, story.arguments, story.lines);
+        let reached = reached.load(Ordering::SeqCst);
+        let commands = stage.interposer().names();
+        stage.interposer().behave();
+        if reached && victim == Victim::Hellod {
+            stage.restart_hellod();
+        }
+        let name = commands.get(at).cloned().unwrap_or_default();
+        if settled(&stage, story, &format!("after command {at}, {name}")) { done += 1 } else { undone += 1 }
+        if !reached {
+            assert!(ended.success(), "{ended:?}");
+            assert!(at > 4, "{at}: {commands:?}");
+            break;
+        }
+    }
+    eprintln!("{} with {victim:?} killed at every command: {undone} times undone, {done} times done", story.name);
+    assert!(done > 0 && (undone > 0 || story.after.is_none()));
+}
+
+/// The same after each file that appears or goes in the state directory.
+fn at_every_file(story: &Story) {
+    let mut stage = Stage::new();
+    stage.enrol(&ALICE, OLD);
+    let mut times = 0;
+    for at in 0..40 {
+        prepare(&stage, story);
+        let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
+        for folder in ["enrolments", "intents", "directory"] {
+            let path = stage.lab.outside(&format!("/var/lib/hellod/{folder}"));
+            let events = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
+            inotify::add_watch(&watch, &path, events).unwrap();
+        }
+        let hellod = stage.hellod.program().pid();
+        let over = AtomicBool::new(false);
+        let reached = std::thread::scope(|scope| {
+            let killer = scope.spawn(|| {
+                let mut buffer = [std::mem::MaybeUninit::uninit(); 4096];
+                let mut reader = inotify::Reader::new(&watch, &mut buffer);
+                let mut seen = 0;
+                while !over.load(Ordering::SeqCst) {
+                    if reader.next().is_ok() {
+                        if seen == at {
+                            kill(hellod);
+                            return true;
+                        }
+                        seen += 1;
+                    } else {
+                        std::thread::yield_now();
+                    }
+                }
+                false
+            });
+            drop(stage.helloctl(story.user, story.arguments, story.lines));
+            over.store(true, Ordering::SeqCst);
+            killer.join().unwrap()
+        });
+        if reached {
+            stage.restart_hellod();
+        }
+        settled(&stage, story, &format!("after file {at}"));
+        times += 1;
+        if !reached {
+            break;
+        }
+    }
+    assert!(times > 1, "nothing was ever cut short");
+}
+
+#[test]
+fn an_enrolment_killed_at_any_command_is_whole_or_not_there() {
+    at_every_command(&ENROLMENT, Victim::Hellod, 1);
+}
+
+#[test]
+fn a_pin_change_killed_at_any_command_leaves_one_pin_that_works() {
+    at_every_command(&CHANGE, Victim::Hellod, 1);
+}
+
+#[test]
+fn a_reset_killed_at_any_command_leaves_one_enrolment() {
+    at_every_command(&RESET, Victim::Hellod, 1);
+}
+
+#[test]
+fn a_removal_killed_at_any_command_is_finished() {
+    at_every_command(&REMOVAL, Victim::Hellod, 1);
+}
+
+#[test]
+fn a_child_killed_at_a_command_is_cleared_up_after_by_hellod_itself() {
+    at_every_command(&ENROLMENT, Victim::Child, 4);
+    at_every_command(&CHANGE, Victim::Child, 2);
+}
+
+#[test]
+fn each_story_killed_after_any_file_leaves_the_old_state_or_the_new() {
+    for story in [ENROLMENT, CHANGE, RESET, REMOVAL] {
+        at_every_file(&story);
+    }
+}

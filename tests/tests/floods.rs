@@ -1,0 +1,232 @@
+//! What a peer fails: people who mean harm fill hellod's memory, its table and its queue, while alice wants to sign in.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use hello_tests::{ALICE, BOB, Ending, MALLORY, NOBODY, Peer, Person, ROOT, Stage, until};
+use serde_json::{Value, json};
+
+const PIN: &str = "271828";
+
+/// Resident memory in KiB: `VmRSS` or its peak `VmHWM`.
+fn memory(stage: &Stage, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", stage.hellod.program().pid())).unwrap();
+    let line = status.lines().find(|line| line.starts_with(field)).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+fn request(service: &str, user: &str) -> Value {
+    let request = json!({
+        "purpose": "authenticate", "user": user, "service": service, "tries": "1", "account": "open",
+    });
+    json!([{ "u": 1 }, { "a{ss}": request }])
+}
+
+/// How long alice takes from the first call to success, by a program that is there already.
+fn login_takes(root: &mut Peer, person: &Person) -> Duration {
+    let start = Instant::now();
+    let talk = loop {
+        match root.sign_in("login", person.name, "", PIN) {
+            Ok(talk) => break talk,
+            // A full desk says so at once, and login(1) asks for the password; here the wait is what is measured.
+            Err((name, _)) if name.ends_with("Error.Busy") => {}
+            Err(refusal) => panic!("{refusal:?}"),
+        }
+        assert!(start.elapsed() < Duration::from_secs(20));
+    };
+    assert_eq!(talk.outcome, Some(Ending::Success), "{talk:?}");
+    start.elapsed()
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+// The peers' failure F, T37
+#[test]
+fn endless_large_and_malformed_messages_leave_hellods_memory_bounded_and_alice_signed_in() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let mut root = stage.peer(&ROOT);
+    for _ in 0..3 {
+        login_takes(&mut root, &ALICE);
+    }
+    let before = memory(&stage, "VmRSS");
+    let mut sent = 0;
+    for person in [NOBODY, MALLORY] {
+        let mut peer = stage.peer(&person);
+        for _ in 0..4 {
+            // Wrong types, 64 KiB to 1 MiB each; and right ones with far too much in them.
+            sent += peer.flood(60, "Login.Begin", json!([{ "u": 1 }, { "ay": 65536 }])) * 64;
+            sent += peer.flood(10, "Conversation.Answer", json!([{ "t": 1 }, { "ay": 1_048_576 }])) * 1024;
+            sent += peer.flood(40, "Login.Begin", request("sudo", &"a".repeat(65536))) * 64;
+            sent += peer.flood(40, "Status.Status", json!([{ "s": "b".repeat(65536) }])) * 64;
+            let sixteen: Vec<Value> = (0..16).map(|_| json!({ "h": "nothing" })).collect();
+            peer.flood(100, "Login.Begin", json!(sixteen));
+        }
+        login_takes(&mut root, &ALICE);
+        let mut garbage = vec![b'l', 1, 0, 1, 0xff, 0xff, 0xff, 0x7f];
+        garbage.extend([0xa5; 4000]);
+        let cut = peer.order(json!({ "raw": garbage }));
+        assert_eq!(cut["hung_up"], true, "{cut}");
+    }
+    // Everything that was sent is dealt with before this answer.
+    login_takes(&mut root, &ALICE);
+    let (after, peak) = (memory(&stage, "VmRSS"), memory(&stage, "VmHWM"));
+    eprintln!("memory before {before} KiB, after {} MiB of nonsense {after} KiB, peak {peak} KiB", sent / 1024);
+    assert!(sent > 80 * 1024, "{sent}");
+    assert!(after < before + 32 * 1024, "{before} -> {after} KiB");
+    assert!(peak < before + 96 * 1024, "{before}, peak {peak} KiB");
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", stage.hellod.program().pid())).unwrap().count();
+    assert!(descriptors < 40, "{descriptors} descriptors are open");
+}
+
+// T37
+#[test]
+fn five_hundred_open_conversations_lock_nobody_out() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    stage.enrol(&MALLORY, PIN);
+    let mut root = stage.peer(&ROOT);
+    let alone = median((0..9).map(|_| login_takes(&mut root, &ALICE)).collect());
+    let before = memory(&stage, "VmRSS");
+    let mut peers: Vec<Peer> = (0..5).map(|_| stage.peer(&MALLORY)).collect();
+    let mut open = 0;
+    let mut busy = 0;
+    for peer in &mut peers {
+        for _ in 0..100 {
+            match peer.begin("vlock", "mallory", "") {
+                Ok((_, step)) if step[0] == 0 => open += 1,
+                Ok(_) => {}
+                Err((name, _)) => {
+                    assert_eq!(name, "org.hellod.Hello1.Error.Busy");
+                    busy += 1;
+                }
+            }
+        }
+    }
+    assert!((1..=8).contains(&open) && busy >= 490, "{open} open, {busy} refused");
+    let meanwhile = median((0..9).map(|_| login_takes(&mut root, &ALICE)).collect());
+    let after = memory(&stage, "VmRSS");
+    eprintln!(
+        "of 500 conversations {open} are open; {before} -> {after} KiB; alice signs in within {meanwhile:?}, alone {alone:?}"
+    );
+    assert!(after < before + 16 * 1024);
+    assert!(meanwhile < alone * 3 + Duration::from_millis(50));
+    drop(peers);
+    let mut mallory = stage.peer(&MALLORY);
+    until("the places to be free again", Duration::from_secs(5), || {
+        mallory.sign_in("vlock", "mallory", "", PIN).is_ok_and(|talk| talk.outcome == Some(Ending::Success)).then_some(())
+    });
+}
+
+// T37: nobody is stalled
+#[test]
+fn alice_signs_in_while_mallory_floods_calls_and_wrong_pins() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    stage.enrol(&MALLORY, PIN);
+    let mut root = stage.peer(&ROOT);
+    let alone = median((0..11).map(|_| login_takes(&mut root, &ALICE)).collect());
+    let over = AtomicBool::new(false);
+    let times: Vec<Duration> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut mallory = stage.peer(&MALLORY);
+            while !over.load(Ordering::SeqCst) {
+                mallory.flood(20, "Login.Begin", request("sudo", "alice"));
+                mallory.flood(20, "Conversation.Answer", json!([{ "t": 1 }, { "()": [{ "u": 1 }, { "s": "" }] }]));
+                // Too many calls at a time, or her budget is spent: either is as it should be.
+                let _ = mallory.sign_in("vlock", "mallory", "", "000000");
+            }
+        });
+        let times = (0..11).map(|_| login_takes(&mut root, &ALICE)).collect();
+        over.store(true, Ordering::SeqCst);
+        times
+    });
+    let (longest, meanwhile) = (times.iter().max().copied().unwrap_or_default(), median(times));
+    eprintln!("alice signs in within {meanwhile:?} (longest {longest:?}) under the flood, alone {alone:?}");
+    assert!(meanwhile < alone * 4 + Duration::from_millis(100), "{meanwhile:?}, alone {alone:?}");
+}
+
+// Own uid: malware of the person's own
+#[test]
+fn thousands_of_tries_by_alices_own_programs_reach_the_tpm_five_times_and_leave_her_console_alone() {
+    let mut stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let start = Instant::now();
+    let (mut tries, mut judged) = (0_u32, 0_u32);
+    let mark = stage.tpm.mark();
+    for round in 0..4 {
+        let mut malware = stage.peer(&ALICE);
+        let until = start + Duration::from_secs(3 * (round + 1));
+        while Instant::now() < until && tries < 10_000 {
+            let talk = malware.sign_in("vlock", "alice", "alice", &format!("{tries:06}"));
+            tries += 1;
+            match talk {
+                Ok(talk) => {
+                    assert_ne!(talk.outcome, Some(Ending::Success));
+                    judged += u32::from(talk.prompts > 0);
+                }
+                Err((name, _)) => assert_eq!(name, "org.hellod.Hello1.Error.Busy"),
+            }
+            // Other ways to the same counter.
+            if tries % 500 == 1 {
+                let change = [&format!("{tries:06}"), "161803", "161803"];
+                assert!(!stage.helloctl("alice", &["pin", "change"], &change).success());
+            }
+        }
+        drop(malware);
+        stage.hellod.kill();
+        stage.tpm.pull_the_plug();
+        stage.tpm.switch_on();
+        stage.restart_hellod();
+    }
+    let asked = stage.tpm.since(mark);
+    let guesses = asked.iter().filter(|exchange| ["PolicySecret", "NV_ChangeAuth"].contains(&&*exchange.name())).count();
+    eprintln!("{tries} tries in {:?}: {judged} prompts, {guesses} guesses at the TPM", start.elapsed());
+    assert!(tries > 1000, "{tries}");
+    assert!(guesses <= 5, "{guesses}");
+    let failed = stage.status(&ALICE)["tries"]["failed"].as_u64().unwrap();
+    assert!((1..=5).contains(&failed), "{failed}");
+    // Hers at the console, and then malware's budget is what it was.
+    let mut login = stage.lab.pty("root", ["login", "alice"]);
+    login.expect("PIN or password: ");
+    login.send_secret(PIN);
+    login.expect("$ ");
+    drop(login);
+    let talk = stage.peer(&ALICE).sign_in("vlock", "alice", "alice", PIN).unwrap();
+    assert_eq!(talk.outcome, Some(Ending::Unavailable), "no success restores it: {talk:?}");
+    assert_eq!(stage.status(&ALICE)["tries"]["failed"], 0);
+}
+
+// T11
+#[test]
+fn a_hundred_wrong_pins_of_alice_are_nothing_to_bob() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    stage.enrol(&BOB, PIN);
+    let mut root = stage.peer(&ROOT);
+    let alone = median((0..9).map(|_| login_takes(&mut root, &BOB)).collect());
+    let times: Vec<Duration> = std::thread::scope(|scope| {
+        let alice = scope.spawn(|| {
+            let mut console = stage.peer(&ROOT);
+            let wrong = (0..100).filter_map(|try_| {
+                console.sign_in("login", "alice", "", &format!("{try_:06}")).ok()?.outcome
+            });
+            wrong.collect::<Vec<_>>()
+        });
+        let times = (0..15).map(|_| login_takes(&mut root, &BOB)).collect();
+        let outcomes = alice.join().unwrap();
+        assert!(!outcomes.contains(&Ending::Success));
+        let judged = outcomes.iter().filter(|outcome| **outcome == Ending::Refused).count();
+        assert_eq!((outcomes.len(), judged), (100, 4), "from the fifth on they are delayed");
+        times
+    });
+    let meanwhile = median(times);
+    eprintln!("bob signs in within {meanwhile:?} while alice types wrong PINs, alone {alone:?}");
+    assert!(meanwhile < alone * 3 + Duration::from_millis(50));
+    assert_eq!(stage.status(&ALICE)["tries"]["failed"], 4);
+    assert_eq!(stage.status(&BOB)["tries"]["failed"], 0);
+}

@@ -1,0 +1,289 @@
+//! Attacks over the system bus, by people with an account, by programs of the victim, and by root who only listens.
+
+use std::time::{Duration, Instant};
+
+use hello_tests::{ALICE, BOB, Ending, Lab, MALLORY, NOBODY, Peer, Person, ROOT, Stage};
+use serde_json::{Value, json};
+
+const PIN: &str = "271828";
+
+const DENIED: &str = "org.hellod.Hello1.Error.AccessDenied";
+
+fn error<T>(answer: Result<T, (String, String)>) -> String {
+    answer.err().map(|(name, _)| name).unwrap_or_default()
+}
+
+/// Everything that an attack must not move.
+fn standing(stage: &Stage, person: &Person) -> Value {
+    let status = stage.status(person);
+    json!([status["enrolment"], status["tries"]])
+}
+
+// T22
+#[test]
+fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let before = standing(&stage, &ALICE);
+    for person in [MALLORY, NOBODY, BOB] {
+        let mut peer = stage.peer(&person);
+        for method in ["Enroll", "ChangePin", "Reset", "Unenroll"] {
+            for user in ["alice", "6001", "ALICE", "alice ", "root", "nosuchuser"] {
+                let answer = peer.hello(&format!("Enrolment.{method}"), json!([{ "u": 1 }, { "s": user }]));
+                assert_eq!(error(answer), DENIED, "{method} by {} for {user}", person.name);
+            }
+        }
+        assert_eq!(error(peer.hello("Status.Status", json!([{ "s": "alice" }]))), DENIED);
+        for service in ["login", "sudo", "su", "polkit-1", "vlock", "sshd"] {
+            let talk = peer.sign_in(service, "alice", "alice", PIN).unwrap();
+            assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{service}: {talk:?}");
+        }
+        let events = peer.hello("Status.Events", json!([{ "u": 1000 }])).unwrap();
+        assert!(!events.to_string().contains("alice"), "{events}");
+    }
+    assert_eq!(standing(&stage, &ALICE), before);
+    // The same calls from who may make them: what was refused above was refused for who asked.
+    let mut root = stage.peer(&ROOT);
+    assert!(root.hello("Status.Status", json!([{ "s": "alice" }])).is_ok());
+    let events = root.hello("Status.Events", json!([{ "u": 1000 }])).unwrap();
+    assert!(events.to_string().contains("alice"));
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+}
+
+// T22, the peers' failure B
+#[test]
+fn su_and_pkexec_to_alice_never_ask_for_her_pin_and_spend_no_try() {
+    let stage = Stage::new();
+    let _polkit = stage.lab.polkit();
+    stage.enrol(&ALICE, PIN);
+    let before = standing(&stage, &ALICE);
+    for _ in 0..2 {
+        let mut su = stage.lab.pty("mallory", ["su", "alice", "-c", "true"]);
+        let asked = su.expect("assword: ").before;
+        assert!(!asked.contains("PIN"), "{asked}");
+        su.send_secret("000000");
+        assert!(!su.finish().0.success());
+    }
+    for argv in [vec!["pkexec", "--user", "alice", "true"], vec!["sudo", "-n", "-u", "alice", "true"]] {
+        assert!(!stage.lab.run_as("mallory", argv).success());
+    }
+    assert!(!stage.lab.run_as("nobody", ["su", "alice", "-c", "true"]).success());
+    assert_eq!(standing(&stage, &ALICE), before);
+    // To herself it does ask, and there a wrong one counts.
+    let mut su = stage.lab.pty("alice", ["su", "alice", "-c", "true"]);
+    su.expect("PIN or password: ");
+    su.send_secret("000000");
+    su.expect("Wrong PIN");
+    drop(su);
+    assert_ne!(standing(&stage, &ALICE), before);
+}
+
+// T23
+#[test]
+fn a_conversation_belongs_to_the_connection_that_began_it() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let mut alice = stage.peer(&ALICE);
+    let (conversation, step) = alice.begin("vlock", "alice", "").unwrap();
+    for mut thief in [stage.peer(&MALLORY), stage.peer(&ROOT), stage.peer(&ALICE)] {
+        for number in 0..20 {
+            for kind in [0, 1, 3] {
+                let stolen = thief.answer_step(&json!(number), kind, "");
+                assert_eq!(error(stolen), "org.hellod.Hello1.Error.NoSuchConversation");
+            }
+            let cancelled = thief.hello("Conversation.Cancel", json!([{ "t": number }]));
+            assert_eq!(error(cancelled), "org.hellod.Hello1.Error.NoSuchConversation");
+        }
+    }
+    let talk = alice.go_on(&conversation, step, &[PIN]).unwrap();
+    assert_eq!(talk.outcome, Some(Ending::Success), "{talk:?}");
+    // And its owner answers it.
+    let (conversation, _step) = alice.begin("vlock", "alice", "").unwrap();
+    assert!(alice.hello("Conversation.Cancel", json!([{ "t": conversation }])).is_ok());
+}
+
+// T23
+#[test]
+fn whoever_leaves_in_the_middle_of_a_call_leaves_nothing_behind() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let before = standing(&stage, &ALICE);
+    for _ in 0..12 {
+        let mut alice = stage.peer(&ALICE);
+        alice.begin("vlock", "alice", "").unwrap();
+        alice.flood(4, "Login.Begin", request("vlock", "alice"));
+        alice.program().kill();
+        let mut mallory = stage.peer(&MALLORY);
+        mallory.flood(4, "Login.Begin", request("login", "alice"));
+        mallory.program().kill();
+    }
+    // Nothing of it is left to count against the next.
+    let talk = stage.peer(&ALICE).sign_in("vlock", "alice", "", PIN).unwrap();
+    assert_eq!(talk.outcome, Some(Ending::Success), "{talk:?}");
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(standing(&stage, &ALICE), before);
+}
+
+fn request(service: &str, user: &str) -> Value {
+    let request = json!({
+        "purpose": "authenticate", "user": user, "service": service, "tries": "1", "account": "open",
+    });
+    json!([{ "u": 1 }, { "a{ss}": request }])
+}
+
+// T23
+#[test]
+fn a_person_can_not_be_hellod_and_where_the_bus_lets_them_the_module_does_not() {
+    let lab = Lab::builder().without_activation().pam(hello_tests::PamStack::hello()).build();
+    let mut bus = lab.bus();
+    let take = json!([{ "s": "org.hellod.Hello1" }, { "u": 0 }]);
+    let bus_name = "org.freedesktop.DBus";
+    for person in [ALICE, MALLORY, NOBODY] {
+        let mut peer = lab.peer(&person);
+        let taken = peer.call(bus_name, "/", "org.freedesktop.DBus.RequestName", take.clone());
+        assert_eq!(error(taken), "org.freedesktop.DBus.Error.AccessDenied");
+    }
+    let weak = "<busconfig><policy user=\"mallory\"><allow own=\"org.hellod.Hello1\"/></policy></busconfig>";
+    lab.write("/etc/dbus-1/system.d/weak.conf", weak, 0o644);
+    bus.restart();
+    let mut rogue = lab.peer(&MALLORY);
+    let taken = rogue.call(bus_name, "/", "org.freedesktop.DBus.RequestName", take);
+    assert_eq!(taken, Ok(json!([1])), "the weak policy lets mallory have the name");
+    let mut sudo = lab.pty("alice", ["sudo", "true"]);
+    let seen = sudo.expect("assword for alice: ");
+    assert!(!seen.before.contains("PIN"), "{seen:?}");
+    assert!(seen.after < Duration::from_millis(1500), "it was refused, not waited for: {seen:?}");
+    sudo.send_secret(ALICE.password);
+    sudo.finish_ok();
+    lab.journal().wait_for("the impostor", |entry| {
+        entry.message().contains("is owned by uid 6003, which is not hellod")
+    });
+}
+
+// T26
+#[test]
+fn no_other_spelling_of_a_name_is_a_person() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let mut root = stage.peer(&ROOT);
+    let spellings = [
+        "ALICE", "Alice", "alice.", "alice@localhost", " alice", "alice ", "alice:x", "alice/..", "-alice", "6001",
+        "al\u{ed}ce", "a\u{301}lice", "\u{ff41}lice", "../alice", "HELLO\\alice", "",
+    ];
+    for user in spellings {
+        match root.sign_in("login", user, "", PIN) {
+            Ok(talk) => assert!(
+                matches!(talk.outcome, Some(Ending::NotEnrolled | Ending::Declined)) && talk.prompts == 0,
+                "{user:?}: {talk:?}"
+            ),
+            Err((name, _)) => assert_eq!(name, "org.hellod.Hello1.Error.InvalidArgument", "{user:?}"),
+        }
+    }
+    for user in ["ali\u{1}ce", "alice\n", "alice\u{7f}"] {
+        let refused = error(root.sign_in("login", user, "", PIN));
+        assert_eq!(refused, "org.hellod.Hello1.Error.InvalidArgument", "{user:?}");
+    }
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    // A second name for her number is somebody whom hellod doesn't know.
+    let passwd = stage.lab.read("/etc/passwd");
+    let alias = "alias:x:6001:6001::/home/alice:/bin/bash\n";
+    stage.lab.write("/etc/passwd", &format!("{passwd}{alias}"), 0o644);
+    let talk = root.sign_in("login", "alias", "", PIN).unwrap();
+    assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
+    stage.lab.write("/etc/passwd", &format!("{alias}{passwd}"), 0o644);
+    let talk = root.sign_in("login", "alice", "", PIN).unwrap();
+    assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
+}
+
+// T33
+#[test]
+fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
+    let stage = Stage::new();
+    let mut root = stage.peer(&ROOT);
+    root.order(json!({ "monitor": true }));
+    stage.enrol(&ALICE, PIN);
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    let mut login = stage.lab.pty("root", ["login", "alice"]);
+    login.expect("PIN or password: ");
+    login.send_secret(PIN);
+    login.expect("$ ");
+    let change = stage.helloctl("alice", &["pin", "change"], &[PIN, "314159", "314159"]);
+    change.ok();
+    for pin in [PIN, "314159"] {
+        let heard = root.order(json!({ "overheard": pin }));
+        assert!(heard["messages"].as_u64().unwrap() > 40, "{heard}");
+        assert!(heard["descriptors"].as_u64().unwrap() >= 7, "every prompt's pipe came along: {heard}");
+        assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)), "{heard}");
+        assert_eq!(heard["read"], 0, "{heard}");
+    }
+    // Were the pipe made by the client, its read end would cross the bus, and so would the PIN.
+    let mut alice = stage.peer(&ALICE);
+    let refused = alice.hello("Login.Begin", json!([{ "u": 1 }, { "h": "161803" }]));
+    assert!(refused.is_err());
+    let heard = root.order(json!({ "overheard": "161803" }));
+    assert_eq!(heard["in_descriptors"], true, "the monitor works: {heard}");
+    let said = alice.hello("Status.Status", json!([{ "s": "577215" }]));
+    assert_eq!(error(said), DENIED);
+    assert_eq!(root.order(json!({ "overheard": "577215" }))["in_messages"], true);
+}
+
+// T36, T5: nothing on the bus takes octets, a digest or a command for the TPM
+#[test]
+fn no_method_takes_anything_that_could_be_signed() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let mut alice = stage.peer(&ALICE);
+    let xml = alice
+        .call("org.hellod.Hello1", "/org/hellod/Hello1", "org.freedesktop.DBus.Introspectable.Introspect", json!([]))
+        .unwrap();
+    let xml = xml[0].as_str().unwrap();
+    let ours = xml.split("<interface name=\"org.hellod.").skip(1);
+    let ours: Vec<&str> = ours.map(|part| part.split("</interface>").next().unwrap_or(part)).collect();
+    assert_eq!(ours.len(), 4, "{xml}");
+    let arguments: Vec<&str> = ours
+        .iter()
+        .flat_map(|part| part.lines())
+        .filter(|line| line.contains("direction=\"in\""))
+        .filter_map(|line| line.split("type=\"").nth(1)?.split('"').next())
+        .collect();
+    assert!(arguments.len() >= 14, "{arguments:?}");
+    for kind in arguments {
+        assert!(["u", "s", "t", "a{ss}", "(us)"].contains(&kind), "a method takes {kind}");
+    }
+    assert!(ours.iter().all(|part| !part.contains("<property")));
+    // The only text of a caller's choosing that comes near the TPM is none that a step asked for.
+    let (conversation, _step) = alice.begin("vlock", "alice", "").unwrap();
+    for kind in [0, 2, 7, u32::MAX] {
+        let refused = alice.answer_step(&conversation, kind, &"a".repeat(64));
+        assert_eq!(error(refused), "org.hellod.Hello1.Error.InvalidArgument");
+    }
+}
+
+// T38, coarse
+#[test]
+fn the_time_of_an_answer_tells_mallory_nothing_about_who_is_enrolled() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let mut mallory = stage.peer(&MALLORY);
+    let mut medians = Vec::new();
+    for user in ["alice", "bob", "nosuchuser"] {
+        let (median, outcome) = median_of_begin(&mut mallory, user);
+        eprintln!("the answer about {user} takes {median:?} (median of 40): {outcome:?}");
+        medians.push((median, outcome));
+    }
+    assert_eq!(medians[0].1, medians[1].1, "enrolled or not, the answer is the same");
+    let spread = medians[0].0.abs_diff(medians[1].0);
+    assert!(spread < Duration::from_millis(10), "{medians:?}");
+}
+
+fn median_of_begin(peer: &mut Peer, user: &str) -> (Duration, Option<Ending>) {
+    let mut times = Vec::new();
+    let mut outcome = None;
+    for _ in 0..40 {
+        let start = Instant::now();
+        outcome = peer.sign_in("sudo", user, "mallory", PIN).unwrap().outcome;
+        times.push(start.elapsed());
+    }
+    times.sort();
+    (times[20], outcome)
+}

@@ -1,0 +1,190 @@
+//! Where a PIN could be left behind: memory, cores, logs, files.
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use hello_tests::{ALICE, BOB, Config, Ending, Hellod, Stage, auth_value, until};
+
+const PIN: &str = "27182818284590";
+const NEXT_PIN: &str = "31415926535897";
+const RECORD: &str = "/var/lib/hellod/enrolments/6001.json";
+
+/// Where in the memory of a process the needle stands.
+fn found_in_memory(pid: u32, needle: &[u8]) -> Vec<String> {
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
+    let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else { return Vec::new() };
+    let mut found = Vec::new();
+    for line in maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with('r'))) {
+        let Some((from, to)) = line.split(' ').next().and_then(|range| range.split_once('-')) else { continue };
+        let (Ok(from), Ok(to)) = (u64::from_str_radix(from, 16), u64::from_str_radix(to, 16)) else { continue };
+        let mut bytes = vec![0; usize::try_from(to - from).unwrap_or(0)];
+        let mut filled = 0;
+        // What can't be read, as vvar, holds no secret of ours.
+        while let Ok(count @ 1..) = memory.read_at(&mut bytes[filled..], from + filled as u64) {
+            filled += count;
+        }
+        if bytes[..filled].windows(needle.len()).any(|window| window == needle) {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+fn children(hellod: &Hellod) -> Vec<u32> {
+    hellod.children()
+}
+
+// T32
+#[test]
+fn neither_hellod_nor_a_waiting_child_holds_a_pin_or_its_value_after_a_sign_in() {
+    let stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let first = auth_value(&stage.lab.read(RECORD), PIN);
+    for _ in 0..3 {
+        assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    }
+    assert_eq!(stage.login(&ALICE, "27182818284591").outcome, Some(Ending::Refused));
+    stage.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
+    let second = auth_value(&stage.lab.read(RECORD), NEXT_PIN);
+    // A prompt is open, and so a child waits.
+    let mut root = stage.peer(&hello_tests::ROOT);
+    let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
+    let waiting = until("a child to wait", Duration::from_secs(5), || children(&stage.hellod).first().copied());
+    let wrong = b"27182818284591".as_slice();
+    for needle in [PIN.as_bytes(), NEXT_PIN.as_bytes(), wrong, &first, &second] {
+        for pid in [stage.hellod.program().pid(), waiting] {
+            let found = found_in_memory(pid, needle);
+            assert!(found.is_empty(), "{} in {found:?}", String::from_utf8_lossy(needle));
+        }
+    }
+    // The search finds what is there, in the daemon and in the child.
+    for pid in [stage.hellod.program().pid(), waiting] {
+        assert!(!found_in_memory(pid, b"hello/v1/nv").is_empty(), "{pid}");
+    }
+}
+
+// T32: while it works the child has the PIN, and nobody but root may look
+#[test]
+fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
+    let stage = Stage::tapped();
+    stage.enrol(&ALICE, PIN);
+    let pids = std::sync::Arc::new(std::sync::Mutex::new((0_u32, 0_u32)));
+    let (theirs, daemon) = (pids.clone(), stage.hellod.program().pid());
+    // Held at the signature: the child has read and used the PIN.
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (go, on) = std::sync::mpsc::channel::<()>();
+    stage.interposer().meddle(move |command, ask| {
+        if command[6..10] == [0, 0, 1, 0x5d] {
+            let _ = tell.send(());
+            let _ = on.recv_timeout(Duration::from_secs(20));
+        }
+        Some(ask(command))
+    });
+    let examined = std::thread::scope(|scope| {
+        let login = scope.spawn(|| stage.login(&ALICE, PIN));
+        told.recv_timeout(Duration::from_secs(20)).unwrap();
+        let child = *stage.interposer().callers().last().unwrap();
+        *theirs.lock().unwrap() = (daemon, child);
+        let limits = fs::read_to_string(format!("/proc/{child}/limits")).unwrap();
+        let owner = fs::metadata(format!("/proc/{child}/mem")).map(|file| std::os::unix::fs::MetadataExt::uid(&file));
+        let inside = stage.lab.run_as("root", ["sh", "-c", "pgrep -f -- --tpm-child | tr '\\n' ' '"]).stdout;
+        let look = format!("for pid in {inside}; do cat /proc/$pid/maps /proc/$pid/environ && echo readable; done");
+        let looked = stage.lab.run_as("hellod", ["sh", "-c", &look]);
+        let seen = found_in_memory(child, PIN.as_bytes());
+        go.send(()).unwrap();
+        assert_eq!(login.join().unwrap().outcome, Some(Ending::Success));
+        (limits, owner.unwrap(), looked, seen, inside)
+    });
+    let (limits, owner, looked, seen, inside) = examined;
+    let core = limits.lines().find(|line| line.starts_with("Max core file size")).unwrap();
+    assert_eq!(core.split_whitespace().filter(|word| *word == "0").count(), 2, "{core}");
+    assert_eq!(owner, 0, "not dumpable: its files in /proc belong to root");
+    assert!(!inside.trim().is_empty());
+    assert!(!looked.stdout.contains("readable"), "{looked:?}");
+    eprintln!("while the TPM signs, the PIN stands in {} places of the child's memory", seen.len());
+    let (_, child) = *pids.lock().unwrap();
+    until("the child to be gone", Duration::from_secs(5), || {
+        (!std::path::Path::new(&format!("/proc/{child}")).exists()).then_some(())
+    });
+}
+
+// T31
+#[test]
+fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
+    let mut stage = Stage::new();
+    stage.hellod.kill();
+    let argv = "exec setpriv --reuid hellod --regid hellod --groups tss --bounding-set=-all --inh-caps=-all --no-new-privs \
+                env TSS2_LOG=all+trace TSS2_LOGFILE=/tmp/tss.log TCTI_PCAP_FILE=/tmp/tss.pcap TPM2TOOLS_TCTI=none \
+                RUST_LOG=trace RUST_BACKTRACE=full DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil \
+                /usr/libexec/hellod >>/var/log/hellod.stderr 2>&1";
+    let _hostile = stage.lab.start("root", ["sh", "-c", argv]);
+    stage.lab.wait_for_name("org.hellod.Hello1");
+    stage.enrol(&ALICE, PIN);
+    let value = auth_value(&stage.lab.read(RECORD), PIN);
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Refused));
+    let mut root = stage.peer(&hello_tests::ROOT);
+    let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
+    let look = "for pid in $(pgrep -f -- --tpm-child); do tr '\\0' '\\n' < /proc/$pid/environ; echo; done";
+    let environment = stage.lab.run_as("root", ["sh", "-c", look]);
+    assert_eq!(environment.ok(), "TSS2_LOG=all+none", "{environment:?}");
+    let written = stage.lab.run_as("root", ["sh", "-c", "ls /tmp /var/lib/hellod /run/hellod"]).stdout;
+    assert!(!written.contains("tss.log") && !written.contains("tss.pcap"), "{written}");
+    let stderr = stage.lab.read("/var/log/hellod.stderr");
+    let value = hello_tests::hexadecimal(&value);
+    for needle in [PIN, NEXT_PIN, &value, &value.to_uppercase()] {
+        assert!(!stage.lab.journal().contains(needle), "the journal has {needle}");
+        assert!(!stderr.contains(needle), "standard error has {needle}");
+        let grep = stage.lab.run_as("root", ["grep", "-rlF", needle, "/var/lib/hellod", "/run", "/var/log"]);
+        assert_eq!(grep.stdout, "", "{needle}");
+    }
+    // libtss2 does write when it is let.
+    let tools = ["env", "TSS2_LOG=all+trace", "TSS2_LOGFILE=/tmp/tools.log", "tpm2_getrandom", "-T"];
+    stage.lab.run_as("root", tools.iter().chain(&[hello_tests::Tpm::TCTI, "8"])).ok();
+    assert!(stage.lab.read("/tmp/tools.log").contains("trace"));
+}
+
+// T41
+#[test]
+fn the_state_is_hellods_alone_and_follows_no_link() {
+    let mut stage = Stage::new();
+    stage.enrol(&ALICE, PIN);
+    let list = stage.lab.run_as("root", ["find", "/var/lib/hellod", "-printf", "%y %m %U %p\n"]);
+    assert!(list.ok().lines().count() >= 8, "{list:?}");
+    for line in list.ok().lines() {
+        let wanted = if line.starts_with('d') { "d 700 960 " } else { "f 600 960 " };
+        assert!(line.starts_with(wanted), "{line}");
+    }
+    // hellod itself, were it broken into, is not root; but a link that somebody managed to put there is not followed.
+    let elsewhere = "cp -a /var/lib/hellod/enrolments/6001.json /tmp/6001.json && chown 960 /tmp/6001.json";
+    stage.lab.run_as("root", ["sh", "-c", elsewhere]).ok();
+    let link = |target: &str, at: &str| {
+        stage.lab.run_as("root", ["ln", "-sfn", target, &format!("/var/lib/hellod/{at}")]).ok();
+    };
+    link("/tmp/6001.json", "enrolments/6001.json");
+    let talk = stage.login(&ALICE, PIN);
+    assert_ne!(talk.outcome, Some(Ending::Success), "the record is read through a link: {talk:?}");
+    stage.lab.run_as("root", ["mv", "/tmp/6001.json", "/var/lib/hellod/enrolments/6001.json"]).ok();
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    // A temporary file and a record to be, both links to what must not be written.
+    stage.lab.write("/etc/victim", "untouched", 0o666);
+    for name in ["6002.json", ".6002.json", ".new", "new", "6002.json.new", "6002.json.tmp", ".6002.json.tmp", ".tmp"] {
+        for folder in ["enrolments", "tries", "intents"] {
+            link("/etc/victim", &format!("{folder}/{name}"));
+        }
+    }
+    drop(stage.try_enrol(&BOB, PIN));
+    drop(stage.login(&BOB, "000000"));
+    assert_eq!(stage.lab.read("/etc/victim"), "untouched");
+    // Open to others, it isn't served from at all.
+    stage.hellod.kill();
+    for mode in ["750", "701"] {
+        stage.lab.run_as("root", ["chmod", mode, "/var/lib/hellod"]).ok();
+        let argv = ["setpriv", "--reuid", "hellod", "--regid", "hellod", "--groups", "tss", "/usr/libexec/hellod"];
+        let started = stage.lab.run_as("root", ["timeout", "5"].iter().chain(&argv));
+        assert_eq!(started.code, Some(1), "{started:?}");
+    }
+    stage.hellod = stage.lab.hellod(&Config::default());
+    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+}
