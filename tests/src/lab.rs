@@ -271,7 +271,9 @@ const PROJECT_FILES: [(&str, &str); 3] = [
 ];
 
 pub(crate) fn as_user<S: AsRef<str>>(user: &str, argv: impl IntoIterator<Item = S>) -> Vec<String> {
-    let before = ["setpriv", "--reuid", user, "--regid", user, "--init-groups", "--reset-env", "--"];
+    // Debian calls the group of `nobody` otherwise.
+    let group = if user == "nobody" { "nogroup" } else { user };
+    let before = ["setpriv", "--reuid", user, "--regid", group, "--init-groups", "--reset-env", "--"];
     let argv = argv.into_iter().map(|argument| argument.as_ref().to_owned());
     before.into_iter().map(str::to_owned).chain(argv).collect()
 }
