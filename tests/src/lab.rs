@@ -198,6 +198,15 @@ impl Lab {
         written.unwrap_or_else(|error| panic!("can't write {path} in the laboratory: {error}"));
     }
 
+    /// Copies a program of the host to a path of the laboratory.
+    #[track_caller]
+    pub fn install(&self, program: &Path, path: &str) {
+        let octets = std::fs::read(program).unwrap_or_else(|error| panic!("{}: {error}", program.display()));
+        self.write(path, "", 0o755);
+        let installed = self.namespace.open(path, OFlags::WRONLY, 0).map_err(std::io::Error::from);
+        installed.and_then(|mut file| file.write_all(&octets)).expect("just made");
+    }
+
     /// Reads a file; empty when there is none.
     pub fn read(&self, path: &str) -> String {
         let mut bytes = Vec::new();

@@ -27,7 +27,7 @@ pub fn auth_value(record: &str, pin: &str) -> [u8; 32] {
         text(&record["user"]),
         uid,
         text(&record["device"]),
-        octets(&key["srk_name"]),
+        octets(&key["srk"]),
     ];
     for field in fields {
         reference.update(&(field.len() as u64).to_be_bytes());
