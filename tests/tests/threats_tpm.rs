@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 
-use hello_tests::{ALICE, Ending, Exchange, Stage, Swapper, auth_value, hexadecimal};
+use hello_tests::{ALICE, Ending, Exchange, Stage, Swapper, auth_value};
 
 const PIN: &str = "271828";
 const NEXT_PIN: &str = "314159";

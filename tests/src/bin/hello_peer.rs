@@ -186,7 +186,11 @@ fn raw(order: &Value) -> Result<Value, Box<dyn Error>> {
     // The bus may hang up in the middle.
     let _ = stream.write_all(&octets);
     let mut rest = Vec::new();
-    let hung_up = stream.read_to_end(&mut rest).is_ok();
+    // Hanging up on what it has not read, the bus resets the connection.
+    let hung_up = match stream.read_to_end(&mut rest) {
+        Ok(_) => true,
+        Err(error) => error.kind() == io::ErrorKind::ConnectionReset,
+    };
     Ok(json!({ "hung_up": hung_up, "answered": rest.len() }))
 }
 
