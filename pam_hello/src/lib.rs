@@ -94,7 +94,7 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
         max_tries: arguments.max_tries,
     };
     let begun = begin(&surface, rules.purpose, rules.max_tries);
-    let ending = converse(handle, &surface, &rules, flags, &log, begun);
+    let ending = converse(handle, &Call { surface: &surface, flags, log: &log }, &rules, begun);
     log.ending(&surface.user, &ending);
     match outcome::of_sign_in(&ending) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {
@@ -127,7 +127,8 @@ fn check_change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -
             PamResultCode::PAM_IGNORE
         }
         Ok(begun) if !old_password_is_known(handle) => {
-            let code = change_now(handle, &surface, arguments, flags, &log, Ok(begun));
+            let code =
+                change_now(handle, &Call { surface: &surface, flags, log: &log }, arguments, Ok(begun));
             if code == PamResultCode::PAM_SUCCESS && !ffi::remember(handle, Memory::Changed, &surface.user) {
                 return PamResultCode::PAM_AUTHTOK_ERR;
             }
@@ -155,25 +156,18 @@ fn change(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamR
     };
     let log = Log::of("chauthtok", &surface.service, arguments.debug);
     let begun = begin(&surface, Purpose::ChangePin, arguments.max_tries);
-    change_now(handle, &surface, arguments, flags, &log, begun)
+    change_now(handle, &Call { surface: &surface, flags, log: &log }, arguments, begun)
 }
 
-fn change_now(
-    handle: &mut PamHandle,
-    surface: &Surface,
-    arguments: &Arguments,
-    flags: PamFlag,
-    log: &Log,
-    begun: Begun,
-) -> PamResultCode {
+fn change_now(handle: &mut PamHandle, call: &Call<'_>, arguments: &Arguments, begun: Begun) -> PamResultCode {
     let rules = Rules {
         purpose: Purpose::ChangePin,
         first_pass: FirstPass::Ignored,
         patience: arguments.patience,
         max_tries: arguments.max_tries,
     };
-    let ending = converse(handle, surface, &rules, flags, log, begun);
-    log.ending(&surface.user, &ending);
+    let ending = converse(handle, call, &rules, begun);
+    call.log.ending(&call.surface.user, &ending);
     outcome::of_change(&ending)
 }
 
@@ -187,6 +181,14 @@ fn old_password_is_known(handle: &PamHandle) -> bool {
     matches!(handle.get_item::<OldAuthTok<'_>>(), Ok(Some(_)))
 }
 
+/// What a call of the module is about.
+#[derive(Debug, Clone, Copy)]
+struct Call<'a> {
+    surface: &'a Surface,
+    flags: PamFlag,
+    log: &'a Log,
+}
+
 /// A conversation and its first step, or why there is none.
 type Begun = Result<(Line, Step), Unreachable>;
 
@@ -195,19 +197,13 @@ fn begin(surface: &Surface, purpose: Purpose, max_tries: u8) -> Begun {
 }
 
 /// A conversation, once it has begun, to its end.
-fn converse(
-    handle: &mut PamHandle,
-    surface: &Surface,
-    rules: &Rules,
-    flags: PamFlag,
-    log: &Log,
-    begun: Begun,
-) -> Ending {
+fn converse(handle: &mut PamHandle, call: &Call<'_>, rules: &Rules, begun: Begun) -> Ending {
     let (mut line, first) = match begun {
         Ok(begun) => begun,
         Err(unreachable) => return Ending::Lost(unreachable),
     };
-    let mut terminal = PamTerminal::new(handle, flags & PAM_SILENT != 0, prompt::wording(surface), log);
+    let mut terminal =
+        PamTerminal::new(handle, call.flags & PAM_SILENT != 0, prompt::wording(call.surface), call.log);
     talk::follow(&mut line, &mut terminal, rules, first)
 }
 

@@ -187,19 +187,20 @@ fn leaves_nothing() {
 
 fn passwd() {
     pam_service("door", PASSWD);
-    // Nobody there; nobody enrolled; enrolled, but rather not.
+    // Nobody there; nobody enrolled; enrolled, but rather not: of root nobody wants the old password, and so the PIN
+    // comes first.
     assert!(Run::of("door", &["chauthtok"], &["wine4me", "wine4me"]).succeeded());
     assert!(house::password_is("wine4me"));
     let bus = Bus::start();
     for (manner, typed) in [
         (Manner::NotEnrolled, ["beer4me", "beer4me"].as_slice()),
-        (Manner::Enrolled, ["milk4me", "milk4me", ""].as_slice()),
+        (Manner::Enrolled, ["", "milk4me", "milk4me"].as_slice()),
         (Manner::Hangs, ["malt4me", "malt4me"].as_slice()),
     ] {
         let _hellod = Scripted::start(&bus, manner);
         let run = Run::of("door", &["chauthtok"], typed);
         assert!(run.succeeded(), "{manner:?}: {run:?}");
-        assert!(house::password_is(typed[0]), "{manner:?}");
+        assert!(house::password_is(typed[typed.len() - 1]), "{manner:?}");
     }
     house::set_password(PASSWORD);
 }
@@ -208,7 +209,7 @@ fn change() {
     let bus = Bus::start();
     let hellod = Scripted::start(&bus, Manner::Enrolled);
     pam_service("door", PASSWD);
-    let run = Run::of("door", &["chauthtok"], &["wine4me", "wine4me", PIN, "141421", "141421"]);
+    let run = Run::of("door", &["chauthtok"], &[PIN, "141421", "141421", "wine4me", "wine4me"]);
     assert!(run.succeeded(), "{run:?}");
     assert_eq!(hellod.secrets(), [PIN, "141421", "141421"]);
     assert!(house::password_is("wine4me"));
