@@ -61,7 +61,8 @@ impl Interposer {
 
     /// Settings with which hellod goes this way to the TPM.
     pub fn config() -> Config {
-        Config { toml: Config::default().toml.replace(SOCKET, BETWEEN) }
+        let settings = Config::default();
+        Config { toml: settings.toml.replace(SOCKET, BETWEEN), ..settings }
     }
 
     /// Starts a hellod that goes this way to the TPM.

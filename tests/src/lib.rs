@@ -50,7 +50,7 @@ pub use people::{ALICE, BOB, HELLOD, MALLORY, NOBODY, Person, ROOT};
 pub use programs::{program, source_root};
 pub use raw::{RawLogin, Step};
 pub use running::Running;
-pub use stage::{ROOT, Stage};
+pub use stage::Stage;
 pub use swapper::Swapper;
 pub use talk::{Ending, PREFIX, Refusal, Talk, secret_frame};
 pub use terminal::{Seen, Terminal};

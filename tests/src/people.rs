@@ -16,12 +16,6 @@ pub struct Person {
     hash: &'static str,
 }
 
-impl Person {
-    pub(crate) const fn root() -> Self {
-        Self { name: "root", uid: 0, password: "", hash: "" }
-    }
-}
-
 /// An administrator by sudo.
 pub const ALICE: Person = Person {
     name: "alice",

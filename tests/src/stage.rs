@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::{Bus, Config, Hellod, Interposer, Lab, Output, PamStack, Peer, Person, Talk, Tpm};
+use crate::{Bus, Config, Hellod, Interposer, Lab, Output, PamStack, Peer, Person, ROOT, Talk, Tpm};
 
 /// A laboratory in which Hello works. The parts may be stopped, killed and started by the test.
 #[derive(Debug)]
@@ -121,9 +121,6 @@ impl Default for Stage {
         Self::new()
     }
 }
-
-/// root, as somebody on the bus.
-pub const ROOT: Person = Person::root();
 
 fn furnished() -> Lab {
     let lab = Lab::builder().pam(PamStack::hello()).build();

@@ -1,7 +1,7 @@
 //! A thief between hellod and the TPM who puts a key of their own in the storage root's place, to read what is salted to it.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::{digest, hmac};

@@ -1,8 +1,8 @@
 //! hellod is killed at every step of what changes the TPM, the provider and the disk. What holds afterwards is the old state
 //! or the new one, whole.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use hello_tests::{ALICE, Ending, Stage, until};
@@ -116,7 +116,8 @@ fn children(pid: u32) -> Vec<u32> {
 }
 
 /// Commands after which something lasts.
-const LASTING: [&str; 5] = ["NV_DefineSpace", "NV_Write", "NV_ChangeAuth", "NV_UndefineSpace", "EvictControl"];
+const LASTING: [&str; 5] =
+    ["NV_DefineSpace", "NV_Write", "NV_ChangeAuth", "NV_UndefineSpace", "EvictControl"];
 
 /// Which of a story's commands to kill at: all that change what lasts, and of the others each `every`th.
 fn moments(stage: &Stage, story: &Story, every: usize) -> Vec<usize> {

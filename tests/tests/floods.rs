@@ -75,7 +75,10 @@ fn endless_large_and_malformed_messages_leave_hellods_memory_bounded_and_alice_s
     // Everything that was sent is dealt with before this answer.
     login_takes(&mut root, &ALICE);
     let (after, peak) = (memory(&stage, "VmRSS"), memory(&stage, "VmHWM"));
-    eprintln!("memory before {before} KiB, after {} MiB of nonsense {after} KiB, peak {peak} KiB", sent / 1024);
+    eprintln!(
+        "memory before {before} KiB, after {} MiB of nonsense {after} KiB, peak {peak} KiB",
+        sent / 1024
+    );
     assert!(sent > 80 * 1024, "{sent}");
     assert!(after < before + 32 * 1024, "{before} -> {after} KiB");
     assert!(peak < before + 96 * 1024, "{before}, peak {peak} KiB");
@@ -118,7 +121,10 @@ fn five_hundred_open_conversations_lock_nobody_out() {
     drop(peers);
     let mut mallory = stage.peer(&MALLORY);
     until("the places to be free again", Duration::from_secs(5), || {
-        mallory.sign_in("vlock", "mallory", "", PIN).is_ok_and(|talk| talk.outcome == Some(Ending::Success)).then_some(())
+        mallory
+            .sign_in("vlock", "mallory", "", PIN)
+            .is_ok_and(|talk| talk.outcome == Some(Ending::Success))
+            .then_some(())
     });
 }
 
@@ -136,7 +142,11 @@ fn alice_signs_in_while_mallory_floods_calls_and_wrong_pins() {
             let mut mallory = stage.peer(&MALLORY);
             while !over.load(Ordering::SeqCst) {
                 mallory.flood(20, "Login.Begin", request("sudo", "alice"));
-                mallory.flood(20, "Conversation.Answer", json!([{ "t": 1 }, { "()": [{ "u": 1 }, { "s": "" }] }]));
+                mallory.flood(
+                    20,
+                    "Conversation.Answer",
+                    json!([{ "t": 1 }, { "()": [{ "u": 1 }, { "s": "" }] }]),
+                );
                 // Too many calls at a time, or her budget is spent: either is as it should be.
                 let _ = mallory.sign_in("vlock", "mallory", "", "000000");
             }
@@ -184,7 +194,10 @@ fn thousands_of_tries_by_alices_own_programs_reach_the_tpm_five_times_and_leave_
         stage.restart_hellod();
     }
     let asked = stage.tpm.since(mark);
-    let guesses = asked.iter().filter(|exchange| ["PolicySecret", "NV_ChangeAuth"].contains(&&*exchange.name())).count();
+    let guesses = asked
+        .iter()
+        .filter(|exchange| ["PolicySecret", "NV_ChangeAuth"].contains(&&*exchange.name()))
+        .count();
     eprintln!("{tries} tries in {:?}: {judged} prompts, {guesses} guesses at the TPM", start.elapsed());
     assert!(tries > 1000, "{tries}");
     assert!(guesses <= 5, "{guesses}");

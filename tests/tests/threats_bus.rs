@@ -167,8 +167,22 @@ fn no_other_spelling_of_a_name_is_a_person() {
     stage.enrol(&ALICE, PIN);
     let mut root = stage.peer(&ROOT);
     let spellings = [
-        "ALICE", "Alice", "alice.", "alice@localhost", " alice", "alice ", "alice:x", "alice/..", "-alice", "6001",
-        "al\u{ed}ce", "a\u{301}lice", "\u{ff41}lice", "../alice", "HELLO\\alice", "",
+        "ALICE",
+        "Alice",
+        "alice.",
+        "alice@localhost",
+        " alice",
+        "alice ",
+        "alice:x",
+        "alice/..",
+        "-alice",
+        "6001",
+        "al\u{ed}ce",
+        "a\u{301}lice",
+        "\u{ff41}lice",
+        "../alice",
+        "HELLO\\alice",
+        "",
     ];
     for user in spellings {
         match root.sign_in("login", user, "", PIN) {
@@ -213,7 +227,11 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
         let heard = root.order(json!({ "overheard": pin }));
         assert!(heard["messages"].as_u64().unwrap() > 40, "{heard}");
         assert!(heard["descriptors"].as_u64().unwrap() >= 7, "every prompt's pipe came along: {heard}");
-        assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)), "{heard}");
+        assert_eq!(
+            (&heard["in_messages"], &heard["in_descriptors"]),
+            (&json!(false), &json!(false)),
+            "{heard}"
+        );
         assert_eq!(heard["read"], 0, "{heard}");
     }
     // Were the pipe made by the client, its read end would cross the bus, and so would the PIN.
@@ -234,7 +252,12 @@ fn no_method_takes_anything_that_could_be_signed() {
     stage.enrol(&ALICE, PIN);
     let mut alice = stage.peer(&ALICE);
     let xml = alice
-        .call("org.hellod.Hello1", "/org/hellod/Hello1", "org.freedesktop.DBus.Introspectable.Introspect", json!([]))
+        .call(
+            "org.hellod.Hello1",
+            "/org/hellod/Hello1",
+            "org.freedesktop.DBus.Introspectable.Introspect",
+            json!([]),
+        )
         .unwrap();
     let xml = xml[0].as_str().unwrap();
     let ours = xml.split("<interface name=\"org.hellod.").skip(1);

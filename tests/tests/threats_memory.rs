@@ -14,7 +14,8 @@ const RECORD: &str = "/var/lib/hellod/enrolments/6001.json";
 fn memory_of(pid: u32) -> Vec<(String, Vec<u8>)> {
     let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
     let Ok(memory) = File::open(format!("/proc/{pid}/mem")) else { return Vec::new() };
-    let readable = maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with('r')));
+    let readable =
+        maps.lines().filter(|line| line.split(' ').nth(1).is_some_and(|mode| mode.starts_with('r')));
     let mapping = |line: &str| {
         let (from, to) = line.split(' ').next()?.split_once('-')?;
         let (from, to) = (u64::from_str_radix(from, 16).ok()?, u64::from_str_radix(to, 16).ok()?);
@@ -62,7 +63,8 @@ fn neither_hellod_nor_a_waiting_child_holds_a_pin_or_its_value_after_a_sign_in()
     // A prompt is open, and so a child waits.
     let mut root = stage.peer(&hello_tests::ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
-    let waiting = until("a child to wait", Duration::from_secs(5), || children(&stage.hellod).first().copied());
+    let waiting =
+        until("a child to wait", Duration::from_secs(5), || children(&stage.hellod).first().copied());
     let wrong = b"27182818284591".as_slice();
     for pid in [stage.hellod.program().pid(), waiting] {
         let memory = memory_of(pid);
@@ -98,9 +100,12 @@ fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
         let child = *stage.interposer().callers().last().unwrap();
         *theirs.lock().unwrap() = (daemon, child);
         let limits = fs::read_to_string(format!("/proc/{child}/limits")).unwrap();
-        let owner = fs::metadata(format!("/proc/{child}/mem")).map(|file| std::os::unix::fs::MetadataExt::uid(&file));
-        let inside = stage.lab.run_as("root", ["sh", "-c", "pgrep -f -- ' --tpm-child$' | tr '\\n' ' '"]).stdout;
-        let look = format!("for pid in {inside}; do cat /proc/$pid/maps /proc/$pid/environ && echo readable; done");
+        let owner =
+            fs::metadata(format!("/proc/{child}/mem")).map(|file| std::os::unix::fs::MetadataExt::uid(&file));
+        let inside =
+            stage.lab.run_as("root", ["sh", "-c", "pgrep -f -- ' --tpm-child$' | tr '\\n' ' '"]).stdout;
+        let look =
+            format!("for pid in {inside}; do cat /proc/$pid/maps /proc/$pid/environ && echo readable; done");
         let looked = stage.lab.run_as("hellod", ["sh", "-c", &look]);
         let seen = memory_of(child);
         go.send(()).unwrap();
@@ -138,7 +143,8 @@ fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
     assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Refused));
     let mut root = stage.peer(&hello_tests::ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
-    let look = "for pid in $(pgrep -f -- ' --tpm-child$'); do tr '\\0' '\\n' < /proc/$pid/environ; echo; done";
+    let look =
+        "for pid in $(pgrep -f -- ' --tpm-child$'); do tr '\\0' '\\n' < /proc/$pid/environ; echo; done";
     let environment = stage.lab.run_as("root", ["sh", "-c", look]);
     assert_eq!(environment.ok(), "TSS2_LOG=all+none", "{environment:?}");
     let written = stage.lab.run_as("root", ["sh", "-c", "ls /tmp /var/lib/hellod /run/hellod"]).stdout;
@@ -181,7 +187,9 @@ fn the_state_is_hellods_alone_and_follows_no_link() {
     assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
     // A temporary file and a record to be, both links to what must not be written.
     stage.lab.write("/etc/victim", "untouched", 0o666);
-    for name in ["6002.json", ".6002.json", ".new", "new", "6002.json.new", "6002.json.tmp", ".6002.json.tmp", ".tmp"] {
+    for name in
+        ["6002.json", ".6002.json", ".new", "new", "6002.json.new", "6002.json.tmp", ".6002.json.tmp", ".tmp"]
+    {
         for folder in ["enrolments", "tries", "intents"] {
             link("/etc/victim", &format!("{folder}/{name}"));
         }
@@ -193,7 +201,8 @@ fn the_state_is_hellods_alone_and_follows_no_link() {
     stage.hellod.kill();
     for mode in ["750", "701"] {
         stage.lab.run_as("root", ["chmod", mode, "/var/lib/hellod"]).ok();
-        let argv = ["setpriv", "--reuid", "hellod", "--regid", "hellod", "--groups", "tss", "/usr/libexec/hellod"];
+        let argv =
+            ["setpriv", "--reuid", "hellod", "--regid", "hellod", "--groups", "tss", "/usr/libexec/hellod"];
         let started = stage.lab.run_as("root", ["timeout", "5"].iter().chain(&argv));
         assert_eq!(started.code, Some(1), "{started:?}");
     }

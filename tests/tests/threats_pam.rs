@@ -28,7 +28,8 @@ fn application() -> PathBuf {
         .get_or_init(|| {
             let source = source_root().join("tests/tests/traps/application.c");
             let program = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("pam-application");
-            let built = Command::new("cc").arg("-Wall").arg("-o").arg(&program).arg(source).arg("-lpam").status();
+            let built =
+                Command::new("cc").arg("-Wall").arg("-o").arg(&program).arg(source).arg("-lpam").status();
             assert!(built.is_ok_and(|status| status.success()), "cc and libpam0g-dev are needed");
             program
         })
@@ -97,7 +98,10 @@ fn a_user_who_changes_in_the_middle_is_not_let_in_as_the_other() {
 #[test]
 fn whatever_breaks_the_module_says_unavailable_and_the_password_decides() {
     let mut stage = bare_stage();
-    stage.lab.run_as("root", ["rm", "-f", "/usr/share/dbus-1/system-services/org.hellod.Hello1.service"]).ok();
+    stage
+        .lab
+        .run_as("root", ["rm", "-f", "/usr/share/dbus-1/system-services/org.hellod.Hello1.service"])
+        .ok();
     let broken = |stage: &Stage, what: &str| {
         let (code, seen) = ask(&stage.lab, "alice", PIN, "none");
         assert_eq!(code, AUTHINFO_UNAVAIL, "{what}: {seen}");
@@ -128,7 +132,11 @@ fn whatever_breaks_the_module_says_unavailable_and_the_password_decides() {
     broken(&stage, "no socket");
     stage.bus.start();
     stage.restart_hellod();
-    assert_eq!(ask(&stage.lab, "bob", "314159", "none").0, AUTHINFO_UNAVAIL, "another TPM is another for bob too");
+    assert_eq!(
+        ask(&stage.lab, "bob", "314159", "none").0,
+        AUTHINFO_UNAVAIL,
+        "another TPM is another for bob too"
+    );
 }
 
 // T27: hellod dies at each point of the conversation
@@ -193,7 +201,8 @@ fn a_hostile_environment_changes_nothing_and_writes_nothing() {
 // T30: what the environment says of a session makes none
 #[test]
 fn variables_do_not_make_a_session_where_logind_knows_none() {
-    let strict = hello_tests::Config { toml: "[tpm]\nswtpm = \"/run/tpm/socket\"\n".to_owned() };
+    let strict =
+        hello_tests::Config { toml: "[tpm]\nswtpm = \"/run/tpm/socket\"\n".to_owned(), ..Default::default() };
     let stage = Stage::with(&strict);
     stage.enrol(&ALICE, PIN);
     let here = ["env", "XDG_SEAT=seat0", "XDG_VTNR=1", "XDG_SESSION_ID=1", "XDG_SESSION_CLASS=user"];

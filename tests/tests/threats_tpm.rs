@@ -241,7 +241,10 @@ fn a_false_storage_root_under_the_true_name_gets_nothing_that_the_pin_is_in() {
     );
     stage.lab.run_as("root", ["sh", "-c", &trusting]);
     let names = stage.interposer().names();
-    assert!(opened.load(Ordering::SeqCst) > 0, "the thief reads nobody, so the test proves nothing: {names:?}");
+    assert!(
+        opened.load(Ordering::SeqCst) > 0,
+        "the thief reads nobody, so the test proves nothing: {names:?}"
+    );
 
     for (what, run) in [
         ("signing in", (|stage: &Stage| drop(stage.login(&ALICE, PIN))) as fn(&Stage)),
