@@ -45,6 +45,26 @@ impl Enrolment {
     pub fn shape_at_a_prompt(&self) -> Shape {
         self.pending_shape.map_or(self.shape, |pending| self.shape.or(pending)).for_terminal()
     }
+
+    /// Accepts the record if it is `account`'s on `device` and all its parts fit together. No TPM is needed.
+    ///
+    /// # Errors
+    /// [`EnrolmentError::Tampered`].
+    pub fn checked(self, account: &Account, device: &str) -> Result<Enrolled, EnrolmentError> {
+        let tampered = |why: &str| EnrolmentError::Tampered(why.to_owned());
+        if self.version != VERSION {
+            return Err(tampered("the record is of another version of hellod"));
+        }
+        if self.user != account.name || self.uid != account.uid || self.device != device {
+            return Err(tampered("the record belongs to another person or device"));
+        }
+        let binding = Binding { user: account.name.clone(), uid: account.uid, device: device.to_owned() };
+        let key = self.key.check(&binding).map_err(|error: KeyError| tampered(&error.to_string()))?;
+        if key.public_key().thumbprint() != self.kid {
+            return Err(tampered("the record names another key"));
+        }
+        Ok(Enrolled { record: self, key })
+    }
 }
 
 /// An enrolment whose parts fit together, for the person who was asked for.
@@ -86,22 +106,8 @@ impl Enrolments {
     /// [`EnrolmentError::Tampered`] for a record that was changed or belongs to another person, account or device: it
     /// is refused before the TPM is asked anything.
     pub fn of(&self, account: &Account) -> Result<Option<Enrolled>, EnrolmentError> {
-        let Some(record) = self.store.get::<Enrolment>(Kind::Enrolment, &account.uid.to_string())? else {
-            return Ok(None);
-        };
-        let tampered = |why: &str| EnrolmentError::Tampered(why.to_owned());
-        if record.version != VERSION {
-            return Err(tampered("the record is of another version of hellod"));
-        }
-        if record.user != account.name || record.uid != account.uid || record.device != self.device {
-            return Err(tampered("the record belongs to another person or device"));
-        }
-        let binding = Binding { user: account.name.clone(), uid: account.uid, device: self.device.clone() };
-        let key = record.key.check(&binding).map_err(|error: KeyError| tampered(&error.to_string()))?;
-        if key.public_key().thumbprint() != record.kid {
-            return Err(tampered("the record names another key"));
-        }
-        Ok(Some(Enrolled { record, key }))
+        let record = self.store.get::<Enrolment>(Kind::Enrolment, &account.uid.to_string())?;
+        record.map(|record| record.checked(account, &self.device)).transpose()
     }
 
     /// Whether there is a record, sound or not.
@@ -141,3 +147,90 @@ impl Enrolments {
 
 /// The version of the record that this hellod writes.
 pub const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::chain::tests::{counted, person};
+    use crate::keys::{Algorithm, Protector};
+
+    fn anna() -> Account {
+        Account { name: person().user, uid: person().uid }
+    }
+
+    fn enrolment() -> Enrolment {
+        let key = counted(Algorithm::Rs256);
+        Enrolment {
+            version: VERSION,
+            user: anna().name,
+            uid: anna().uid,
+            device: person().device,
+            provider: "local".into(),
+            kid: key.check(&person()).unwrap().public_key().thumbprint(),
+            shape: PinShape::Digits,
+            pending_shape: None,
+            enrolled: 1_800_000_000,
+            pin_set: 1_800_000_000,
+            key,
+        }
+    }
+
+    #[test]
+    fn a_record_is_its_owners_and_survives_its_file() {
+        let text = serde_json::to_string(&enrolment()).unwrap();
+        let read: Enrolment = serde_json::from_str(&text).unwrap();
+        assert_eq!(read, enrolment());
+        assert!(read.checked(&anna(), "desk").is_ok());
+    }
+
+    #[test]
+    fn the_record_that_fuzzing_starts_from_is_such_a_record() {
+        let seed = include_str!("../../fuzz/seeds/record/enrolment.json");
+        assert_eq!(serde_json::from_str::<Enrolment>(seed).unwrap(), enrolment());
+    }
+
+    #[test]
+    fn a_record_that_names_another_version_person_device_or_key_is_refused() {
+        type Change = fn(&mut Enrolment);
+        let changes: [(&str, Change); 5] = [
+            ("version", |record| record.version += 1),
+            ("user", |record| record.user = "bob".into()),
+            ("uid", |record| record.uid += 1),
+            ("device", |record| record.device = "lap".into()),
+            ("kid", |record| record.kid = "A".repeat(43)),
+        ];
+        for (what, change) in changes {
+            let mut record = enrolment();
+            change(&mut record);
+            let verdict = record.checked(&anna(), "desk");
+            assert!(matches!(verdict, Err(EnrolmentError::Tampered(_))), "{what}");
+        }
+    }
+
+    /// What of a record the PIN's way through the TPM depends on.
+    fn bound(record: &Enrolment) -> impl PartialEq + std::fmt::Debug + use<> {
+        let Protector::PinFail(counter) = record.key.protector.clone() else { return None };
+        let names = (record.key.srk.clone(), counter.index_name, counter.init_name);
+        let areas = (record.key.public.clone(), counter.finger.public, counter.reset.public);
+        Some((names, areas, counter.index, counter.gate, record.uid, record.kid.clone()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4096))]
+        #[test]
+        fn a_file_with_a_flipped_bit_is_nobody_elses_and_what_its_owner_keeps_is_as_it_was(place: prop::sample::Index) {
+            let mut octets = serde_json::to_vec(&enrolment()).unwrap();
+            let bit = place.index(8 * octets.len());
+            octets[bit / 8] ^= 1 << (bit % 8);
+            let Ok(record) = serde_json::from_slice::<Enrolment>(&octets) else { return Ok(()) };
+            let bob = Account { name: "bob".into(), uid: 1001 };
+            let claimed = Enrolment { user: bob.name.clone(), uid: bob.uid, ..record.clone() };
+            prop_assert!(claimed.checked(&bob, "desk").is_err());
+            if let Ok(enrolled) = record.checked(&anna(), "desk") {
+                prop_assert_eq!(bound(&enrolled.record), bound(&enrolment()));
+            }
+        }
+    }
+}

@@ -202,12 +202,12 @@ pub(crate) const GATE_REFERENCE: &[u8] = b"hello-gate";
 pub(crate) const FINGER_REFERENCE: &[u8] = b"hello-finger";
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
     use crate::keys::{Blob, Kdf};
     use proptest::prelude::*;
 
-    fn person() -> Binding {
+    pub(crate) fn person() -> Binding {
         Binding { user: "anna".into(), uid: 1000, device: "desk".into() }
     }
 
@@ -226,7 +226,8 @@ mod tests {
         [&[0, 0x0B], [fill; 32].as_slice()].concat()
     }
 
-    fn counted(algorithm: Algorithm) -> UserKey {
+    /// A record that fits together, of a key that no TPM has.
+    pub(crate) fn counted(algorithm: Algorithm) -> UserKey {
         let srk = name(1);
         let reference = person().reference(&srk);
         let reset = made(&Area::reset_object(), &[&[2; 32]]);
