@@ -126,6 +126,7 @@ pub const MAX_JWS: usize = 64 * 1024;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::keys::{PublicKey, Verdict};
 
     /// RFC 7515 appendix A.2: a JWS with RS256.
     const RFC_7515_A2: &str = concat!(
@@ -134,6 +135,13 @@ mod tests {
         "cC4hiUPoj9Eetdgtv3hF80EGrhuB__dzERat0XF9g2VtQgr9PJbu3XOiZj5RZmh7AAuHIm4Bh-0Qc_lF5YKt_O8W2Fp5jujGbds9uJdbF9CUAr7t1dnZcAcQjb",
         "KBYNX4BAynRFdiuB--f_nZLgrnbyTyWzO75vRK5h6xBArLIARNPvkSjtQBMHlb1L07Qe7K0GarZRmB_eSN9383LcOLn6_dO--xi12jzDwusC-eOkHWEsqtFZESc6",
         "BfI7noOPqvhJ1phCnvWh6IeYI2w9QOYEUipUTI8np6LbgGY9Fs98rqVt5AXLIhWkWywlVmtVrBp0igcN_IoypGlUPQGe77Rw"
+    );
+
+    /// RFC 7515 appendix A.3: a JWS with ES256.
+    const RFC_7515_A3: &str = concat!(
+        "eyJhbGciOiJFUzI1NiJ9.",
+        "eyJpc3MiOiJqb2UiLA0KICJleHAiOjEzMDA4MTkzODAsDQogImh0dHA6Ly9leGFtcGxlLmNvbS9pc19yb290Ijp0cnVlfQ.",
+        "DtEhU3ljbEg8L38VWAfUAqOyKAM6-Xx-F4GawxaepmXFCgfTjDxw5djxLa8ISlSApmWQxfKTUJqPP3-Kg6NU1Q"
     );
 
     #[derive(Debug, PartialEq, Deserialize)]
@@ -172,6 +180,27 @@ mod tests {
             key.verify(&aws_lc_rs::signature::RSA_PKCS1_2048_8192_SHA256, input, signature).is_ok()
         });
         assert_eq!(verdict, Err(JwsError::Signature));
+    }
+
+    #[test]
+    fn the_es256_example_of_rfc_7515_verifies_under_its_own_key_and_not_once_a_bit_is_flipped() {
+        let coordinate = |text| URL_SAFE_NO_PAD.decode(text).unwrap().try_into().unwrap();
+        let key = PublicKey::P256 {
+            x: coordinate("f83OJ3D2xF1Bg8vub9tLe1gHMzV76e8Tus9uPHvRVEU"),
+            y: coordinate("x_FEzRu9m36HLN_tue659LNpXW6pCyStikYjKIWI5a0"),
+        };
+        let jws = Unverified::parse(RFC_7515_A3).unwrap();
+        assert_eq!(jws.header.alg, key.algorithm());
+        let claims: Claims =
+            jws.verify(|input, signature| key.verify(input, signature) == Verdict::Valid).unwrap();
+        assert_eq!(claims, Claims { iss: "joe".into(), exp: 1_300_819_380 });
+        for bit in 0..8 * jws.signature.len() {
+            let mut tampered = jws.clone();
+            tampered.signature[bit / 8] ^= 1 << (bit % 8);
+            let verdict: Result<Claims, _> =
+                tampered.verify(|input, signature| key.verify(input, signature) == Verdict::Valid);
+            assert_eq!(verdict, Err(JwsError::Signature), "bit {bit}");
+        }
     }
 
     #[test]
