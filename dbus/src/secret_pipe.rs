@@ -137,6 +137,8 @@ const LENGTH: usize = 2;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const SOON: Duration = Duration::from_millis(50);
@@ -172,5 +174,41 @@ mod tests {
         let (read, write) = pair().unwrap();
         drop(read);
         assert!(matches!(send(&write, b"271828"), Err(SecretPipeError::Closed)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_in_the_pipe_are_one_frame_or_refused(
+            frame in prop_oneof![
+                prop::collection::vec(any::<u8>(), 1..600),
+                prop::collection::vec(any::<u8>(), 0..520).prop_map(|secret| {
+                    [&(secret.len() as u16).to_be_bytes(), secret.as_slice()].concat()
+                }),
+            ],
+            writer_stays: bool,
+        ) {
+            let (read, write) = pair().unwrap();
+            prop_assert_eq!(rustix::io::write(&write, &frame), Ok(frame.len()));
+            let _writer = writer_stays.then_some(write);
+            let whole = frame.split_first_chunk().map(|(length, rest)| {
+                let length = usize::from(u16::from_be_bytes(*length));
+                (length, rest.get(..length))
+            });
+            match (receive(&read, Duration::ZERO), whole) {
+                (Ok(secret), Some((_, expected))) => prop_assert_eq!(Some(secret.as_slice()), expected),
+                (Err(SecretPipeError::TooLong), Some((length, _))) => prop_assert!(length > MAX_SECRET),
+                (Err(SecretPipeError::Late), None | Some((..=MAX_SECRET, None))) => prop_assert!(writer_stays),
+                (Err(SecretPipeError::Closed), None | Some((..=MAX_SECRET, None))) => prop_assert!(!writer_stays),
+                (other, _) => prop_assert!(false, "{other:?}"),
+            }
+        }
+
+        #[test]
+        fn what_is_sent_is_what_is_received(secret in prop::collection::vec(any::<u8>(), 0..=MAX_SECRET)) {
+            let (read, write) = pair().unwrap();
+            send(&write, &secret).unwrap();
+            let received = receive(&read, Duration::ZERO).unwrap();
+            prop_assert_eq!(received.as_slice(), secret);
+        }
     }
 }

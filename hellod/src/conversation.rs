@@ -171,6 +171,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     #[tokio::test]
@@ -219,5 +221,73 @@ mod tests {
         let flow = tokio::spawn(async move { terminal.text("Type river: ").await });
         let _prompt = conversation.next().await;
         assert_eq!(flow.await.unwrap(), Err(Gone));
+    }
+
+    /// What a flow does next.
+    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+    enum Act {
+        Secret,
+        Text,
+        Show,
+    }
+
+    async fn play(mut terminal: Terminal, acts: Vec<Act>, outcome: Option<Outcome>) {
+        for act in acts {
+            let heard = match act {
+                Act::Secret => terminal.secret("PIN: ", Role::Current, Shape::Digits).await.map(drop),
+                Act::Text => terminal.text("Type river: ").await.map(drop),
+                Act::Show => terminal.show(Style::Info, "hello").await,
+            };
+            assert_eq!(heard, Ok(()));
+        }
+        if let Some(outcome) = outcome {
+            terminal.end(outcome).await;
+        }
+    }
+
+    fn answer() -> impl Strategy<Value = Answer> {
+        prop_oneof![
+            Just(Answer::Continue),
+            Just(Answer::Secret),
+            Just(Answer::Declined),
+            ".{0,8}".prop_map(Answer::Text)
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_is_answered_only_the_flow_ends_it_and_only_with_its_own_word(
+            acts in prop::collection::vec(prop_oneof![Just(Act::Secret), Just(Act::Text), Just(Act::Show)], 0..6),
+            outcome in prop::option::of(prop_oneof![Just(Outcome::Success), Just(Outcome::Refused)]),
+            answers in prop::collection::vec(answer(), 0..60),
+        ) {
+            let mut runtime = tokio::runtime::Builder::new_current_thread();
+            let runtime = runtime.enable_time().start_paused(true).build().unwrap();
+            let left = acts.len();
+            let (step, left) = runtime.block_on(async move {
+                let (terminal, mut conversation) = pair();
+                let flow = tokio::spawn(play(terminal, acts, outcome));
+                let (mut left, mut step) = (left, conversation.next().await);
+                for answer in answers {
+                    let fits = match (&step, &answer) {
+                        (Step::Prompt(prompt), Answer::Secret) => prompt.secret.is_some(),
+                        (Step::Prompt(prompt), Answer::Text(_)) => prompt.secret.is_none(),
+                        (Step::Prompt(_), Answer::Declined) => true,
+                        (Step::Message { .. } | Step::Wait, Answer::Continue) => true,
+                        _ => false,
+                    };
+                    assert_eq!(conversation.answer(answer).is_ok(), fits, "{step:?}");
+                    if fits {
+                        left -= usize::from(matches!(step, Step::Prompt(_) | Step::Message { .. }));
+                        step = conversation.next().await;
+                    }
+                }
+                flow.abort();
+                (step, left)
+            });
+            if let Step::End(end) = step {
+                prop_assert_eq!((end, left), (outcome.unwrap_or(Outcome::Unavailable), 0));
+            }
+        }
     }
 }

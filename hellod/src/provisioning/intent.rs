@@ -147,3 +147,43 @@ async fn settle_recorded(parts: &Parts, intent: &Intent) {
     };
     parts.record(&event, &account, "hellod");
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::keys::NvObject;
+
+    fn footprint() -> impl Strategy<Value = Footprint> {
+        let name = || prop::collection::vec(any::<u8>(), 0..40);
+        let object = (any::<u32>(), name(), name()).prop_map(|(handle, unwritten, written)| NvObject {
+            handle,
+            unwritten,
+            written,
+        });
+        ("\\PC{0,50}", prop::collection::vec(object, 0..3))
+            .prop_map(|(kid, objects)| Footprint { kid, objects: TpmObjects(objects) })
+    }
+
+    proptest! {
+        #[test]
+        fn an_intent_survives_its_file_and_no_file_cut_short_is_one(
+            name in "\\PC{0,32}",
+            uid: u32,
+            adds in prop::option::of(footprint()),
+            removes in prop::option::of(footprint()),
+            cut: prop::sample::Index,
+        ) {
+            let intent = Intent::new(&Account { name, uid }, adds, removes);
+            let text = serde_json::to_vec(&intent).unwrap();
+            prop_assert_eq!(&serde_json::from_slice::<Intent>(&text).unwrap(), &intent);
+            prop_assert!(serde_json::from_slice::<Intent>(&text[..cut.index(text.len())]).is_err());
+        }
+
+        #[test]
+        fn any_octets_are_an_intent_or_refused(octets in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = serde_json::from_slice::<Intent>(&octets);
+        }
+    }
+}
