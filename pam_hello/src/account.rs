@@ -45,6 +45,8 @@ const LINE: usize = 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const FILE: &[u8] = b"root:*:19000:0:99999:7:::\n\
@@ -72,6 +74,21 @@ mod tests {
             ("", Account::Open),
         ] {
             assert_eq!(look_up(user, FILE), account, "{user}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn in_any_file_an_account_is_open_or_locked_by_its_own_first_line(
+            before in prop::collection::vec(any::<u8>(), 0..200),
+            mark in "[!*]{0,2}",
+            after in prop::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            prop_assume!(!before.windows(6).any(|window| window == b"alice:") && !before.ends_with(b"alice"));
+            let line = format!("\nalice:{mark}hash:");
+            let file = [before.as_slice(), line.as_bytes(), after.as_slice()].concat();
+            let locked = if mark.starts_with('!') { Account::Locked } else { Account::Open };
+            prop_assert_eq!(look_up("alice", file.as_slice()), locked);
         }
     }
 }

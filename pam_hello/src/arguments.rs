@@ -91,6 +91,10 @@ const MAX_TRIES: u8 = 10;
 
 #[cfg(test)]
 mod tests {
+    use std::ffi::CString;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn read(words: &[&CStr]) -> Arguments {
@@ -144,5 +148,22 @@ mod tests {
     fn of_two_that_contradict_each_other_the_later_wins() {
         assert_eq!(read(&[c"use_first_pass", c"try_first_pass"]).first_pass, FirstPass::Tried);
         assert_eq!(read(&[c"max_tries=2", c"max_tries=4"]).max_tries, 4);
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_the_options_are_the_limits_hold(
+            words in prop::collection::vec(prop_oneof![
+                "(timeout|max_tries)=[-+0-9]{0,22}".prop_map(String::into_bytes),
+                "(debug|try_first_pass|use_first_pass)(=1)?".prop_map(String::into_bytes),
+                prop::collection::vec(1u8.., 0..20),
+            ], 0..8),
+        ) {
+            let words: Vec<CString> = words.into_iter().map(|word| CString::new(word).unwrap()).collect();
+            let arguments = read(&words.iter().map(CString::as_c_str).collect::<Vec<_>>());
+            prop_assert!((1..=MAX_PATIENCE).contains(&arguments.patience.as_secs()));
+            prop_assert!((1..=MAX_TRIES).contains(&arguments.max_tries));
+            prop_assert!(arguments.rejected.len() <= words.len());
+        }
     }
 }

@@ -145,6 +145,8 @@ const LONGEST: u64 = 16 * 1024;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn chosen(line: &str) -> bool {
@@ -214,5 +216,21 @@ mod tests {
         assert_eq!(Wording::Password.apply(Role::Current, "PIN or password: "), "Password: ");
         assert_eq!(Wording::Password.apply(Role::Challenge, "Type 'river': "), "Type 'river': ");
         assert_eq!(Wording::Daemon.apply(Role::Current, "PIN or password: "), "PIN or password: ");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_read_as_a_command_line(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = prompt_is_chosen(&bytes);
+        }
+
+        #[test]
+        fn what_follows_the_end_of_the_options_changes_nothing(
+            options in prop::collection::vec("-[a-zA-Z]{1,3}|--[a-z]{1,10}(=x)?|[A-Z]=x|x", 0..5),
+            command in "[a-z]{1,8}( -{0,2}[a-zA-Z]{0,8}){0,5}",
+        ) {
+            let line = format!("sudo {}", options.join(" "));
+            prop_assert_eq!(chosen(&format!("{line} -- x {command}")), chosen(&format!("{line} -- x")));
+        }
     }
 }
