@@ -1,6 +1,7 @@
 # make demo    try it: a PIN for sudo, on a machine of its own inside this one
 # make check   everything that must hold before a change is accepted
 # make bench   the figures of the README, measured on this machine
+# make fuzz    looks for bytes from outside that break a parser, FUZZ_SECONDS for each
 #
 # Needs Debian 12 or 13, Rust 1.89 or later (make check: with rustfmt and clippy), and root: all three make mounts and namespaces of
 # their own, and leave the machine as it was, but for the Debian packages that they say they install.
@@ -54,6 +55,7 @@ check:
 	$(MAKE) build
 	$(MAKE) lint
 	$(MAKE) test
+	$(MAKE) fuzz-smoke
 	$(MAKE) doc
 	$(MAKE) deny
 	$(MAKE) release
@@ -86,6 +88,7 @@ toolchain:
 .PHONY: format
 format:
 	$(CARGO) fmt --all --check
+	$(CARGO) fmt --manifest-path fuzz/Cargo.toml --check
 
 .PHONY: build
 build:
@@ -103,6 +106,17 @@ lint:
 test: build
 	@if (( EUID != 0 )); then echo 'test: the laboratory needs root. Run: sudo -E make test' >&2; exit 1; fi
 	$(CARGO) test --locked --workspace --no-fail-fast
+
+FUZZ_SECONDS ?= 60
+
+.PHONY: fuzz
+fuzz:
+	CARGO='$(CARGO)' fuzz/run $(FUZZ_SECONDS)
+
+# Long enough to see that each target still builds, holds with its seeds and finds its way from them.
+.PHONY: fuzz-smoke
+fuzz-smoke:
+	CARGO='$(CARGO)' fuzz/run 5
 
 .PHONY: doc
 doc:

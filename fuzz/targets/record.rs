@@ -1,0 +1,43 @@
+//! An enrolment from disk. No record, however it was changed, is anybody's but the person's for whom it was made, and
+//! what is accepted for that person has every bound part as it was.
+#![no_main]
+
+use std::sync::LazyLock;
+
+use hellod::accounts::Account;
+use hellod::enrolments::Enrolment;
+use hellod::keys::{PinFail, Protector};
+use libfuzzer_sys::fuzz_target;
+
+fuzz_target!(|octets: &[u8]| {
+    let Ok(record) = serde_json::from_slice::<Enrolment>(octets) else { return };
+    let text = serde_json::to_string(&record).expect("a record has a form");
+    assert_eq!(serde_json::from_str::<Enrolment>(&text).expect("what was written can be read"), record);
+
+    for (name, uid, device) in [("bob", 1001, "desk"), ("bob", 1000, "desk"), ("anna", 1000, "lap")] {
+        let other = Account { name: name.into(), uid };
+        let claimed = Enrolment { user: name.into(), uid, device: device.into(), ..record.clone() };
+        assert!(claimed.checked(&other, device).is_err(), "{name} {uid} {device}");
+    }
+
+    let anna = Account { name: "anna".into(), uid: 1000 };
+    if let Ok(enrolled) = record.checked(&anna, "desk") {
+        let (key, original) = (enrolled.record.key, &ORIGINAL.key);
+        assert_eq!(key.srk_name, original.srk_name);
+        assert_eq!(key.public.len(), original.public.len());
+        // The last 258 octets are the modulus with its length, which no policy knows.
+        let bound = key.public.len() - 256;
+        assert_eq!(key.public.get(..bound), original.public.get(..bound));
+        assert_eq!(bound_to(&key.protector), bound_to(&original.protector));
+    }
+});
+
+fn bound_to(protector: &Protector) -> Option<(u32, u32, [&[u8]; 4])> {
+    let Protector::PinFail(counter) = protector else { return None };
+    let PinFail { index, gate, index_name, init_name, finger, reset, .. } = counter.as_ref();
+    Some((*index, *gate, [index_name, init_name, &finger.public, &reset.public]))
+}
+
+static ORIGINAL: LazyLock<Enrolment> = LazyLock::new(|| {
+    serde_json::from_str(include_str!("../seeds/record/enrolment.json")).expect("the seed is a record")
+});
