@@ -23,7 +23,7 @@ fuzz_target!(|octets: &[u8]| {
     let anna = Account { name: "anna".into(), uid: 1000 };
     if let Ok(enrolled) = record.checked(&anna, "desk") {
         let (key, original) = (enrolled.record.key, &ORIGINAL.key);
-        assert_eq!(key.srk_name, original.srk_name);
+        assert_eq!(key.srk, original.srk);
         assert_eq!(key.public.len(), original.public.len());
         // The last 258 octets are the modulus with its length, which no policy knows.
         let bound = key.public.len() - 256;

@@ -19,13 +19,14 @@ fuzz_target!(|text: &str| {
     assert_eq!(serde_json::from_str::<Tries>(&again).expect("what was written can be read"), tries);
     let tries = tries.restamped(&now);
     assert_eq!(tries.restamped(&now), tries);
-    for (class, longest, most) in [(Class::Root, 15 * 60, 3), (Class::Own, 60 * 60, 5)] {
-        let before = wait(tries.judge(class, &now));
-        let after = wait(tries.charged(class, &now).judge(class, &now));
-        assert!(
-            before <= Duration::from_secs(longest) && after >= before,
-            "{class:?}: {before:?}, {after:?}"
-        );
+    for (class, longest, most) in
+        [(Class::Login, 15 * 60, 3), (Class::Session, 15 * 60, 3), (Class::Own, 60 * 60, 5)]
+    {
+        let may = tries.judge(class, &now);
+        assert!(!matches!(may, MayTry::After(wait) if wait > Duration::from_secs(longest)), "{may:?}");
+        assert!(class != Class::Login || may != MayTry::AtLogin);
+        let then = tries.charged(class, &now).judge(class, &now);
+        assert!(wait(then) >= wait(may), "{may:?}, {then:?}");
         assert!(tries.left(class, &now) <= most);
         let _ = wait(tries.succeeded(class).judge(class, &now));
         let _ = wait(tries.uncharged(class).judge(class, &now));
@@ -36,5 +37,6 @@ fn wait(may: MayTry) -> Duration {
     match may {
         MayTry::Now => Duration::ZERO,
         MayTry::After(wait) => wait,
+        MayTry::AtLogin => Duration::MAX,
     }
 }

@@ -295,8 +295,6 @@ const REFILL: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
     fn at(seconds: u64) -> Stamp {
@@ -384,103 +382,7 @@ mod tests {
         let restamped = failed.restamped(&yesterday(5_000));
         assert_eq!(restamped.judge(Class::Login, &yesterday(35_000)), MayTry::Now);
     }
-
-    /// What befalls somebody's tries.
-    #[derive(Debug, Clone, Copy)]
-    enum Turn {
-        Passes { seconds: u64 },
-        Restarts { set_back: u64 },
-        Tries { class: Class, end: End },
-    }
-
-    #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-    enum End {
-        Wrong,
-        Right,
-        NoGuess,
-    }
-
-    fn turn() -> impl Strategy<Value = Turn> {
-        let class = prop_oneof![Just(Class::Root), Just(Class::Own)];
-        let end = prop_oneof![6 => Just(End::Wrong), 1 => Just(End::Right), 1 => Just(End::NoGuess)];
-        prop_oneof![
-            6 => (class, end).prop_map(|(class, end)| Turn::Tries { class, end }),
-            3 => (0u64..5000).prop_map(|seconds| Turn::Passes { seconds }),
-            1 => (0u64..100_000).prop_map(|set_back| Turn::Restarts { set_back }),
-        ]
-    }
-
-    proptest! {
-        #[test]
-        fn no_sequence_of_tries_restarts_and_clocks_set_back_shortens_a_delay_or_widens_the_budget(
-            turns in prop::collection::vec(turn(), 1..200),
-        ) {
-            let (mut time, mut started, mut set_back, mut boot) = (0, 0, 0, 0);
-            let (mut in_a_row, mut last, mut own) = (0u32, 0, Vec::new());
-            let mut tries = Tries::default();
-            for turn in turns {
-                let now = Stamp {
-                    wall: 1_800_000_000 + i64::try_from(time).unwrap() - set_back,
-                    uptime: (time - started) * 1000,
-                    boot: u32::to_string(&boot),
-                };
-                tries = tries.restamped(&now);
-                match turn {
-                    Turn::Passes { seconds } => time += seconds,
-                    Turn::Restarts { set_back: more } => {
-                        (started, boot) = (time, boot + 1);
-                        set_back += i64::try_from(more).unwrap();
-                    }
-                    Turn::Tries { class, end } => {
-                        if tries.judge(class, &now) != MayTry::Now {
-                            continue;
-                        }
-                        if class == Class::Root {
-                            let rule = [0, 0, 0, 0, 30, 60, 120, 240, 480];
-                            let rule = rule.get(in_a_row as usize).copied().unwrap_or(900);
-                            prop_assert!(in_a_row == 0 || time - last >= rule, "{in_a_row} failures");
-                        }
-                        tries = tries.charged(class, &now);
-                        match (end, class) {
-                            (End::Wrong, Class::Root) => (in_a_row, last) = (in_a_row + 1, time),
-                            (End::Wrong, Class::Own) => own.push(time),
-                            (End::Right, _) => {
-                                tries = tries.succeeded(class);
-                                in_a_row = if class == Class::Root { 0 } else { in_a_row };
-                            }
-                            (End::NoGuess, _) => tries = tries.uncharged(class),
-                        }
-                        prop_assert!(tries.left(Class::Own, &now) <= BUDGET);
-                    }
-                }
-            }
-            for (first, from) in own.iter().enumerate() {
-                for (last, until) in own.iter().enumerate().skip(first) {
-                    prop_assert!((last - first + 1) as u64 <= u64::from(BUDGET) + (until - from) / 3600);
-                }
-            }
-        }
-
-        #[test]
-        fn tries_survive_their_file_and_every_delay_ends(
-            failures: u32,
-            spent: u32,
-            left_in_tpm: Option<u32>,
-            stamps in prop::collection::vec(prop::option::of(("[ab]", any::<i64>(), any::<u64>())), 3),
-        ) {
-            let stamps: Vec<_> = stamps
-                .into_iter()
-                .map(|stamp| stamp.map(|(boot, wall, uptime)| Stamp { wall, uptime, boot }))
-                .collect();
-            let [failed, refilled, now] = stamps.try_into().unwrap();
-            let now = now.unwrap_or_else(|| at(0));
-            let tries = Tries { failures, failed, spent, refilled, left_in_tpm };
-            let text = serde_json::to_string(&tries).unwrap();
-            prop_assert_eq!(&serde_json::from_str::<Tries>(&text).unwrap(), &tries);
-            for (class, longest) in [(Class::Root, LONGEST_DELAY), (Class::Own, REFILL)] {
-                let may = tries.restamped(&now).judge(class, &now);
-                prop_assert!(!matches!(may, MayTry::After(wait) if wait > longest), "{may:?}");
-            }
-        }
-    }
 }
+
+#[cfg(test)]
+mod properties;
