@@ -1,8 +1,8 @@
 //! The door: PAM in, one conversation with hellod over the system bus, PAM out.
 //!
 //! hellod leads and this module is its terminal. It decides three things by itself: whether what was typed can be a
-//! PIN at all ([`sort`]), which PAM code an ending becomes ([`outcome`]), and when to stop waiting ([`talk`],
-//! [`client`]). Whatever breaks, authentication ends in `PAM_AUTHINFO_UNAVAIL` without a word, and the password is
+//! PIN at all (`sort`), which PAM code an ending becomes (`outcome`), and when to stop waiting (`talk`,
+//! `client`). Whatever breaks, authentication ends in `PAM_AUTHINFO_UNAVAIL` without a word, and the password is
 //! asked for as if this module weren't there.
 //!
 //! It runs inside sudo, login, greeters and lockers, whose process it shares. So it leaves no thread and no

@@ -1,6 +1,6 @@
 //! The edge: D-Bus in, jobs out.
 //!
-//! Here it is found out who calls. Everything else is handed to the daemon as a [`Job`](crate::jobs::Job).
+//! Here it is found out who calls. Everything else is handed to the daemon as a [`Job`].
 
 mod caller;
 mod conversations;
