@@ -3,7 +3,7 @@
 #![allow(
     clippy::unwrap_used,
     clippy::print_stderr,
-    reason = "what can't be watched fails the test, which says how often each end came"
+    reason = "what fails here fails the test, and figures are for whoever runs it"
 )]
 
 use std::sync::Arc;
@@ -248,6 +248,29 @@ fn a_removal_killed_at_any_command_is_finished() {
 fn a_child_killed_at_a_command_is_cleared_up_after_by_hellod_itself() {
     at_commands(&ENROLMENT, Victim::Child, 8);
     at_commands(&CHANGE, Victim::Child, 2);
+}
+
+#[test]
+fn without_the_intent_a_killed_enrolment_would_leave_its_counter_which_shows_that_it_is_looked_for() {
+    let mut stage = Stage::tapped();
+    let hellod = stage.hellod.program().pid();
+    stage.interposer().meddle(move |command, ask| {
+        let answer = ask(command);
+        if command[6..10] != [0, 0, 1, 0x2a] {
+            return Some(answer);
+        }
+        kill(hellod);
+        None
+    });
+    assert!(!stage.try_enrol(&ALICE, NEW).success());
+    stage.interposer().behave();
+    assert_eq!(stage.records("intents"), ["6001.json"]);
+    stage.lab.run_as("root", ["rm", "/var/lib/hellod/intents/6001.json"]).ok();
+    stage.restart_hellod();
+    let orphan =
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settled(&stage, &ENROLMENT, "nowhere")));
+    assert!(orphan.is_err());
+    assert_eq!((stage.records("enrolments").len(), stage.counters().len()), (0, 1));
 }
 
 #[test]

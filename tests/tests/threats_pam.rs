@@ -1,5 +1,5 @@
 //! Attacks at the door: PAM programs with traps, hostile environments, and everything that can break behind the module.
-#![allow(clippy::panic, reason = "a program that says something else fails the test")]
+#![allow(clippy::panic, reason = "what fails here fails the test")]
 
 use std::path::PathBuf;
 use std::process::Command;

@@ -1,4 +1,5 @@
 //! Attacks around the TPM: by who listens on its wire, by who answers in its place, and by who turns back the files.
+#![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
@@ -224,7 +225,7 @@ fn replies(exchanges: &[Exchange]) -> HashMap<String, Vec<u8>> {
     exchanges.iter().map(|exchange| (exchange.name(), exchange.answer.clone())).collect()
 }
 
-// T2
+// T2: Esys_TR_FromTPMPublic keeps the Name that it is told, so whoever salts to the object without computing the Name is read
 #[test]
 fn a_false_storage_root_under_the_true_name_gets_nothing_that_the_pin_is_in() {
     let stage = Stage::tapped();
