@@ -42,6 +42,14 @@ pub(crate) fn counts(chip: &mut Chip<'_>, root: KeyHandle) -> Result<(), KeyErro
     match outcome {
         Ok(()) => Ok(()),
         Err(Fault::Ours(error)) => Err(error),
+        // Too full, too busy or gone: that says nothing about how it counts.
+        Err(fault)
+            if [Meaning::Full, Meaning::Later, Meaning::Gone]
+                .into_iter()
+                .any(|meaning| fault.is(meaning)) =>
+        {
+            Err(fault.into())
+        }
         Err(Fault::Refused(_)) => Err(KeyError::NotSafe { why: Unsafe::SelfTest }),
     }
 }
