@@ -34,6 +34,14 @@ impl UserKey {
     }
 }
 
+impl TpmObjects {
+    /// The counter on which a make of chip is tried out, and which is gone again before anything else is made.
+    #[must_use]
+    pub fn scratch() -> Self {
+        Self(vec![nv_object(&NvArea::scratch(SCRATCH_HANDLE))])
+    }
+}
+
 impl CheckedKey {
     /// As [`UserKey::check`], for whoever was told the reference instead of the person.
     pub(crate) fn new(key: UserKey, reference: [u8; 32], uid: u32) -> Result<Self, KeyError> {

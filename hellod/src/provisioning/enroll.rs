@@ -103,6 +103,9 @@ impl Enrolling<'_> {
         })?;
         let former = Footprint::of(&parts.store, account)?;
         let spec = self.specify().await?;
+        if !spec.proven {
+            Intent::trial(account).declare(&parts.store)?;
+        }
         let created = choosing
             .create(spec, async |candidate| {
                 let key = candidate.key.check(&parts.binding(account))?;

@@ -30,7 +30,7 @@ pub(super) struct Intent {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Footprint {
-    /// At the provider.
+    /// At the provider; empty for what never gets there.
     pub(super) kid: String,
     /// In the TPM.
     pub(super) objects: TpmObjects,
@@ -73,6 +73,11 @@ impl Intent {
         Self { user: account.name.clone(), uid: account.uid, adds, removes }
     }
 
+    /// To try the chip out for `account`, which leaves nothing.
+    pub(super) fn trial(account: &Account) -> Self {
+        Self::new(account, Some(Footprint { kid: String::new(), objects: TpmObjects::scratch() }), None)
+    }
+
     /// Writes it down. From here on a crash is cleared up.
     pub(super) fn declare(&self, store: &Rc<Store>) -> Result<(), StoreError> {
         store.put(Kind::Intent, &self.uid.to_string(), self)
@@ -105,7 +110,7 @@ impl Intent {
 
     async fn sweep(&self, parts: &Parts, leftover: &Footprint) -> Result<(), Unfinished> {
         let account = Account { name: self.user.clone(), uid: self.uid };
-        if let Some(registrar) = parts.provider.keys() {
+        if let Some(registrar) = parts.provider.keys().filter(|_| !leftover.kid.is_empty()) {
             registrar.deregister(&parts.subject(&account), &leftover.kid).await?;
         }
         parts.tpm.remove(&leftover.objects).await?;
