@@ -45,6 +45,9 @@ const ENROLMENT: Story = Story {
     after: Some(NEW),
 };
 
+/// The first on a machine, when it is tried out whether the chip counts as it should.
+const FIRST_ENROLMENT: Story = Story { name: "first enrolment", ..ENROLMENT };
+
 const CHANGE: Story = Story {
     name: "PIN change",
     user: "alice",
@@ -75,6 +78,9 @@ const REMOVAL: Story = Story {
 /// Puts the stage into the state that the story begins with.
 fn prepare(stage: &Stage, story: &Story) {
     stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    if story.name == FIRST_ENROLMENT.name {
+        stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/device/proven-chip.json"]).ok();
+    }
     let enrolled = !stage.records("enrolments").is_empty();
     if enrolled && (!story.enrolled_before || story.name != "PIN change") {
         stage.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
@@ -230,6 +236,11 @@ fn an_enrolment_killed_at_any_command_is_whole_or_not_there() {
 }
 
 #[test]
+fn a_first_enrolment_killed_at_any_command_leaves_nothing_of_the_trial_of_the_chip() {
+    at_commands(&FIRST_ENROLMENT, Victim::Hellod, 8);
+}
+
+#[test]
 fn a_pin_change_killed_at_any_command_leaves_one_pin_that_works() {
     at_commands(&CHANGE, Victim::Hellod, 1);
 }
@@ -253,6 +264,8 @@ fn a_child_killed_at_a_command_is_cleared_up_after_by_hellod_itself() {
 #[test]
 fn without_the_intent_a_killed_enrolment_would_leave_its_counter_which_shows_that_it_is_looked_for() {
     let mut stage = Stage::tapped();
+    stage.enrol(&ALICE, OLD);
+    prepare(&stage, &ENROLMENT);
     let hellod = stage.hellod.program().pid();
     stage.interposer().meddle(move |command, ask| {
         let answer = ask(command);

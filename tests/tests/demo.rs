@@ -15,7 +15,7 @@ fn without_a_terminal_the_demo_plays_the_story_and_checks_it() {
     let output = demo();
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
-    for part in ["[types 271828]", "Wrong PIN. 31 tries left.", "root", "8400", "Nothing of it is left"] {
+    for part in ["[types 271828]", "Wrong PIN. 15 tries left.", "root", "8400", "Nothing of it is left"] {
         assert!(said.contains(part), "{part:?} in {said}");
     }
     let lines = said.lines().count();
@@ -40,7 +40,7 @@ fn at_a_terminal_a_person_plays_alice() {
     terminal.expect("Done.");
     terminal.expect("PIN or password: ");
     terminal.send_secret("271828");
-    terminal.expect("31 tries left");
+    terminal.expect("15 tries left");
     terminal.expect("PIN or password: ");
     terminal.send_secret("314159");
     terminal.expect("root");

@@ -130,14 +130,17 @@ fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
 // T31
 #[test]
 fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
-    let mut stage = Stage::new();
-    stage.hellod.kill();
-    let argv = "exec setpriv --reuid hellod --regid hellod --groups tss --bounding-set=-all --inh-caps=-all --no-new-privs \
-                env TSS2_LOG=all+trace TSS2_LOGFILE=/tmp/tss.log TCTI_PCAP_FILE=/tmp/tss.pcap TPM2TOOLS_TCTI=none \
-                RUST_LOG=trace RUST_BACKTRACE=full DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil \
-                /usr/libexec/hellod >>/var/log/hellod.stderr 2>&1";
-    let _hostile = stage.lab.start("root", ["sh", "-c", argv]);
-    stage.lab.wait_for_name("org.hellod.Hello1");
+    let hostile = [
+        "TSS2_LOG=all+trace",
+        "TSS2_LOGFILE=/tmp/tss.log",
+        "TCTI_PCAP_FILE=/tmp/tss.pcap",
+        "TPM2TOOLS_TCTI=none",
+        "RUST_LOG=trace",
+        "RUST_BACKTRACE=full",
+        "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil",
+    ];
+    let environment = hostile.map(str::to_owned).to_vec();
+    let stage = Stage::with(&Config { environment, ..Config::default() });
     stage.enrol(&ALICE, PIN);
     let value = auth_value(&stage.lab.read(RECORD), PIN);
     assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));

@@ -96,7 +96,7 @@ fn state_turned_back_gives_no_try_back_and_a_locked_pin_leaves_the_password() {
     assert_eq!(talk.outcome, Some(Ending::Unavailable), "the right PIN is refused, too: {talk:?}");
     assert!(talk.shown.iter().any(|text| text.contains("locked")), "{talk:?}");
     let mut login = stage.lab.pty("root", ["login", "alice"]);
-    login.expect("PIN or password: ");
+    login.expect("assword: ");
     login.send_secret(ALICE.password);
     login.expect("$ ");
     drop(login);

@@ -224,18 +224,6 @@ fn text(value: &Value) -> Result<&str, Box<dyn Error>> {
 fn argument(value: &Value) -> Result<Variant<'static>, Box<dyn Error>> {
     let (kind, value) =
         value.as_object().and_then(|object| object.iter().next()).ok_or("an object with one key")?;
-    match kind.as_str() {
-        "a{ss}" => {
-            let pairs = value.as_object().ok_or("a{ss}: an object")?;
-            let pairs: Result<HashMap<String, String>, Box<dyn Error>> =
-                pairs.iter().map(|(key, value)| Ok((key.clone(), text(value)?.to_owned()))).collect();
-            return Ok(pairs?.into());
-        }
-        "()" => return Ok(structure(value.as_array().ok_or("(): a list")?)?.into()),
-        "ay" => return Ok(vec![0x61_u8; usize::try_from(value.as_u64().ok_or("ay: a length")?)?].into()),
-        "h" => return Ok(Variant::Fd(zbus::Fd::Owned(pipe_with(text(value)?)?))),
-        _ => {}
-    }
     Ok(match (kind.as_str(), value.as_u64(), value.as_i64(), value.as_bool()) {
         ("s", ..) => text(value)?.to_owned().into(),
         ("o", ..) => zbus::ObjectPath::try_from(text(value)?.to_owned())?.into(),
@@ -245,6 +233,14 @@ fn argument(value: &Value) -> Result<Variant<'static>, Box<dyn Error>> {
         ("i", _, Some(number), _) => i32::try_from(number)?.into(),
         ("x", _, Some(number), _) => number.into(),
         ("b", _, _, Some(truth)) => truth.into(),
+        ("a{ss}", ..) => {
+            let entries = value.as_object().ok_or("a{ss}: an object of texts")?;
+            let pairs = entries.iter().map(|(key, value)| Ok((key.clone(), text(value)?.to_owned())));
+            pairs.collect::<Result<HashMap<String, String>, Box<dyn Error>>>()?.into()
+        }
+        ("()", ..) => structure(value.as_array().ok_or("(): a list of arguments")?)?.into(),
+        ("ay", Some(length), ..) => vec![b'a'; usize::try_from(length)?].into(),
+        ("h", ..) => Variant::Fd(zbus::Fd::Owned(pipe_with(text(value)?)?)),
         _ => return Err(format!("not an argument: {kind} {value}").into()),
     })
 }

@@ -78,7 +78,7 @@ impl Story<'_> {
         if self.hand == Hand::Played {
             expect(
                 &said,
-                "Wrong PIN. 31 tries left.",
+                "Wrong PIN. 15 tries left.",
                 "the wrong PIN is refused, with the tries that are left",
             );
             expect(&said, "root\r\n", "the right PIN lets sudo run the command as root");
