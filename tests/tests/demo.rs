@@ -31,18 +31,13 @@ fn at_a_terminal_a_person_plays_alice() {
     let _built = Lab::builder();
     let mut terminal = Terminal::on_the_host(&program("demo"));
     terminal.expect(ALICE.password);
-    terminal.expect("Password: ");
-    terminal.send_secret(ALICE.password);
-    terminal.expect("New PIN: ");
-    terminal.send_secret("314159");
-    terminal.expect("The same PIN again: ");
-    terminal.send_secret("314159");
+    answer(&mut terminal, "Password: ", ALICE.password);
+    answer(&mut terminal, "New PIN: ", "314159");
+    answer(&mut terminal, "The same PIN again: ", "314159");
     terminal.expect("Done.");
-    terminal.expect("PIN or password: ");
-    terminal.send_secret("271828");
+    answer(&mut terminal, "PIN or password: ", "271828");
     terminal.expect("15 tries left");
-    terminal.expect("PIN or password: ");
-    terminal.send_secret("314159");
+    answer(&mut terminal, "PIN or password: ", "314159");
     terminal.expect("root");
     terminal.expect("alice@demo:~$ ");
     terminal.send_line("id -un; tty");
@@ -56,8 +51,7 @@ fn at_a_terminal_a_person_plays_alice() {
 fn ctrl_c_at_a_terminal_ends_a_question_and_the_demo_with_it() {
     let _built = Lab::builder();
     let mut terminal = Terminal::on_the_host(&program("demo"));
-    terminal.expect("Password: ");
-    terminal.send_secret(ALICE.password);
+    answer(&mut terminal, "Password: ", ALICE.password);
     terminal.expect("New PIN: ");
     terminal.type_keys("\u{3}");
     terminal.expect("The demo stopped here");
@@ -92,6 +86,14 @@ fn without_privilege_the_demo_says_so_before_it_does_anything() {
     let output = command.stdin(Stdio::null()).output().unwrap();
     assert!(!output.status.success() && output.stdout.is_empty());
     assert!(String::from_utf8_lossy(&output.stderr).contains("needs root with CAP_SYS_ADMIN"));
+}
+
+/// Types what a prompt asks for, after the moment that a person needs: what is typed before the program has switched the echo
+/// off is thrown away, and the echo of the laboratory's terminal can't be seen from out here.
+fn answer(terminal: &mut Terminal, prompt: &str, line: &str) {
+    terminal.expect(prompt);
+    std::thread::park_timeout(Duration::from_millis(500));
+    terminal.send_line(line);
 }
 
 fn demo() -> Output {

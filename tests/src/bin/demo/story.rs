@@ -69,7 +69,7 @@ impl Story<'_> {
     fn sudo(&self) {
         step(
             5,
-            "The ordinary sudo now asks for the PIN. A wrong one is refused by the chip, which counts: 32 in a row lock it.",
+            "The ordinary sudo asks for the PIN. The chip counts wrong ones: 32 in a row lock it, and sudo may use half.",
         );
         if self.hand == Hand::Person {
             println!("   Type a wrong PIN first, and see; then the right one. The password goes, too.");
