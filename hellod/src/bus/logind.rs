@@ -73,9 +73,10 @@ fn is(error: &zbus::Error, name: &str) -> bool {
     default_path = "/org/freedesktop/login1"
 )]
 trait Manager {
-    #[zbus(name = "GetSessionByPID")]
+    // Where logind does not run, a sign-in is no reason to start it.
+    #[zbus(name = "GetSessionByPID", no_autostart)]
     fn get_session_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
-    #[zbus(name = "GetUserByPID")]
+    #[zbus(name = "GetUserByPID", no_autostart)]
     fn get_user_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
 }
 

@@ -20,6 +20,7 @@ use tss_esapi::{
         session_handles::{AuthSession, PolicySession},
     },
     structures::{Auth, CapabilityData, Digest, DigestList, Nonce, Private, Public, SymmetricDefinition},
+    tcti_ldr::{DeviceConfig, TpmSimulatorConfig},
     traits::UnMarshall,
 };
 
@@ -64,8 +65,7 @@ impl<'p> Chip<'p> {
     pub(crate) fn reopen(&mut self) -> Result<(), KeyError> {
         self.close();
         self.parent.step(Step::Open, PATIENCE)?;
-        let conf = TctiNameConf::from_str(&conf(&self.tcti)?).map_err(|_| KeyError::TpmGone)?;
-        self.context = Some(Context::new(conf).map_err(|_| KeyError::TpmGone)?);
+        self.context = Some(Context::new(name_conf(&self.tcti)?).map_err(|_| KeyError::TpmGone)?);
         Ok(())
     }
 
@@ -359,6 +359,21 @@ pub(crate) fn held_public(serialized: &[u8]) -> Option<&[u8]> {
     let (length, area) = public.split_first_chunk::<2>()?;
     let is_whole = area.len() == usize::from(u16::from_be_bytes(*length));
     (is_whole && name_of(public)? == name).then_some(public)
+}
+
+/// The TCTI configuration for `tss_esapi`. Its parser of texts would compile five regular expressions first, in a process
+/// that lives for forty milliseconds.
+fn name_conf(tcti: &Tcti) -> Result<TctiNameConf, KeyError> {
+    match tcti {
+        Tcti::Device(path) => {
+            let path = path.to_str().ok_or(KeyError::TpmGone)?;
+            DeviceConfig::from_str(path).map(TctiNameConf::Device).map_err(|_| KeyError::TpmGone)
+        }
+        Tcti::Swtpm(path) => {
+            let path = path.to_str().ok_or(KeyError::TpmGone)?.to_owned();
+            Ok(TctiNameConf::Swtpm(TpmSimulatorConfig::Unix { path }))
+        }
+    }
 }
 
 /// The TCTI configuration for libtss2.
