@@ -166,8 +166,8 @@ impl Conversation {
     }
 }
 
-/// How long a person may take over one question. Longer than the minute that login(1) gives.
-const PATIENCE: Duration = Duration::from_secs(120);
+/// How long a person may take over one question. Longer than the five minutes that sudo gives.
+const PATIENCE: Duration = Duration::from_secs(600);
 
 #[cfg(test)]
 mod tests {

@@ -44,7 +44,8 @@ impl Default for Surfaces {
     fn default() -> Self {
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
-            login: list(&["login", "gdm-password", "lightdm", "sddm", "greetd", "lxdm", "xdm"]),
+            // A display manager unlocks for whoever asks it over the bus, too: none is here before that is told apart.
+            login: list(&["login"]),
             session: list(&[
                 "sudo",
                 "sudo-i",
@@ -160,7 +161,7 @@ impl Surfaces {
             return self.admit_session(caller, account, asked.service, Class::Own);
         }
         if at_login {
-            return self.admit_login(caller, asked.service);
+            return self.admit_login(caller, account, asked.service);
         }
         let requester = match asked.requester {
             Some(Ok(requester)) => requester.uid,
@@ -185,9 +186,11 @@ impl Surfaces {
     }
 
     /// A greeter or login(1): whoever sits at the machine is the one who asks.
-    fn admit_login(&self, caller: &Caller, service: &str) -> Admission {
+    fn admit_login(&self, caller: &Caller, account: &Account, service: &str) -> Admission {
         match caller.session {
-            Session::Local { .. } | Session::Outside => Admission::Admitted(Class::Login),
+            Session::Outside => Admission::Admitted(Class::Login),
+            Session::Local { uid } if uid == account.uid => Admission::Admitted(Class::Login),
+            Session::Local { .. } => Admission::Declined(Decline::SomebodyElse),
             Session::Unknown if self.assume_local_session => Admission::Admitted(Class::Login),
             Session::Unknown => Admission::Declined(Decline::NoSession),
             Session::Remote if self.remote.iter().any(|listed| listed == service) => {
@@ -287,6 +290,7 @@ mod tests {
             ("login at a console", "login", caller(0, 0, Session::Outside), None, false, login),
             ("login without logind", "login", caller(0, 0, Session::Unknown), None, false, no_session),
             ("login from telnetd", "login", caller(0, 0, Session::Outside), None, true, remote),
+            ("login in mallory's session", "login", caller(0, 0, at(MALLORY)), None, false, somebody_else),
             ("login started in an ssh session", "login", caller(0, 0, Session::Remote), None, false, remote),
             ("sshd", "sshd", caller(0, 0, Session::Outside), None, true, Declined(Decline::Service)),
             ("cron", "cron", caller(0, 0, Session::Outside), None, false, Declined(Decline::Service)),

@@ -145,6 +145,8 @@ struct Failures {
     count: u32,
     /// When the last of them was.
     last: Option<Stamp>,
+    /// When the one before it was, for a try that turns out to have been no guess.
+    before: Option<Stamp>,
 }
 
 /// Whether a try may be made.
@@ -232,7 +234,11 @@ impl Tries {
                 if stamp.boot != now.boot && stamp.wall > now.wall { now.clone() } else { stamp }
             })
         };
-        let failures = |failures: &Failures| Failures { last: restamp(&failures.last), ..failures.clone() };
+        let failures = |failures: &Failures| Failures {
+            last: restamp(&failures.last),
+            before: restamp(&failures.before),
+            ..failures.clone()
+        };
         Self {
             login: failures(&self.login),
             session: failures(&self.session),
@@ -262,11 +268,11 @@ impl Failures {
     }
 
     fn and_one(&self, now: &Stamp) -> Self {
-        Self { count: self.count.saturating_add(1), last: Some(now.clone()) }
+        Self { count: self.count.saturating_add(1), last: Some(now.clone()), before: self.last.clone() }
     }
 
     fn but_one(&self) -> Self {
-        Self { count: self.count.saturating_sub(1), ..self.clone() }
+        Self { count: self.count.saturating_sub(1), last: self.before.clone(), before: self.before.clone() }
     }
 }
 
@@ -327,6 +333,13 @@ mod tests {
         let tries = after(9, Class::Login).succeeded(Class::Login);
         assert_eq!(tries.judge(Class::Login, &at(0)), MayTry::Now);
         assert_eq!(tries.left(Class::Login, &at(0)), 3);
+    }
+
+    #[test]
+    fn a_try_that_was_no_guess_leaves_the_delay_as_it_was() {
+        let failed = after(4, Class::Login);
+        let charged = failed.charged(Class::Login, &at(30)).uncharged(Class::Login);
+        assert_eq!(charged.judge(Class::Login, &at(30)), MayTry::Now);
     }
 
     #[test]

@@ -17,19 +17,14 @@ pub(super) fn sender(header: &message::Header<'_>) -> Result<OwnedUniqueName, Bu
     header.sender().map(|name| name.to_owned().into()).ok_or_else(unidentified)
 }
 
-/// The uid behind a unique name.
-pub(super) async fn uid_of(bus: &DBusProxy<'_>, name: &OwnedUniqueName) -> Result<u32, BusError> {
-    bus.get_connection_unix_user(BusName::from(name.as_ref())).await.map_err(|_| unidentified())
-}
-
-/// Finds out who is behind a unique name. Whatever can't be found out is a refusal.
+/// Finds out who is behind a unique name, from what the bus has said first. Whatever can't be found out is a refusal.
 pub(super) async fn identify(
     connection: &Connection,
     bus: &DBusProxy<'_>,
     name: &OwnedUniqueName,
+    credentials: ConnectionCredentials,
 ) -> Result<Caller, BusError> {
-    let credentials = credentials(bus, name).await?;
-    let uid = credentials.unix_user_id().ok_or_else(unidentified)?;
+    let uid = uid_of(&credentials)?;
     let pid = credentials.process_id().ok_or_else(unidentified)?;
     let process = pin_down(bus, name, credentials, uid, pid).await?;
     let real_uid = real_uid(pid).ok_or_else(unidentified)?;
@@ -62,8 +57,17 @@ async fn pin_down(
     Ok(process)
 }
 
-async fn credentials(bus: &DBusProxy<'_>, name: &OwnedUniqueName) -> Result<ConnectionCredentials, BusError> {
+/// What the bus knows of a connection.
+pub(super) async fn credentials(
+    bus: &DBusProxy<'_>,
+    name: &OwnedUniqueName,
+) -> Result<ConnectionCredentials, BusError> {
     bus.get_connection_credentials(BusName::from(name.as_ref())).await.map_err(|_| unidentified())
+}
+
+/// The uid that a connection had when it was made.
+pub(super) fn uid_of(credentials: &ConnectionCredentials) -> Result<u32, BusError> {
+    credentials.unix_user_id().ok_or_else(unidentified)
 }
 
 /// The real uid of a process: `Uid:` in proc_pid_status(5). For a set-uid program it is that of whoever started it.

@@ -31,11 +31,12 @@ struct Open {
     since: Instant,
 }
 
-/// Whose program has a conversation, and about which account.
+/// Whose program has a conversation, and about what: an account and, of root's programs, a service, so that prompts
+/// left standing in sudo keep nobody from the console.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct About {
     pub(super) uid: u32,
-    pub(super) account: String,
+    pub(super) what: String,
 }
 
 impl Open {

@@ -9,7 +9,7 @@ use zbus::fdo::DBusProxy;
 use zbus::names::OwnedUniqueName;
 use zbus::{Connection, message};
 
-use super::caller::{identify, sender, uid_of};
+use super::caller::{credentials, identify, sender, uid_of};
 use super::conversations::{About, Conversations};
 use crate::accounts::Account;
 use crate::caller::Caller;
@@ -23,6 +23,7 @@ pub(super) struct Desk {
     bus: DBusProxy<'static>,
     pub(super) conversations: Arc<Conversations>,
     jobs: mpsc::Sender<Job>,
+    line: Mutex<HashMap<OwnedUniqueName, usize>>,
     door: Semaphore,
     places: Mutex<HashMap<u32, usize>>,
 }
@@ -33,6 +34,25 @@ pub(super) struct Visitor<'a> {
     pub(super) caller: Caller,
     name: OwnedUniqueName,
     _place: Place<'a>,
+}
+
+/// A call that waits at the door.
+#[derive(Debug)]
+struct Waiting<'a> {
+    desk: &'a Desk,
+    name: OwnedUniqueName,
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let mut line = self.desk.line();
+        if let Some(calls) = line.get_mut(&self.name) {
+            *calls -= 1;
+            if *calls == 0 {
+                line.remove(&self.name);
+            }
+        }
+    }
 }
 
 /// One of the places of a uid.
@@ -66,22 +86,43 @@ impl Desk {
             bus,
             conversations,
             jobs,
+            line: Mutex::default(),
             door: Semaphore::new(AT_THE_DOOR),
             places: Mutex::default(),
         }
     }
 
-    /// Finds out who calls. The uid is asked for first, which is quick, and whoever has all the places of their uid
+    /// Finds out who calls. Who they are is asked for first, which is quick, and whoever has all the places of their uid
     /// costs nothing more; nobody else finds the desk full because of them.
     pub(super) async fn receive(&self, header: &message::Header<'_>) -> Result<Visitor<'_>, BusError> {
         let busy = || BusError::Busy("too many calls at a time".into());
         let name = sender(header)?;
+        let _waiting = self.waiting(&name).ok_or_else(busy)?;
         let at_the_door = self.door.acquire().await.map_err(|_| busy())?;
-        let uid = uid_of(&self.bus, &name).await?;
+        let credentials = credentials(&self.bus, &name).await?;
         drop(at_the_door);
-        let place = self.place(uid).ok_or_else(busy)?;
-        let caller = identify(&self.connection, &self.bus, &name).await?;
+        let place = self.place(uid_of(&credentials)?).ok_or_else(busy)?;
+        let caller = identify(&self.connection, &self.bus, &name, credentials).await?;
         Ok(Visitor { caller, name, _place: place })
+    }
+
+    /// Lets a call wait at the door. One connection has room for a few, so that whoever sends without end waits for
+    /// nothing but themselves.
+    fn waiting(&self, name: &OwnedUniqueName) -> Option<Waiting<'_>> {
+        let mut waiting = self.line();
+        if waiting.len() >= CONNECTIONS_IN_LINE {
+            return None;
+        }
+        let calls = waiting.entry(name.clone()).or_default();
+        if *calls >= CALLS_IN_LINE {
+            return None;
+        }
+        *calls += 1;
+        Some(Waiting { desk: self, name: name.clone() })
+    }
+
+    fn line(&self) -> MutexGuard<'_, HashMap<OwnedUniqueName, usize>> {
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self, uid: u32) -> Option<Place<'_>> {
@@ -100,7 +141,7 @@ impl Desk {
         self.places.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins a conversation with a visitor about an account; `job` gets the flow's end of it.
+    /// Begins a conversation with a visitor about something; `job` gets the flow's end of it.
     pub(super) async fn converse(
         &self,
         visitor: Visitor<'_>,
@@ -108,7 +149,7 @@ impl Desk {
         job: impl FnOnce(Caller, Terminal) -> Job,
     ) -> Result<(u64, WireStep), BusError> {
         let (terminal, conversation) = pair();
-        let about = About { uid: visitor.caller.uid, account: about.to_owned() };
+        let about = About { uid: visitor.caller.uid, what: about.to_owned() };
         let number = self.conversations.open(&visitor.name, about, conversation)?;
         self.hand_over(job(visitor.caller, terminal)).await?;
         let step = self.conversations.step(&visitor.name, number, None).await?;
@@ -156,7 +197,11 @@ fn closing() -> BusError {
     BusError::Unavailable("hellod is about to stop".into())
 }
 
-/// Callers whose uid is asked for at a time; the others wait.
+/// Calls of one connection that wait at the door.
+const CALLS_IN_LINE: usize = 8;
+/// Connections whose calls wait at the door.
+const CONNECTIONS_IN_LINE: usize = 1024;
+/// Callers who are asked about at a time; the others wait.
 const AT_THE_DOOR: usize = 64;
 /// Calls of one person's programs that are looked into at a time.
 const PLACES_OF_ONE: usize = 4;

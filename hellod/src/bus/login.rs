@@ -28,10 +28,8 @@ impl Login {
             Request::from_wire(request).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         let visitor = self.0.receive(&header).await?;
         self.0
-            .converse(visitor, &request.user.clone(), |caller, terminal| Job::Login {
-                caller,
-                request,
-                terminal,
+            .converse(visitor, &format!("{} {}", request.user, request.service), |caller, terminal| {
+                Job::Login { caller, request, terminal }
             })
             .await
     }

@@ -69,7 +69,7 @@ impl Tpm {
     /// # Errors
     /// [`KeyError`]; of those, [`KeyError::TpmGone`] says that there is none.
     pub async fn probe(&self, uid: u32) -> Result<TpmReport, KeyError> {
-        match self.shared.one(Asker::User(uid), Job::Probe).await? {
+        match self.shared.one(Asker::Looking(uid), Job::Probe).await? {
             Reply::Probe(report) => Ok(report),
             _ => Err(KeyError::Child),
         }
@@ -87,13 +87,14 @@ impl Tpm {
         pin: OwnedFd,
         message: &[u8],
     ) -> Result<Signed, KeyError> {
-        let place = self.shared.queue.admit(Asker::User(uid))?;
         let mut worker = self.shared.worker()?;
         worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await?;
         match worker.hear().await? {
             FromChild::Verdict(Verdict::Taken) => {}
             _ => return Err(KeyError::Child),
         }
+        // Only now: a pipe into which nobody writes takes no place.
+        let place = self.shared.queue.admit(Asker::User(uid))?;
         let job = Job::Sign { key: bound(key), message: message.to_vec() };
         match self.shared.done(&mut worker, &place, job).await? {
             Reply::Signed(signed) => verified(key, message, signed.signature.as_slice()).map(|()| signed),
@@ -123,7 +124,7 @@ impl Tpm {
     /// # Errors
     /// [`KeyError`].
     pub async fn tries(&self, key: &CheckedKey) -> Result<Tries, KeyError> {
-        match self.shared.one(Asker::User(key.uid()), Job::Tries { key: bound(key) }).await? {
+        match self.shared.one(Asker::Looking(key.uid()), Job::Tries { key: bound(key) }).await? {
             Reply::Tries(tries) => Ok(tries),
             _ => Err(KeyError::Child),
         }

@@ -16,6 +16,8 @@ pub enum Asker {
     Daemon,
     /// A local user.
     User(u32),
+    /// A local user who only looks, and is not to stand in the way of their own sign-in.
+    Looking(u32),
 }
 
 /// The queue before the TPM. Clones are the same queue.

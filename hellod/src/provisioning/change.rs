@@ -47,10 +47,6 @@ async fn run(
     tried: Tried<'_>,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    let Some(_note) = parts.at_work.begin(account.uid) else {
-        terminal.show(Style::Error, AT_WORK).await?;
-        return Ok(Outcome::Refused);
-    };
     let shape = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled.record.shape_at_a_prompt(),
         Ok(None) => return Ok(Outcome::NotEnrolled),
@@ -67,6 +63,12 @@ async fn run(
         Chosen::Pin(shape) => shape,
         Chosen::Nothing => return Ok(Outcome::Refused),
         Chosen::Failed(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+    };
+    // From here on, and not while somebody sits before the questions, who would so keep everybody else from the
+    // enrolment.
+    let Some(_note) = parts.at_work.begin(account.uid) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Refused);
     };
     let put_off = match parts.tries.charge(account.uid, tried.class) {
         MayTry::Now => None,
@@ -92,6 +94,12 @@ async fn run(
             terminal.show(Style::Error, &text).await?;
             Ok(Outcome::Refused)
         }
+        Err(error) if error.is_uncertain() => {
+            parts.tries.uncharge(account.uid, tried.class);
+            parts.record(&Event::PinChangeFailed { why: error.to_string() }, account, tried.service);
+            terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
+            Ok(Outcome::Unavailable)
+        }
         Err(error) => {
             if !error.is_guess() {
                 parts.tries.uncharge(account.uid, tried.class);
@@ -106,19 +114,33 @@ async fn run(
 async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinShape) -> Result<(), KeyError> {
     let enrolled = parts.enrolments.of(account).ok().flatten().ok_or(KeyError::Stopped)?;
     let put = |record: &Enrolment| parts.enrolments.put(record).map_err(|_| KeyError::Stopped);
-    let mut salt = [0; 32];
-    aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeyError::Stopped)?;
-    let next = Kdf::with_salt(salt);
+    let next = match enrolled.record.key.pending.clone() {
+        // An earlier change hangs in the air, and the TPM may know its salt alone: it must not be forgotten.
+        Some(pending) => pending,
+        None => {
+            let mut salt = [0; 32];
+            aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeyError::Stopped)?;
+            Kdf::with_salt(salt)
+        }
+    };
     let pending = UserKey { pending: Some(next.clone()), ..enrolled.record.key.clone() };
-    put(&Enrolment { key: pending, pending_shape: Some(shape), ..enrolled.record.clone() })?;
+    let pending_shape = Some(enrolled.record.pending_shape.map_or(shape, |earlier| earlier.or(shape)));
+    put(&Enrolment { key: pending, pending_shape, ..enrolled.record.clone() })?;
     match choosing.change(&enrolled.key, next).await {
-        Ok(changed) => put(&Enrolment {
-            key: changed.key,
-            shape,
-            pending_shape: None,
-            pin_set: parts.clock.now().wall,
-            ..enrolled.record
-        }),
+        // The TPM has the new PIN. Where that can't be written down, the record still knows both.
+        Ok(changed) => {
+            let settled = Enrolment {
+                key: changed.key,
+                shape,
+                pending_shape: None,
+                pin_set: parts.clock.now().wall,
+                ..enrolled.record
+            };
+            put(&settled).or_else(|error| {
+                tracing::warn!("a PIN change is completed at the next sign-in: {error}");
+                Ok(())
+            })
+        }
         Err(error) => {
             if !error.is_uncertain() {
                 put(&enrolled.record)?;
@@ -139,3 +161,5 @@ async fn fail(
     terminal.show(Style::Error, &format!("{why}\nYour PIN was not changed.")).await?;
     Ok(Outcome::Unavailable)
 }
+
+const UNCERTAIN: &str = "Your PIN may have been changed. Try the new one first, then the old one.";

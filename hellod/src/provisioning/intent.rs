@@ -123,6 +123,8 @@ impl Intent {
 pub async fn recover(parts: &Parts) {
     let names = parts.store.names(Kind::Intent).unwrap_or_default();
     for name in names {
+        // Whoever is at work on it settles it.
+        let Some(_note) = name.parse().ok().and_then(|uid| parts.at_work.begin(uid)) else { continue };
         let intent: Intent = match parts.store.get(Kind::Intent, &name) {
             Ok(Some(intent)) => intent,
             Ok(None) => continue,

@@ -109,8 +109,8 @@ proptest! {
         let [login, session, refilled, now] = stamps;
         let now = now.unwrap_or(Stamp { wall: 0, uptime: 0, boot: "a".into() });
         let tries = Tries {
-            login: Failures { count: counts[0], last: login },
-            session: Failures { count: counts[1], last: session },
+            login: Failures { count: counts[0], last: login.clone(), before: login },
+            session: Failures { count: counts[1], last: session.clone(), before: session },
             spent: counts[2],
             refilled,
             left_in_tpm,

@@ -36,8 +36,7 @@ pub(crate) fn change(
     };
     let record = key.record();
     // A change that was cut short may have gone through with the stretching noted as pending.
-    let unfinished = record.pending.as_ref().filter(|pending| *pending != next);
-    let outcome = match (attempt(chip, &record.kdf), unfinished) {
+    let outcome = match (attempt(chip, &record.kdf), &record.pending) {
         (Err(fault), Some(pending)) if is_wrong_pin(&fault) => attempt(chip, pending),
         (outcome, _) => outcome,
     };
