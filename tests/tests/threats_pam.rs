@@ -38,14 +38,14 @@ fn application() -> PathBuf {
 }
 
 fn ask(lab: &Lab, user: &str, secret: &str, trap: &str) -> (i32, String) {
-    let asked = lab.run_as("root", [APPLICATION, "greetd", user, secret, trap]);
+    let asked = lab.run_as("root", [APPLICATION, "login", user, secret, trap]);
     let code = asked.stdout.split("returned ").nth(1).and_then(|rest| rest.split(',').next()?.parse().ok());
     (code.unwrap_or_else(|| panic!("{trap}: {asked:?}")), asked.stdout)
 }
 
 fn bare_stage() -> Stage {
     let stage = Stage::new();
-    stage.lab.write("/etc/pam.d/greetd", BARE, 0o644);
+    stage.lab.write("/etc/pam.d/login", BARE, 0o644);
     stage.lab.install(&application(), APPLICATION);
     stage.enrol(&ALICE, PIN);
     stage.enrol(&BOB, "314159");
