@@ -63,11 +63,13 @@ check:
 	$(MAKE) clean-tree
 	@echo 'make check: everything holds'
 
+# Debian 13 has libraries under new names, with t64 behind the old ones.
 .PHONY: packages
 packages:
 	@missing=(); \
 	for package in $(PACKAGES); do \
-		[[ $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null) == installed ]] || missing+=("$$package"); \
+		[[ $$(dpkg-query -W -f '$${db:Status-Status}' "$$package" 2>/dev/null) == installed ]] || \
+		[[ $$(dpkg-query -W -f '$${db:Status-Status}' "$${package}t64" 2>/dev/null) == installed ]] || missing+=("$$package"); \
 	done; \
 	if (( $${#missing[@]} == 0 )); then echo 'packages: all there'; exit 0; fi; \
 	if (( EUID != 0 )); then \
