@@ -66,9 +66,8 @@ fn enrolment(enrolled: &Enrolled) -> Value {
 
 async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
     let until = |class| match parts.tries.judge(account.uid, class) {
-        MayTry::Now => Value::Null,
+        MayTry::Now | MayTry::AtLogin => Value::Null,
         MayTry::After(wait) => json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1))),
-        MayTry::AtLogin => json!("only at the login screen"),
     };
     let (delayed_until, login_delayed_until) = (until(Class::Session), until(Class::Login));
     match parts.tpm.tries(&enrolled.key).await {
@@ -78,6 +77,7 @@ async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
             "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
             "delayed_until": delayed_until,
             "login_delayed_until": login_delayed_until,
+            "only_at_the_console": parts.tries.judge(account.uid, Class::Session) == MayTry::AtLogin,
             "locked": chip.left() == 0,
         }),
         Err(error) => json!({ "unknown": error.to_string(), "delayed_until": delayed_until }),

@@ -89,7 +89,7 @@ pub enum Event {
         seconds: u64,
     },
     /// A try where only the console and the greeter may still try.
-    #[error("too many wrong PINs; the tries that are left are kept for the login screen")]
+    #[error("too many wrong PINs; the tries that are left are kept for the console")]
     OnlyAtLogin,
     /// Hello did not answer, by rule.
     #[error("Hello declined: {}", .0.reason())]

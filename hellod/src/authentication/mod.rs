@@ -228,7 +228,7 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
 /// What to do instead of trying now.
 fn put_off_text(may: MayTry) -> String {
     let MayTry::After(wait) = may else {
-        return "Sign in once at the login screen, or use your password.".into();
+        return "Use your password, or sign in once with your PIN at a text console.".into();
     };
     let seconds = wait.as_secs().max(1);
     let (number, unit) = if seconds < 120 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };

@@ -75,7 +75,9 @@ async fn run(
         MayTry::After(wait) => {
             Some(format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1)))
         }
-        MayTry::AtLogin => Some("Too many wrong PINs; sign in once at the login screen first.".to_owned()),
+        MayTry::AtLogin => {
+            Some("Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned())
+        }
     };
     if let Some(why) = put_off {
         return fail(parts, account, tried, &why, terminal).await;
