@@ -36,7 +36,7 @@ pub fn hold() -> ExitCode {
     }
 }
 
-/// Mounted over while the root is built: of all the host's directories this one always exists, and a laboratory has no use for it.
+/// Mounted over while the root is built: of all the host's directories this one always exists.
 const STAGE: &str = "/sys";
 
 fn build(shown: &[String]) -> io::Result<()> {
@@ -48,6 +48,8 @@ fn build(shown: &[String]) -> io::Result<()> {
     let layers = c"lowerdir=/,upperdir=/sys/upper,workdir=/sys/work";
     named("overlay over /", mount("lab", &root, "overlay", MountFlags::empty(), Some(layers)))?;
     mount("proc", root.join("proc"), "proc", quiet(), None)?;
+    // malloc(3) asks there for the size of large pages.
+    named("/sys", mount("sysfs", root.join("sys"), "sysfs", quiet() | MountFlags::RDONLY, None))?;
     named("/dev", devices(&root.join("dev")))?;
     named("/run", volatile(&root))?;
     named("people", people::settle(&root))?;
