@@ -19,8 +19,9 @@ pub(crate) fn harden() -> rustix::io::Result<()> {
     set_parent_process_death_signal(Some(Signal::KILL))?;
     // With a tight limit, locking future pages would make the memory for stretching fail to arrive.
     if getrlimit(Resource::Memlock).current.is_none_or(|limit| limit >= ENOUGH) {
-        // Best effort: without it, the rest still holds.
-        let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE);
+        // Best effort: without it, the rest still holds. As they are touched: pages that never are hold nothing, and locking
+        // them ahead would fill them one by one before malloc(3) can ask for large ones.
+        let _ = mlockall(MlockAllFlags::CURRENT | MlockAllFlags::FUTURE | MlockAllFlags::ONFAULT);
     }
     Ok(())
 }
