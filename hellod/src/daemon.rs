@@ -100,7 +100,7 @@ async fn work(
 
 /// What is done once at the start, beside serving.
 async fn begin(parts: Rc<Parts>) {
-    parts.tpm.spare().await;
+    parts.tpm.spare();
     provisioning::recover(&parts).await;
 }
 

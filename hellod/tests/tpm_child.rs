@@ -106,7 +106,7 @@ fn children() -> Vec<u32> {
 fn a_pin_is_chosen_used_changed_and_taken_away() {
     run(async |swtpm| {
         let tpm = tpm(&swtpm);
-        tpm.spare().await;
+        tpm.spare();
         let created =
             try_enrol(&tpm, CreateSpec { algorithm: Algorithm::Rs256, ..spec(1000) }).await.unwrap();
         assert!(created.self_tested);
@@ -332,8 +332,8 @@ fn a_fourth_attempt_of_one_user_is_refused_and_others_get_their_turn() {
 fn a_child_has_no_environment_but_what_hellod_gives_it_and_leaves_no_core() {
     run(async |swtpm| {
         let tpm = tpm(&swtpm);
-        tpm.spare().await;
-        tpm.spare().await;
+        tpm.spare();
+        tpm.spare();
         let end = Instant::now() + Duration::from_secs(5);
         // A new process has no command line for a moment.
         while children().is_empty() {

@@ -28,7 +28,7 @@ pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut term
     // Whoever left needs no outcome.
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
     // The next person's child is there before they are: a locker or a script answers the prompt at once.
-    parts.tpm.spare().await;
+    parts.tpm.spare();
 }
 
 /// A person who may be asked for their PIN.
@@ -129,7 +129,7 @@ async fn converse(
         }
         let shape = enrolled.record.shape_at_a_prompt();
         // While the person types there is time to start the child that will read it.
-        parts.tpm.spare().await;
+        parts.tpm.spare();
         let (reply, challenge) =
             tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };

@@ -7,6 +7,7 @@ use std::{
     os::fd::OwnedFd,
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
+    time::Duration,
 };
 
 use super::{
@@ -55,13 +56,15 @@ impl Tpm {
 
     /// Spawns a child ahead, if none is waiting. While a prompt is shown is a good time.
     ///
-    /// A failure shows when the child is needed.
-    #[expect(clippy::unused_async, reason = "part of the interface; and spawning needs the runtime")]
-    pub async fn spare(&self) {
-        let mut spare = self.shared.spare.lock().unwrap_or_else(PoisonError::into_inner);
-        if !spare.as_mut().is_some_and(Worker::is_alive) {
-            *spare = Worker::spawn(&self.shared.settings.child_program).ok();
-        }
+    /// It happens a moment later, because whoever spawns stands still until the child runs its program (vfork(2)), and
+    /// what is on its way to the bus should go out before. Not in another thread: the child dies with the thread that
+    /// spawned it (PR_SET_PDEATHSIG(2const)).
+    pub fn spare(&self) {
+        let shared = Arc::clone(&self.shared);
+        tokio::spawn(async move {
+            tokio::time::sleep(A_MOMENT).await;
+            shared.provide_spare();
+        });
     }
 
     /// Describes the TPM. `uid` is who waits in the queue.
@@ -89,14 +92,16 @@ impl Tpm {
     ) -> Result<Signed, KeyError> {
         let mut worker = self.shared.worker()?;
         worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await?;
+        // At once: the child stretches the PIN as soon as it has it.
+        let job = Job::Sign { key: bound(key), message: message.to_vec() };
+        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), None).await?;
         match worker.hear().await? {
             FromChild::Verdict(Verdict::Taken) => {}
             _ => return Err(KeyError::Child),
         }
         // Only now: a pipe into which nobody writes takes no place.
         let place = self.shared.queue.admit(Asker::User(uid))?;
-        let job = Job::Sign { key: bound(key), message: message.to_vec() };
-        match self.shared.done(&mut worker, &place, job).await? {
+        match at_its_turn(&mut worker, &place).await? {
             Reply::Signed(signed) => verified(key, message, signed.signature.as_slice()).map(|()| signed),
             _ => Err(KeyError::Child),
         }
@@ -264,12 +269,26 @@ impl Shared {
     /// A job for a child that has its PINs. The child stretches them while it waits for its turn.
     async fn done(&self, worker: &mut Worker, place: &Place, job: Job) -> Result<Reply, KeyError> {
         worker.tell(&ToChild::Run(Box::new(self.order(job))), None).await?;
-        let _turn = place.turn().await;
-        worker.tell(&ToChild::Go, None).await?;
-        match worker.hear().await? {
-            FromChild::Done(reply) => Ok(*reply),
-            _ => Err(KeyError::Child),
+        at_its_turn(worker, place).await
+    }
+
+    /// Puts a child where the spare one belongs, if none is waiting there.
+    fn provide_spare(&self) {
+        let mut spare = self.spare.lock().unwrap_or_else(PoisonError::into_inner);
+        if !spare.as_mut().is_some_and(Worker::is_alive) {
+            // A failure shows when the child is needed.
+            *spare = Worker::spawn(&self.settings.child_program).ok();
         }
+    }
+}
+
+/// Lets a child that has its order do it once the TPM is free.
+async fn at_its_turn(worker: &mut Worker, place: &Place) -> Result<Reply, KeyError> {
+    let _turn = place.turn().await;
+    worker.tell(&ToChild::Go, None).await?;
+    match worker.hear().await? {
+        FromChild::Done(reply) => Ok(*reply),
+        _ => Err(KeyError::Child),
     }
 }
 
@@ -289,3 +308,6 @@ fn verified(key: &CheckedKey, message: &[u8], signature: &[u8]) -> Result<(), Ke
         SignatureVerdict::Invalid => Err(KeyError::BadSignature),
     }
 }
+
+/// Longer than an answer takes from a flow to the bus.
+const A_MOMENT: Duration = Duration::from_millis(5);
