@@ -30,6 +30,69 @@ pub(crate) enum Command {
     Unenroll(Whose),
     /// Show what happened lately
     Events(Events),
+    /// Ask for the PIN at sign-in on this computer, or no longer (root only)
+    #[command(subcommand)]
+    Pam(Pam),
+}
+
+/// What can be done with the computer's PAM configuration.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Pam {
+    /// Ask for the PIN at sign-in; undoes itself unless it is confirmed
+    Enable(Enabling),
+    /// Keep it so; to be run by somebody who has signed in since
+    Confirm,
+    /// Ask for the password alone, as before
+    Disable {
+        /// What the timer asks for: only if nobody has confirmed it.
+        #[arg(long, hide = true)]
+        unconfirmed: bool,
+    },
+}
+
+/// How the PIN is to be asked for.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Enabling {
+    /// Only show what would change
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Let nobody who has a PIN in by password, even if Hello fails
+    #[arg(long)]
+    pub(crate) fail_closed: bool,
+}
+
+impl Enabling {
+    /// The profile that was asked for.
+    pub(crate) const fn profile(&self) -> Profile {
+        if self.fail_closed { Profile::FailClosed } else { Profile::Hello }
+    }
+}
+
+/// A profile of libpam-hello for pam-auth-update(8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// The PIN, or else the password.
+    Hello,
+    /// The PIN and nothing else, for whoever has one.
+    FailClosed,
+}
+
+impl Profile {
+    /// Its file's name in /usr/share/pam-configs.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Hello => "hello",
+            Self::FailClosed => "hello-fail-closed",
+        }
+    }
+
+    /// The one that can't stand beside it.
+    pub(crate) const fn other(self) -> Self {
+        match self {
+            Self::Hello => Self::FailClosed,
+            Self::FailClosed => Self::Hello,
+        }
+    }
 }
 
 /// What can be done with a PIN.
@@ -99,6 +162,7 @@ mod tests {
     #[test]
     fn every_command_is_understood() {
         let status = |json, whose| Command::Status(Status { json, whose });
+        let pam = |how| Command::Pam(Pam::Enable(how));
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
             ("helloctl enroll", Command::Enroll(Whose::default())),
@@ -111,6 +175,13 @@ mod tests {
             ("helloctl unenroll --user=bob", Command::Unenroll(whose("bob"))),
             ("helloctl events", Command::Events(Events { limit: 20, json: false })),
             ("helloctl events --limit 5 --json", Command::Events(Events { limit: 5, json: true })),
+            ("helloctl pam enable", pam(Enabling { dry_run: false, fail_closed: false })),
+            (
+                "helloctl pam enable --fail-closed --dry-run",
+                pam(Enabling { dry_run: true, fail_closed: true }),
+            ),
+            ("helloctl pam confirm", Command::Pam(Pam::Confirm)),
+            ("helloctl pam disable", Command::Pam(Pam::Disable { unconfirmed: false })),
         ] {
             assert_eq!(command(line), Ok(expected), "{line}");
         }

@@ -8,14 +8,14 @@ use hello_dbus::client::{Hellod, Wish};
 use hello_dbus::{Outcome, Unreachable};
 use tokio::runtime;
 
-use crate::cli::{Command, Pin};
+use crate::cli::{Command, Pam, Pin};
 use crate::conversation::{self, Ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::terminal::Console;
-use crate::{doctor, events, screen, status};
+use crate::{doctor, events, pam, screen, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -38,6 +38,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
         }
+        // Not to be interrupted half-way: what is enabled by then is on probation.
+        Command::Pam(Pam::Enable(how)) => Ok(pam::enable(how.profile(), how.dry_run)?),
+        Command::Pam(Pam::Confirm) => Ok(pam::confirm()?),
+        Command::Pam(Pam::Disable { unconfirmed }) => Ok(pam::disable(unconfirmed)?),
         Command::Events(how) => unless_interrupted(&mut interrupts, show_events(how.limit, how.json)).await,
     }
 }

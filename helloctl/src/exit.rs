@@ -56,7 +56,8 @@ impl From<&Failure> for Exit {
             | Failure::Terminal(_)
             | Failure::Pipe(_)
             | Failure::Output(_)
-            | Failure::StatusUnreadable => Self::Failed,
+            | Failure::StatusUnreadable
+            | Failure::Pam(_) => Self::Failed,
         }
     }
 }

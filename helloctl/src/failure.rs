@@ -6,6 +6,8 @@ use hello_dbus::secret_pipe::SecretPipeError;
 use hello_dbus::{BusError, Unreachable};
 use thiserror::Error;
 
+use crate::pam::PamFailure;
+
 /// Why a command could not be carried out.
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
@@ -33,6 +35,9 @@ pub(crate) enum Failure {
     /// Ctrl-C, or the terminal is gone.
     #[error("interrupted; nothing half done remains")]
     Interrupted,
+    /// The PAM configuration can't be changed, or must not.
+    #[error(transparent)]
+    Pam(#[from] PamFailure),
 }
 
 impl Failure {
@@ -51,6 +56,7 @@ impl Failure {
             Self::Output(_) => Some("See whether the disk is full."),
             Self::StatusUnreadable => Some(SAME_VERSION),
             Self::Interrupted => Some("'helloctl status' shows how things stand."),
+            Self::Pam(failure) => Some(failure.remedy()),
         }
     }
 }

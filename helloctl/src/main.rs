@@ -13,6 +13,7 @@ mod exit;
 mod failure;
 mod interrupts;
 mod lines;
+mod pam;
 mod password_agent;
 mod screen;
 mod status;

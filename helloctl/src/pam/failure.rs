@@ -1,0 +1,100 @@
+//! What can go wrong with the PAM configuration, and what to do next.
+
+use std::io;
+
+use thiserror::Error;
+
+use crate::failure::Failure;
+
+/// Why the PAM configuration could not be changed, confirmed or restored.
+#[derive(Debug, Error)]
+pub(crate) enum PamFailure {
+    /// Not called by root.
+    #[error("only root can change how people sign in to this computer")]
+    NotRoot,
+    /// The package with the module isn't there.
+    #[error("there is no module to enable: the package libpam-hello is not installed")]
+    NoProfile,
+    /// pam-auth-update leaves files alone that somebody has edited.
+    #[error("/etc/pam.d/common-* were changed by hand, so pam-auth-update leaves them as they are")]
+    ChangedByHand,
+    /// What it wrote is not what it wrote in the copy.
+    #[error("pam-auth-update wrote something else than it had shown; it was undone")]
+    NotAsRehearsed,
+    /// A program is missing, or failed.
+    #[error("{program} failed: {why}")]
+    Program {
+        /// Which one.
+        program: &'static str,
+        /// Its last words.
+        why: String,
+    },
+    /// A file can't be read or written.
+    #[error("{path} can't be read or written: {why}")]
+    File {
+        /// Which one.
+        path: String,
+        /// Why.
+        why: io::Error,
+    },
+    /// Nothing would undo it.
+    #[error("systemd can't be told to undo it if it goes wrong ({0})")]
+    NoTimer(String),
+    /// Enabled before, and not confirmed yet.
+    #[error("it was enabled a moment ago and is not confirmed yet")]
+    OnProbation,
+    /// Nothing is on probation.
+    #[error("there is nothing to confirm")]
+    NothingToConfirm,
+    /// The session of whoever confirms was there before.
+    #[error("you signed in before it was enabled, so this proves nothing")]
+    NotFresh,
+    /// logind knows no session of the caller.
+    #[error("systemd-logind knows of no session that you signed in to")]
+    NoSession,
+    /// Standard output takes nothing.
+    #[error(transparent)]
+    Screen(#[from] Box<Failure>),
+}
+
+impl PamFailure {
+    /// What to do next.
+    pub(crate) fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotRoot => "Run it with sudo.",
+            Self::NoProfile => "Install it: sudo apt install libpam-hello",
+            Self::ChangedByHand => {
+                "Edit /etc/pam.d/common-auth yourself, as pam_hello(8) shows, or let 'pam-auth-update --force' write it anew."
+            }
+            Self::NotAsRehearsed => "Another program may have changed it at the same time. Try again.",
+            Self::Program { .. } | Self::File { .. } => {
+                "Nothing of it is kept. If a package is being installed, wait for that and try again."
+            }
+            Self::NoTimer(_) => {
+                "Nothing was changed. Without systemd, enable it with 'pam-auth-update' and keep a root shell open until you have signed in anew."
+            }
+            Self::OnProbation => {
+                "Sign in once more and run 'sudo helloctl pam confirm' there, or undo it with 'sudo helloctl pam disable'."
+            }
+            Self::NothingToConfirm => {
+                "It is confirmed already, or was undone because nobody confirmed it in time. 'sudo helloctl pam enable' enables it."
+            }
+            Self::NotFresh | Self::NoSession => {
+                "Leave this session open. Sign in once more, on another console (Ctrl+Alt+F3) or after signing out, and run it there."
+            }
+            Self::Screen(_) => "See whether the disk is full.",
+        }
+    }
+}
+
+impl From<Failure> for PamFailure {
+    fn from(failure: Failure) -> Self {
+        Self::Screen(Box::new(failure))
+    }
+}
+
+/// Names the file that an error is about.
+pub(super) fn of(path: impl AsRef<std::path::Path>) -> impl FnOnce(io::Error) -> PamFailure {
+    let path = path.as_ref().display().to_string();
+    move |why| PamFailure::File { path, why }
+}

@@ -1,0 +1,123 @@
+//! Asking for the PIN at sign-in, or no longer.
+//!
+//! pam-auth-update(8) alone writes the machine's PAM configuration; what it would write is seen first in a copy. A mistake
+//! there locks everybody out, so that what was enabled stands on probation: unless somebody who has signed in anew
+//! confirms it, a timer of systemd undoes it, over a restart of the machine, too.
+
+mod failure;
+mod login;
+mod probation;
+mod programs;
+mod rehearsal;
+mod stack;
+
+use std::path::Path;
+
+use rustix::process::geteuid;
+
+pub(crate) use failure::PamFailure;
+use probation::Probation;
+use stack::Stack;
+
+use crate::cli::Profile;
+use crate::exit::Exit;
+use crate::screen;
+
+/// Enables `profile`, on probation; or only shows what that would change.
+pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure> {
+    demand_root()?;
+    if !rehearsal::knows(profile.name()) {
+        return Err(PamFailure::NoProfile);
+    }
+    let before = Stack::of(Path::new("/"))?;
+    let change = ["--enable", profile.name(), "--disable", profile.other().name()];
+    let after = rehearsal::after(&change)?;
+    if after == before {
+        return if before.asks(profile) { unchanged() } else { Err(PamFailure::ChangedByHand) };
+    }
+    screen::result(before.difference_to(&after)?.trim_end())?;
+    if dry_run {
+        screen::result("Nothing was changed.")?;
+        return Ok(Exit::Done);
+    }
+    if Probation::pending()?.is_some() {
+        return Err(PamFailure::OnProbation);
+    }
+    // From here on, whatever happens is undone by the timer unless it is confirmed.
+    let probation = Probation::begin(&before)?;
+    let changed = programs::pam_auth_update(&change, None).and_then(|()| Stack::of(Path::new("/")));
+    match changed {
+        Ok(now) if now == after => {}
+        outcome => {
+            undo(Some(&probation))?;
+            return Err(outcome.err().unwrap_or(PamFailure::NotAsRehearsed));
+        }
+    }
+    screen::result(&on_probation(&probation))?;
+    Ok(Exit::Done)
+}
+
+/// Ends the probation well, if whoever says so has signed in since.
+pub(crate) fn confirm() -> Result<Exit, PamFailure> {
+    demand_root()?;
+    let probation = Probation::pending()?.ok_or(PamFailure::NothingToConfirm)?;
+    login::demand_fresh(&probation)?;
+    probation.end()?;
+    screen::result("Confirmed. The PIN is asked for at sign-in.")?;
+    Ok(Exit::Done)
+}
+
+/// Disables both profiles. The timer asks with `only_unconfirmed`, and finds nothing to do after a confirmation.
+pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
+    demand_root()?;
+    let probation = Probation::pending()?;
+    if only_unconfirmed && probation.is_none() {
+        return Ok(Exit::Done);
+    }
+    let was_on = Stack::of(Path::new("/"))?.asks_at_all();
+    if was_on || probation.is_some() {
+        undo(probation.as_ref())?;
+    }
+    screen::result(match (only_unconfirmed, was_on) {
+        (true, _) => "Nobody has confirmed it in time: no PIN is asked for at sign-in any more.",
+        (false, true) => {
+            "No PIN is asked for at sign-in any more. Everybody keeps theirs; 'helloctl pam enable' asks again."
+        }
+        (false, false) => "No PIN was asked for at sign-in. Nothing was changed.",
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Takes both profiles out. Where pam-auth-update won't, what stood there before probation is put back as it was.
+fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
+    let [one, other] = [Profile::Hello, Profile::FailClosed].map(Profile::name);
+    let disabled = programs::pam_auth_update(&["--disable", one, other], None)
+        .and_then(|()| Stack::of(Path::new("/")))
+        .and_then(|now| if now.asks_at_all() { Err(PamFailure::ChangedByHand) } else { Ok(()) });
+    match (disabled, probation) {
+        (Ok(()), _) => {}
+        (Err(_), Some(probation)) => probation.before().put_back(Path::new("/"))?,
+        (Err(failure), None) => return Err(failure),
+    }
+    probation.map_or(Ok(()), Probation::end)
+}
+
+fn unchanged() -> Result<Exit, PamFailure> {
+    screen::result("It is enabled already. Nothing was changed.")?;
+    Ok(Exit::Done)
+}
+
+fn on_probation(probation: &Probation) -> String {
+    format!(
+        "The PIN is asked for at sign-in now, until {until}.\n\
+         To keep it so, sign in once more within {minutes} minutes, on another console\n\
+         (Ctrl+Alt+F3) or after signing out, and run there: sudo helloctl pam confirm\n\
+         Without that, it is undone by itself. Leave this session open till then.",
+        until = probation.until(),
+        minutes = probation::LENGTH / 60,
+    )
+}
+
+fn demand_root() -> Result<(), PamFailure> {
+    if geteuid().is_root() { Ok(()) } else { Err(PamFailure::NotRoot) }
+}
