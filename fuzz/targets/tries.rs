@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hellod::clock::Stamp;
 use hellod::policy::Class;
-use hellod::tries::{MayTry, Tries};
+use hellod::tries::{MayTry, Tries, TryEnd};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|text: &str| {
@@ -29,7 +29,10 @@ fuzz_target!(|text: &str| {
         assert!(wait(then) >= wait(may), "{may:?}, {then:?}");
         assert!(tries.left(class, &now) <= most);
         let _ = wait(tries.succeeded(class).judge(class, &now));
-        let _ = wait(tries.uncharged(class).judge(class, &now));
+        for end in [TryEnd::Right, TryEnd::Wrong { left: 9 }, TryEnd::NoGuess, TryEnd::Unsure, TryEnd::Lie] {
+            let _ = wait(tries.settled(class, end).judge(class, &now));
+        }
+        let _ = wait(tries.after_a_crash().judge(class, &now));
     }
 });
 

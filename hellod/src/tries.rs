@@ -4,123 +4,16 @@
 //! person at the screen waits long before the TPM locks, and so that a program of the same uid can't bring the TPM to
 //! its limit. Both are written down before an attempt, because a crash must not give a try back.
 
-use std::rc::Rc;
+mod log;
+
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use crate::clock::{Clock, Stamp};
+use crate::clock::Stamp;
+use crate::keys::KeyError;
 use crate::policy::Class;
-use crate::store::{Kind, Store, StoreError};
-
-/// The counters on disk.
-pub struct TriesLog {
-    store: Rc<Store>,
-    clock: Rc<dyn Clock>,
-}
-
-impl TriesLog {
-    /// Those in `store`.
-    #[must_use]
-    pub fn new(store: Rc<Store>, clock: Rc<dyn Clock>) -> Self {
-        Self { store, clock }
-    }
-
-    /// Whether `uid` may try now. Where the disk does not let a try be counted, nobody may.
-    pub fn judge(&self, uid: u32, class: Class) -> MayTry {
-        let judged = self.read(uid).map(|tries| tries.judge(class, &self.clock.now()));
-        judged.unwrap_or_else(|error| uncounted(&error))
-    }
-
-    /// Judges and, if the try may be made, writes it down as failed, all in one step: of two conversations at once,
-    /// only as many get a try as there are.
-    pub fn charge(&self, uid: u32, class: Class) -> MayTry {
-        let charged = || {
-            let tries = self.read(uid)?;
-            let now = self.clock.now();
-            let may = tries.judge(class, &now);
-            if may == MayTry::Now {
-                self.write(uid, &tries.charged(class, &now))?;
-            }
-            Ok(may)
-        };
-        charged().unwrap_or_else(|error| uncounted(&error))
-    }
-
-    /// Writes a success down.
-    pub fn succeeded(&self, uid: u32, class: Class) {
-        self.update(uid, |tries| tries.succeeded(class));
-    }
-
-    /// Takes a charge back whose attempt was no guess.
-    pub fn uncharge(&self, uid: u32, class: Class) {
-        self.update(uid, |tries| tries.uncharged(class));
-    }
-
-    /// Writes down how many tries the TPM has left.
-    pub fn note_left(&self, uid: u32, left: u32) {
-        self.update(uid, |tries| Tries { left_in_tpm: Some(left), ..tries.clone() });
-    }
-
-    /// Whether the TPM is about to lock `uid`'s PIN.
-    #[must_use]
-    pub fn near_the_limit(&self, uid: u32) -> bool {
-        self.read(uid).is_ok_and(|tries| tries.left_in_tpm.is_some_and(|left| left <= NEAR_THE_LIMIT))
-    }
-
-    /// Whether the TPM has locked `uid`'s PIN, which only a new PIN undoes.
-    #[must_use]
-    pub fn is_locked(&self, uid: u32) -> bool {
-        self.read(uid).is_ok_and(|tries| tries.left_in_tpm == Some(0))
-    }
-
-    /// Of the tries `in_tpm`, those that a class may use up before it has to stop.
-    #[must_use]
-    pub fn left_here(&self, uid: u32, class: Class, in_tpm: u32) -> u32 {
-        match class {
-            Class::Login => in_tpm,
-            Class::Session => in_tpm.saturating_sub(KEPT_FOR_LOGIN),
-            Class::Own => in_tpm.saturating_sub(KEPT_FOR_LOGIN).min(self.left(uid, class)),
-        }
-    }
-
-    /// Tries left in a class before the next delay.
-    #[must_use]
-    pub fn left(&self, uid: u32, class: Class) -> u32 {
-        self.read(uid).map_or(0, |tries| tries.left(class, &self.clock.now()))
-    }
-
-    /// Forgets `uid`'s failures, because a new PIN was set. What programs of their own have spent stays spent.
-    pub fn forgive(&self, uid: u32) {
-        self.succeeded(uid, Class::Login);
-    }
-
-    /// Writes down what makes nobody's try harder. If that fails, the state before it stands, which is the stricter.
-    fn update(&self, uid: u32, change: impl FnOnce(&Tries) -> Tries) {
-        let written = self.read(uid).and_then(|tries| self.write(uid, &change(&tries)));
-        if let Err(error) = written {
-            tracing::warn!("the count of tries can't be written: {error}");
-        }
-    }
-
-    fn read(&self, uid: u32) -> Result<Tries, StoreError> {
-        let tries: Tries = self.store.get(Kind::Tries, &uid.to_string())?.unwrap_or_default();
-        let restamped = tries.restamped(&self.clock.now());
-        if restamped != tries {
-            self.write(uid, &restamped)?;
-        }
-        Ok(restamped)
-    }
-
-    fn write(&self, uid: u32, tries: &Tries) -> Result<(), StoreError> {
-        self.store.put(Kind::Tries, &uid.to_string(), tries)
-    }
-}
-
-fn uncounted(error: &StoreError) -> MayTry {
-    tracing::error!("a try can't be counted, so none may be made: {error}");
-    MayTry::After(LONGEST_DELAY)
-}
+pub use log::{Charge, TriesLog};
 
 /// What is remembered of one person's tries. A person without any has [`Tries::default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -136,6 +29,13 @@ pub struct Tries {
     refilled: Option<Stamp>,
     /// What the TPM said at the last wrong PIN, until the next right one.
     left_in_tpm: Option<u32>,
+    /// Tries that were begun, and whose end is not known yet. Each counts as one that the TPM no longer has.
+    #[serde(default)]
+    in_flight: u32,
+    /// Tries since the TPM's last word of which nobody knows whether it has counted them: a crash or a TPM that hung
+    /// came between.
+    #[serde(default)]
+    lost: u32,
 }
 
 /// Failures since the last success in the same place.
@@ -161,11 +61,41 @@ pub enum MayTry {
     AtLogin,
 }
 
+/// How a try ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TryEnd {
+    /// The PIN was right.
+    Right,
+    /// The PIN was wrong, and the TPM has this many tries left.
+    Wrong {
+        /// How many.
+        left: u32,
+    },
+    /// It was no guess: it never reached the TPM's counter.
+    NoGuess,
+    /// It was no guess for the person, but the TPM may have counted it: it did not say.
+    Unsure,
+    /// The TPM's answer was a lie. The try stays spent.
+    Lie,
+}
+
+impl From<&KeyError> for TryEnd {
+    fn from(error: &KeyError) -> Self {
+        match error {
+            KeyError::WrongPin { tries_left } => Self::Wrong { left: *tries_left },
+            KeyError::Locked => Self::Wrong { left: 0 },
+            KeyError::BadSignature => Self::Lie,
+            error if error.is_uncertain() => Self::Unsure,
+            _ => Self::NoGuess,
+        }
+    }
+}
+
 impl Tries {
     /// Whether a try may be made at `now`, in the class of the asker.
     pub fn judge(&self, class: Class, now: &Stamp) -> MayTry {
         // Malware can type into sudo. However slowly it guesses, it never brings the TPM to the point where it locks.
-        if class != Class::Login && self.left_in_tpm.is_some_and(|left| left <= KEPT_FOR_LOGIN) {
+        if class != Class::Login && self.spare().is_some_and(|left| left <= KEPT_FOR_LOGIN) {
             return MayTry::AtLogin;
         }
         let wait = match class {
@@ -183,21 +113,43 @@ impl Tries {
     /// The state to be written before an attempt: it counts as failed until it turns out otherwise.
     #[must_use]
     pub fn charged(&self, class: Class, now: &Stamp) -> Self {
+        let begun = Self { in_flight: self.in_flight.saturating_add(1), ..self.clone() };
         match class {
-            Class::Login => Self { login: self.login.and_one(now), ..self.clone() },
-            Class::Session => Self { session: self.session.and_one(now), ..self.clone() },
+            Class::Login => Self { login: self.login.and_one(now), ..begun },
+            Class::Session => Self { session: self.session.and_one(now), ..begun },
             Class::Own => {
-                let refilled = self.refilled_to(now);
+                let refilled = begun.refilled_to(now);
                 Self { spent: refilled.spent.saturating_add(1), ..refilled }
             }
         }
+    }
+
+    /// The state after a try that was charged.
+    #[must_use]
+    pub fn settled(&self, class: Class, end: TryEnd) -> Self {
+        let ended = Self { in_flight: self.in_flight.saturating_sub(1), ..self.clone() };
+        let lost = Self { lost: self.lost.saturating_add(1), ..ended.clone() };
+        match end {
+            TryEnd::Right => ended.succeeded(class),
+            TryEnd::Wrong { left } => Self { left_in_tpm: Some(left), lost: 0, ..ended },
+            TryEnd::NoGuess => ended.uncharged(class),
+            TryEnd::Unsure => lost.uncharged(class),
+            TryEnd::Lie => lost,
+        }
+    }
+
+    /// The state that a new run of hellod goes on with: what was in flight in the last one may have been counted by the
+    /// TPM or not, and so counts until the TPM says how many are left.
+    #[must_use]
+    pub fn after_a_crash(&self) -> Self {
+        Self { in_flight: 0, lost: self.lost.saturating_add(self.in_flight), ..self.clone() }
     }
 
     /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
     #[must_use]
     pub fn succeeded(&self, class: Class) -> Self {
-        let tries = Self { left_in_tpm: None, ..self.clone() };
+        let tries = Self { left_in_tpm: None, lost: 0, ..self.clone() };
         match class {
             Class::Login => Self { login: Failures::default(), session: Failures::default(), ..tries },
             Class::Session => Self { session: Failures::default(), ..tries },
@@ -223,6 +175,41 @@ impl Tries {
             Class::Session => FREE.saturating_sub(self.session.count),
             Class::Own => BUDGET.saturating_sub(self.refilled_to(now).spent),
         }
+    }
+
+    /// The state after a new PIN was set.
+    #[must_use]
+    pub fn forgiven(&self) -> Self {
+        self.succeeded(Class::Login)
+    }
+
+    /// Whether the TPM is about to lock the PIN.
+    #[must_use]
+    pub fn near_the_limit(&self) -> bool {
+        self.spare().is_some_and(|left| left <= NEAR_THE_LIMIT)
+    }
+
+    /// Whether the TPM has said that it locked the PIN. What is in flight or lost locks nobody out.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.left_in_tpm == Some(0)
+    }
+
+    /// Of the tries `in_tpm`, those that a class may use up before it has to stop.
+    #[must_use]
+    pub fn left_here(&self, class: Class, in_tpm: u32, now: &Stamp) -> u32 {
+        let spare = in_tpm.saturating_sub(self.in_flight);
+        match class {
+            Class::Login => spare,
+            Class::Session => spare.saturating_sub(KEPT_FOR_LOGIN),
+            Class::Own => spare.saturating_sub(KEPT_FOR_LOGIN).min(self.left(class, now)),
+        }
+    }
+
+    /// What the TPM has left at least, where it has said something since the last right PIN.
+    fn spare(&self) -> Option<u32> {
+        let uncertain = self.in_flight.saturating_add(self.lost);
+        self.left_in_tpm.map(|left| left.saturating_sub(uncertain))
     }
 
     /// The state as this boot may count on it: a moment that lies ahead, because the clock was set back over a reboot,
@@ -379,6 +366,39 @@ mod tests {
         }
         assert_eq!(tries(16).judge(Class::Login, &at(0)), MayTry::Now);
         assert_eq!(tries(16).succeeded(Class::Login).judge(Class::Own, &at(0)), MayTry::Now);
+    }
+
+    #[test]
+    fn tries_in_flight_count_as_spent_and_leave_the_last_half_alone() {
+        let eighteen = Tries { left_in_tpm: Some(18), ..Tries::default() };
+        let two = eighteen.charged(Class::Session, &at(0)).charged(Class::Own, &at(0));
+        for class in [Class::Own, Class::Session] {
+            assert_eq!(two.judge(class, &at(0)), MayTry::AtLogin);
+        }
+        assert_eq!(two.judge(Class::Login, &at(0)), MayTry::Now);
+        // The TPM judges the first while the second is still on its way.
+        let judged = two.settled(Class::Session, TryEnd::Wrong { left: 17 });
+        assert_eq!(judged.judge(Class::Session, &at(0)), MayTry::AtLogin);
+        assert_eq!(judged.left_here(Class::Session, 17, &at(0)), 0);
+        let taken_back = judged.settled(Class::Own, TryEnd::NoGuess);
+        assert_eq!(taken_back.judge(Class::Session, &at(0)), MayTry::Now);
+        assert_eq!(taken_back.left_here(Class::Session, 17, &at(0)), 1);
+    }
+
+    #[test]
+    fn a_try_whose_end_nobody_saw_counts_until_the_tpm_has_spoken_and_locks_nobody_out() {
+        let seventeen = Tries { left_in_tpm: Some(17), ..Tries::default() };
+        let charged = seventeen.charged(Class::Session, &at(0));
+        for lost in [charged.after_a_crash(), charged.settled(Class::Session, TryEnd::Unsure)] {
+            assert_eq!(lost.judge(Class::Session, &at(9)), MayTry::AtLogin);
+            assert_eq!(lost.after_a_crash(), lost);
+            let spoken = lost.charged(Class::Login, &at(9)).settled(Class::Login, TryEnd::Wrong { left: 17 });
+            assert_eq!(spoken.judge(Class::Session, &at(9)), MayTry::Now);
+            let right = lost.charged(Class::Login, &at(9)).settled(Class::Login, TryEnd::Right);
+            assert_eq!(right.judge(Class::Session, &at(9)), MayTry::Now);
+        }
+        let last = Tries { left_in_tpm: Some(1), ..Tries::default() };
+        assert!(!last.charged(Class::Login, &at(0)).after_a_crash().is_locked());
     }
 
     #[test]

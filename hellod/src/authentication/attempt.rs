@@ -14,6 +14,7 @@ use crate::gesture::pin::PinRefused;
 use crate::identity::{Nonce, ProviderError};
 use crate::keys::{KeyError, UserKey};
 use crate::parts::Parts;
+use crate::tries::TryEnd;
 
 /// The TPM has signed in this attempt, and hellod has verified it. Made in this file only.
 #[must_use]
@@ -126,10 +127,15 @@ impl Challenge {
 }
 
 impl Failure {
-    /// Whether somebody guessed, so that the try stays counted. What never came to a judgement costs none: the TPM
-    /// keeps its own count.
-    pub(super) fn is_guess(&self) -> bool {
-        matches!(self, Self::WrongPin { .. } | Self::Locked | Self::Junk)
+    /// How the try ended. What never came to a judgement costs none: the TPM keeps its own count.
+    pub(super) fn end(&self) -> TryEnd {
+        match self {
+            Self::WrongPin { left } => TryEnd::Wrong { left: *left },
+            Self::Locked => TryEnd::Wrong { left: 0 },
+            Self::Junk => TryEnd::Lie,
+            Self::Key(error) => TryEnd::from(error),
+            Self::NotAPin(_) | Self::Provider(_) | Self::Record(_) => TryEnd::NoGuess,
+        }
     }
 
     /// What is recorded of it.

@@ -15,7 +15,7 @@ use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::Enrolled;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
-use crate::tries::MayTry;
+use crate::tries::{Charge, MayTry, TryEnd};
 pub use attempt::Proven;
 use attempt::{Challenge, Failure, attempt};
 
@@ -133,16 +133,18 @@ async fn converse(
         let (reply, challenge) =
             tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
-        if let Some(outcome) =
-            put_off(parts, admitted, request, parts.tries.charge(account.uid, *class), terminal).await?
-        {
-            return Ok(outcome);
-        }
+        let charge = match parts.tries.charge(account.uid, *class) {
+            Ok(charge) => charge,
+            Err(may) => {
+                let put_off = put_off(parts, admitted, request, may, terminal).await?;
+                return Ok(put_off.unwrap_or(Outcome::Unavailable));
+            }
+        };
         let failure = match attempt(parts, account, pin, challenge).await {
-            Ok(proven) => return Ok(welcome(parts, admitted, request, &proven)),
+            Ok(proven) => return Ok(welcome(parts, admitted, request, (charge, &proven))),
             Err(failure) => failure,
         };
-        let verdict = settle(parts, admitted, request, &failure);
+        let verdict = settle(parts, admitted, request, (charge, &failure));
         terminal.show(Style::Error, &verdict.text).await?;
         if !verdict.again {
             return Ok(Outcome::Unavailable);
@@ -155,8 +157,13 @@ async fn converse(
 }
 
 /// Counts and records a success.
-fn welcome(parts: &Parts, admitted: &Admitted, request: &Request, proven: &Proven) -> Outcome {
-    parts.tries.succeeded(admitted.account.uid, admitted.class);
+fn welcome(
+    parts: &Parts,
+    admitted: &Admitted,
+    request: &Request,
+    (charge, proven): (Charge, &Proven),
+) -> Outcome {
+    parts.tries.settle(charge, TryEnd::Right);
     let event = if proven.online() { Event::SignedIn } else { Event::SignedInOffline };
     parts.record(&event, &admitted.account, &request.service);
     Outcome::Success
@@ -169,15 +176,17 @@ struct Verdict {
 }
 
 /// Counts and records a failure.
-fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failure) -> Verdict {
+fn settle(
+    parts: &Parts,
+    admitted: &Admitted,
+    request: &Request,
+    (charge, failure): (Charge, &Failure),
+) -> Verdict {
     let Admitted { account, class } = admitted;
-    if !failure.is_guess() {
-        parts.tries.uncharge(account.uid, *class);
-    }
+    parts.tries.settle(charge, failure.end());
     parts.record(&failure.event(), account, &request.service);
     match failure {
         Failure::WrongPin { left } => {
-            parts.tries.note_left(account.uid, *left);
             let text = match parts.tries.judge(account.uid, *class) {
                 MayTry::Now => {
                     let left = parts.tries.left_here(account.uid, *class, *left);
@@ -186,10 +195,6 @@ fn settle(parts: &Parts, admitted: &Admitted, request: &Request, failure: &Failu
                 put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
             };
             Verdict { text, again: true }
-        }
-        Failure::Locked => {
-            parts.tries.note_left(account.uid, 0);
-            Verdict { text: failure.to_string(), again: false }
         }
         Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
         other => Verdict { text: other.to_string(), again: false },

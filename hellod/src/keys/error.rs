@@ -147,12 +147,6 @@ impl KeyError {
     pub const fn is_uncertain(&self) -> bool {
         matches!(self, Self::Stalled { .. } | Self::Child | Self::TpmGone | Self::Tpm { .. })
     }
-
-    /// Whether the TPM has judged a PIN, and found it wrong.
-    #[must_use]
-    pub const fn is_guess(&self) -> bool {
-        matches!(self, Self::WrongPin { .. } | Self::Locked | Self::BadSignature)
-    }
 }
 
 impl From<OutOfBounds> for KeyError {

@@ -14,7 +14,7 @@ use crate::keys::child::Choosing;
 use crate::keys::{Kdf, KeyError, UserKey};
 use crate::parts::Parts;
 use crate::policy::Class;
-use crate::tries::MayTry;
+use crate::tries::{MayTry, TryEnd};
 
 /// Where the change was asked for, and whose tries it uses.
 #[derive(Debug, Clone, Copy)]
@@ -70,43 +70,40 @@ async fn run(
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
-    let put_off = match parts.tries.charge(account.uid, tried.class) {
-        MayTry::Now => None,
-        MayTry::After(wait) => {
-            Some(format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1)))
-        }
-        MayTry::AtLogin => {
-            Some("Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned())
-        }
+    let charge = match parts.tries.charge(account.uid, tried.class) {
+        Ok(charge) => charge,
+        Err(may) => return fail(parts, account, tried, &put_off(may), terminal).await,
     };
-    if let Some(why) = put_off {
-        return fail(parts, account, tried, &why, terminal).await;
-    }
-    match swap(parts, account, choosing, shape).await {
+    let swapped = swap(parts, account, choosing, shape).await;
+    parts.tries.settle(charge, swapped.as_ref().map_or_else(TryEnd::from, |()| TryEnd::Right));
+    match swapped {
         Ok(()) => {
-            parts.tries.succeeded(account.uid, tried.class);
             parts.record(&Event::PinChanged, account, tried.service);
             let _ = terminal.show(Style::Info, "Done. Your new PIN works from now on.").await;
             Ok(Outcome::Success)
         }
         Err(KeyError::WrongPin { tries_left }) => {
-            parts.tries.note_left(account.uid, tries_left);
             parts.record(&Event::WrongPin { left: tries_left }, account, tried.service);
             let text = format!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.");
             terminal.show(Style::Error, &text).await?;
             Ok(Outcome::Refused)
         }
         Err(error) if error.is_uncertain() => {
-            parts.tries.uncharge(account.uid, tried.class);
             parts.record(&Event::PinChangeFailed { why: error.to_string() }, account, tried.service);
             terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Outcome::Unavailable)
         }
-        Err(error) => {
-            if !error.is_guess() {
-                parts.tries.uncharge(account.uid, tried.class);
-            }
-            fail(parts, account, tried, &error.to_string(), terminal).await
+        Err(error) => fail(parts, account, tried, &error.to_string(), terminal).await,
+    }
+}
+
+fn put_off(may: MayTry) -> String {
+    match may {
+        MayTry::After(wait) => {
+            format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1))
+        }
+        MayTry::Now | MayTry::AtLogin => {
+            "Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned()
         }
     }
 }

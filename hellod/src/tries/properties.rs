@@ -44,7 +44,99 @@ impl Row {
     }
 }
 
+/// What befalls several tries at once, beside a TPM that counts.
+#[derive(Debug, Clone)]
+enum Move {
+    Begins(Class),
+    Ends { which: prop::sample::Index, end: End },
+    Hangs { which: prop::sample::Index, counted: bool },
+    Crashes { counted: usize },
+    Passes,
+}
+
+fn a_move() -> impl Strategy<Value = Move> {
+    let class = prop_oneof![Just(Class::Login), Just(Class::Session), Just(Class::Own)];
+    let end = prop_oneof![20 => Just(End::Wrong), 1 => Just(End::Right), 2 => Just(End::NoGuess)];
+    prop_oneof![
+        8 => class.prop_map(Move::Begins),
+        6 => (any::<prop::sample::Index>(), end).prop_map(|(which, end)| Move::Ends { which, end }),
+        1 => (any::<prop::sample::Index>(), any::<bool>()).prop_map(|(which, counted)| Move::Hangs { which, counted }),
+        1 => (0..4usize).prop_map(|counted| Move::Crashes { counted }),
+        4 => Just(Move::Passes),
+    ]
+}
+
+/// A TPM, and the tries on their way to it, each with how many of the console's have overtaken it.
+struct Chip {
+    left: u32,
+    flying: Vec<(Class, u32)>,
+}
+
+impl Chip {
+    fn guess(&mut self, class: Class, overtaken: u32) -> Result<(), TestCaseError> {
+        if class == Class::Login {
+            self.flying.iter_mut().for_each(|(_, overtaken)| *overtaken += 1);
+        } else {
+            prop_assert!(self.left + overtaken > KEPT_FOR_LOGIN, "{class:?} took one of {}", self.left);
+        }
+        self.left = self.left.saturating_sub(1);
+        Ok(())
+    }
+}
+
 proptest! {
+    #![proptest_config(ProptestConfig::with_cases(2048))]
+    #[test]
+    fn no_tries_at_once_hangs_and_crashes_let_a_session_take_what_is_kept_for_the_console(
+        moves in prop::collection::vec(a_move(), 1..300),
+    ) {
+        let (mut time, mut chip, mut tries) = (0, Chip { left: LIMIT, flying: Vec::new() }, Tries::default());
+        for a_move in moves {
+            let now = Stamp { wall: 0, uptime: time * 1000, boot: "a".into() };
+            match a_move {
+                Move::Passes => time += 1800,
+                Move::Begins(class) => {
+                    // As many as the queue lets in, and some more.
+                    if chip.flying.len() < 8 && tries.judge(class, &now) == MayTry::Now {
+                        tries = tries.charged(class, &now);
+                        chip.flying.push((class, 0));
+                    }
+                }
+                Move::Ends { which, end } if !chip.flying.is_empty() => {
+                    let (class, overtaken) = chip.flying.remove(which.index(chip.flying.len()));
+                    let end = match end {
+                        End::Wrong => {
+                            chip.guess(class, overtaken)?;
+                            TryEnd::Wrong { left: chip.left }
+                        }
+                        End::Right if chip.left > 0 => {
+                            chip.left = LIMIT;
+                            TryEnd::Right
+                        }
+                        End::Right | End::NoGuess => TryEnd::NoGuess,
+                    };
+                    tries = tries.settled(class, end);
+                }
+                Move::Hangs { which, counted } if !chip.flying.is_empty() => {
+                    let (class, overtaken) = chip.flying.remove(which.index(chip.flying.len()));
+                    if counted {
+                        chip.guess(class, overtaken)?;
+                    }
+                    tries = tries.settled(class, TryEnd::Unsure);
+                }
+                Move::Crashes { counted } => {
+                    for _ in 0..counted.min(chip.flying.len()) {
+                        let (class, overtaken) = chip.flying.remove(0);
+                        chip.guess(class, overtaken)?;
+                    }
+                    chip.flying.clear();
+                    tries = tries.after_a_crash();
+                }
+                Move::Ends { .. } | Move::Hangs { .. } => {}
+            }
+        }
+    }
+
     #[test]
     fn no_sequence_of_tries_restarts_and_clocks_set_back_shortens_a_delay_or_widens_the_budget(
         turns in prop::collection::vec(turn(), 1..200),
@@ -79,9 +171,9 @@ proptest! {
                     match (end, row) {
                         (End::Wrong, Some(row)) => *row = Row { failures: row.failures + 1, last: time },
                         (End::Wrong, None) => own.push(time),
-                        (End::NoGuess, _) => tries = tries.uncharged(class),
+                        (End::NoGuess, _) => tries = tries.settled(class, TryEnd::NoGuess),
                         (End::Right, _) => {
-                            tries = tries.succeeded(class);
+                            tries = tries.settled(class, TryEnd::Right);
                             match class {
                                 Class::Login => (at_login, in_session) = (Row::default(), Row::default()),
                                 Class::Session => in_session = Row::default(),
@@ -104,6 +196,7 @@ proptest! {
     fn tries_survive_their_file_and_every_delay_ends(
         counts: [u32; 3],
         left_in_tpm: Option<u32>,
+        uncertain: [u32; 2],
         stamps in prop::array::uniform4(prop::option::of(stamp())),
     ) {
         let [login, session, refilled, now] = stamps;
@@ -114,6 +207,8 @@ proptest! {
             spent: counts[2],
             refilled,
             left_in_tpm,
+            in_flight: uncertain[0],
+            lost: uncertain[1],
         };
         let text = serde_json::to_string(&tries).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Tries>(&text).unwrap(), &tries);
@@ -124,7 +219,8 @@ proptest! {
                 MayTry::Now => {}
                 MayTry::After(wait) => prop_assert!(wait <= longest, "{wait:?}"),
                 MayTry::AtLogin => {
-                    prop_assert!(class != Class::Login && left_in_tpm.unwrap() <= KEPT_FOR_LOGIN);
+                    let certain = left_in_tpm.unwrap().saturating_sub(uncertain[0]).saturating_sub(uncertain[1]);
+                    prop_assert!(class != Class::Login && certain <= KEPT_FOR_LOGIN);
                 }
             }
         }
@@ -134,3 +230,6 @@ proptest! {
 fn stamp() -> impl Strategy<Value = Stamp> {
     ("[ab]", any::<i64>(), any::<u64>()).prop_map(|(boot, wall, uptime)| Stamp { wall, uptime, boot })
 }
+
+/// What a TPM has of tries, to begin with.
+const LIMIT: u32 = 32;

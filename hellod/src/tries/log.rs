@@ -1,0 +1,158 @@
+//! The counters on disk, one file for each person.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::rc::Rc;
+
+use super::{LONGEST_DELAY, MayTry, Tries, TryEnd};
+use crate::clock::Clock;
+use crate::policy::Class;
+use crate::store::{Kind, Store, StoreError};
+
+/// The counters on disk.
+pub struct TriesLog {
+    store: Rc<Store>,
+    clock: Rc<dyn Clock>,
+    /// Whose counters this run of hellod has read. What is in flight in the others was cut short with an earlier run.
+    known: RefCell<HashSet<u32>>,
+}
+
+/// A try that is written down as failed, and may be made. [`TriesLog::settle`] takes it; one that is dropped stays as it
+/// is written down.
+#[must_use]
+#[derive(Debug)]
+pub struct Charge {
+    uid: u32,
+    class: Class,
+}
+
+impl TriesLog {
+    /// Those in `store`.
+    #[must_use]
+    pub fn new(store: Rc<Store>, clock: Rc<dyn Clock>) -> Self {
+        Self { store, clock, known: RefCell::default() }
+    }
+
+    /// Whether `uid` may try now. Where the disk does not let a try be counted, nobody may.
+    pub fn judge(&self, uid: u32, class: Class) -> MayTry {
+        let judged = self.read(uid).map(|tries| tries.judge(class, &self.clock.now()));
+        judged.unwrap_or_else(|error| uncounted(&error))
+    }
+
+    /// Judges and, if the try may be made, writes it down as failed, all in one step: of two conversations at once,
+    /// only as many get a try as there are.
+    ///
+    /// # Errors
+    /// Why not, which is never [`MayTry::Now`].
+    pub fn charge(&self, uid: u32, class: Class) -> Result<Charge, MayTry> {
+        let charged = || {
+            let tries = self.read(uid)?;
+            let now = self.clock.now();
+            let may = tries.judge(class, &now);
+            if may != MayTry::Now {
+                return Ok(Err(may));
+            }
+            self.write(uid, &tries.charged(class, &now))?;
+            Ok(Ok(Charge { uid, class }))
+        };
+        charged().unwrap_or_else(|error| Err(uncounted(&error)))
+    }
+
+    /// Writes down how a try ended.
+    pub fn settle(&self, Charge { uid, class }: Charge, end: TryEnd) {
+        self.update(uid, |tries| tries.settled(class, end));
+    }
+
+    /// Whether the TPM is about to lock `uid`'s PIN.
+    #[must_use]
+    pub fn near_the_limit(&self, uid: u32) -> bool {
+        self.read(uid).is_ok_and(|tries| tries.near_the_limit())
+    }
+
+    /// Whether the TPM has locked `uid`'s PIN, which only a new PIN undoes.
+    #[must_use]
+    pub fn is_locked(&self, uid: u32) -> bool {
+        self.read(uid).is_ok_and(|tries| tries.is_locked())
+    }
+
+    /// Of the tries `in_tpm`, those that a class may use up before it has to stop.
+    #[must_use]
+    pub fn left_here(&self, uid: u32, class: Class, in_tpm: u32) -> u32 {
+        self.read(uid).map_or(0, |tries| tries.left_here(class, in_tpm, &self.clock.now()))
+    }
+
+    /// Tries left in a class before the next delay.
+    #[must_use]
+    pub fn left(&self, uid: u32, class: Class) -> u32 {
+        self.read(uid).map_or(0, |tries| tries.left(class, &self.clock.now()))
+    }
+
+    /// Forgets `uid`'s failures, because a new PIN was set. What programs of their own have spent stays spent.
+    pub fn forgive(&self, uid: u32) {
+        self.update(uid, Tries::forgiven);
+    }
+
+    /// Writes down what makes nobody's try harder. If that fails, the state before it stands, which is the stricter.
+    fn update(&self, uid: u32, change: impl FnOnce(&Tries) -> Tries) {
+        let written = self.read(uid).and_then(|tries| self.write(uid, &change(&tries)));
+        if let Err(error) = written {
+            tracing::warn!("the count of tries can't be written: {error}");
+        }
+    }
+
+    fn read(&self, uid: u32) -> Result<Tries, StoreError> {
+        let tries: Tries = self.store.get(Kind::Tries, &uid.to_string())?.unwrap_or_default();
+        let mut ours = tries.restamped(&self.clock.now());
+        if !self.known.borrow().contains(&uid) {
+            ours = ours.after_a_crash();
+        }
+        if ours != tries {
+            self.write(uid, &ours)?;
+        }
+        self.known.borrow_mut().insert(uid);
+        Ok(ours)
+    }
+
+    fn write(&self, uid: u32, tries: &Tries) -> Result<(), StoreError> {
+        self.store.put(Kind::Tries, &uid.to_string(), tries)
+    }
+}
+
+fn uncounted(error: &StoreError) -> MayTry {
+    tracing::error!("a try can't be counted, so none may be made: {error}");
+    MayTry::After(LONGEST_DELAY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Stamp;
+    use crate::store::tests::Scratch;
+
+    struct Noon;
+
+    impl Clock for Noon {
+        fn now(&self) -> Stamp {
+            Stamp { wall: 1_800_000_000, uptime: 1000, boot: "a".into() }
+        }
+    }
+
+    #[test]
+    fn of_many_who_ask_at_once_as_many_get_a_try_as_there_are_and_a_crash_gives_none_back() {
+        let scratch = Scratch::new("in-flight");
+        let store = Rc::new(Store::open(scratch.store.path()).unwrap());
+        let log = || TriesLog::new(store.clone(), Rc::new(Noon));
+        let first = log();
+        first.settle(first.charge(1000, Class::Session).unwrap(), TryEnd::Wrong { left: 18 });
+        let charges: Vec<_> = (0..5).map(|_| first.charge(1000, Class::Session)).collect();
+        assert_eq!(charges.iter().filter(|charge| charge.is_ok()).count(), 2);
+        assert_eq!(charges[2].as_ref().unwrap_err(), &MayTry::AtLogin);
+        // hellod is killed, and started again.
+        drop((charges, first));
+        let next = log();
+        assert_eq!(next.judge(1000, Class::Session), MayTry::AtLogin);
+        let at_login = next.charge(1000, Class::Login).unwrap();
+        next.settle(at_login, TryEnd::Wrong { left: 17 });
+        assert_eq!(next.left_here(1000, Class::Session, 17), 1);
+    }
+}
