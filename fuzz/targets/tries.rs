@@ -28,9 +28,8 @@ fuzz_target!(|text: &str| {
         let then = tries.charged(class, &now).judge(class, &now);
         assert!(wait(then) >= wait(may), "{may:?}, {then:?}");
         assert!(tries.left(class, &now) <= most);
-        let _ = wait(tries.succeeded(class).judge(class, &now));
         for end in [TryEnd::Right, TryEnd::Wrong { left: 9 }, TryEnd::NoGuess, TryEnd::Unsure, TryEnd::Lie] {
-            let _ = wait(tries.settled(class, end).judge(class, &now));
+            let _ = wait(tries.settled(class, end, &tries.span()).judge(class, &now));
         }
         let _ = wait(tries.after_a_crash().judge(class, &now));
     }

@@ -4,6 +4,7 @@
 //! person at the screen waits long before the TPM locks, and so that a program of the same uid can't bring the TPM to
 //! its limit. Both are written down before an attempt, because a crash must not give a try back.
 
+mod budget;
 mod log;
 
 use std::time::Duration;
@@ -13,6 +14,8 @@ use serde::{Deserialize, Serialize};
 use crate::clock::Stamp;
 use crate::keys::KeyError;
 use crate::policy::Class;
+pub use budget::Span;
+use budget::{Budget, Rate};
 pub use log::{Charge, TriesLog};
 
 /// What is remembered of one person's tries. A person without any has [`Tries::default`].
@@ -24,9 +27,7 @@ pub struct Tries {
     /// Through root's programs inside a session.
     session: Failures,
     /// What programs of the person's own uid have used of their budget.
-    spent: u32,
-    /// When the budget was last given a try back, or first touched.
-    refilled: Option<Stamp>,
+    own: Budget,
     /// What the TPM said at the last wrong PIN, until the next right one.
     left_in_tpm: Option<u32>,
     /// Tries that were begun, and whose end is not known yet. Each counts as one that the TPM no longer has.
@@ -101,11 +102,7 @@ impl Tries {
         let wait = match class {
             Class::Login => self.login.wait(now),
             Class::Session => self.session.wait(now),
-            Class::Own if self.refilled_to(now).spent < BUDGET => Duration::ZERO,
-            Class::Own => {
-                let passed = self.refilled.as_ref().map_or(Duration::MAX, |refilled| now.since(refilled));
-                REFILL.saturating_sub(passed)
-            }
+            Class::Own => self.own.wait(OWN, 1, now),
         };
         if wait.is_zero() { MayTry::Now } else { MayTry::After(wait) }
     }
@@ -117,23 +114,26 @@ impl Tries {
         match class {
             Class::Login => Self { login: self.login.and_one(now), ..begun },
             Class::Session => Self { session: self.session.and_one(now), ..begun },
-            Class::Own => {
-                let refilled = begun.refilled_to(now);
-                Self { spent: refilled.spent.saturating_add(1), ..refilled }
-            }
+            Class::Own => Self { own: self.own.and(OWN, 1, now), ..begun },
         }
     }
 
-    /// The state after a try that was charged.
+    /// The span of the own programs' budget, for a try that is charged in it.
     #[must_use]
-    pub fn settled(&self, class: Class, end: TryEnd) -> Self {
+    pub fn span(&self) -> Span {
+        self.own.span()
+    }
+
+    /// The state after a try that was charged in `span`.
+    #[must_use]
+    pub fn settled(&self, class: Class, end: TryEnd, span: &Span) -> Self {
         let ended = Self { in_flight: self.in_flight.saturating_sub(1), ..self.clone() };
         let lost = Self { lost: self.lost.saturating_add(1), ..ended.clone() };
         match end {
-            TryEnd::Right => ended.succeeded(class),
+            TryEnd::Right => ended.succeeded(class, span),
             TryEnd::Wrong { left } => Self { left_in_tpm: Some(left), lost: 0, ..ended },
-            TryEnd::NoGuess => ended.uncharged(class),
-            TryEnd::Unsure => lost.uncharged(class),
+            TryEnd::NoGuess => ended.uncharged(class, span),
+            TryEnd::Unsure => lost.uncharged(class, span),
             TryEnd::Lie => lost,
         }
     }
@@ -147,23 +147,21 @@ impl Tries {
 
     /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
-    #[must_use]
-    pub fn succeeded(&self, class: Class) -> Self {
+    fn succeeded(&self, class: Class, span: &Span) -> Self {
         let tries = Self { left_in_tpm: None, lost: 0, ..self.clone() };
         match class {
             Class::Login => Self { login: Failures::default(), session: Failures::default(), ..tries },
             Class::Session => Self { session: Failures::default(), ..tries },
-            Class::Own => tries.uncharged(class),
+            Class::Own => tries.uncharged(class, span),
         }
     }
 
     /// The state after an attempt that was no guess, because it never reached the TPM's counter.
-    #[must_use]
-    pub fn uncharged(&self, class: Class) -> Self {
+    fn uncharged(&self, class: Class, span: &Span) -> Self {
         match class {
             Class::Login => Self { login: self.login.but_one(), ..self.clone() },
             Class::Session => Self { session: self.session.but_one(), ..self.clone() },
-            Class::Own => Self { spent: self.spent.saturating_sub(1), ..self.clone() },
+            Class::Own => Self { own: self.own.but(1, span), ..self.clone() },
         }
     }
 
@@ -173,14 +171,14 @@ impl Tries {
         match class {
             Class::Login => FREE.saturating_sub(self.login.count),
             Class::Session => FREE.saturating_sub(self.session.count),
-            Class::Own => BUDGET.saturating_sub(self.refilled_to(now).spent),
+            Class::Own => self.own.left(OWN, now),
         }
     }
 
     /// The state after a new PIN was set.
     #[must_use]
     pub fn forgiven(&self) -> Self {
-        self.succeeded(Class::Login)
+        self.succeeded(Class::Login, &self.span())
     }
 
     /// Whether the TPM is about to lock the PIN.
@@ -229,21 +227,8 @@ impl Tries {
         Self {
             login: failures(&self.login),
             session: failures(&self.session),
-            refilled: restamp(&self.refilled),
+            own: Budget { refilled: restamp(&self.own.refilled), ..self.own.clone() },
             ..self.clone()
-        }
-    }
-
-    fn refilled_to(&self, now: &Stamp) -> Self {
-        let Some(refilled) = self.refilled.as_ref().filter(|_| self.spent > 0) else {
-            return Self { refilled: Some(now.clone()), ..self.clone() };
-        };
-        let hours = now.since(refilled).as_secs() / REFILL.as_secs();
-        match u32::try_from(hours).unwrap_or(u32::MAX) {
-            0 => self.clone(),
-            given => {
-                Self { spent: self.spent.saturating_sub(given), refilled: Some(now.clone()), ..self.clone() }
-            }
         }
     }
 }
@@ -277,14 +262,12 @@ const FREE: u32 = 3;
 const FIRST_DELAY: Duration = Duration::from_secs(30);
 /// No delay is longer.
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
-/// Failures that programs of the person's own uid may make in a row.
-const BUDGET: u32 = 5;
+/// Failures that programs of the person's own uid may make in a row, and how long it takes until they get one back.
+const OWN: Rate = Rate { most: 5, refill: Duration::from_secs(60 * 60) };
 /// Of the TPM's tries, those that only the console and the greeter may use.
 const KEPT_FOR_LOGIN: u32 = 16;
 /// With this few tries left in the TPM a person is asked to look twice.
 const NEAR_THE_LIMIT: u32 = 4;
-/// How long it takes until such a program gets one try back.
-const REFILL: Duration = Duration::from_secs(60 * 60);
 
 #[cfg(test)]
 mod tests {
@@ -302,6 +285,11 @@ mod tests {
         (0..failures).fold(Tries::default(), |tries, _| tries.charged(class, &at(0)))
     }
 
+    /// Ends a try in the span in which it was charged.
+    fn settled(tries: &Tries, class: Class, end: TryEnd) -> Tries {
+        tries.settled(class, end, &tries.span())
+    }
+
     #[test]
     fn delays_start_at_the_fourth_failure_and_double_to_a_quarter_of_an_hour() {
         let waits: Vec<u64> = (0..=10)
@@ -317,7 +305,7 @@ mod tests {
 
     #[test]
     fn a_success_at_the_console_forgives_everything_there() {
-        let tries = after(9, Class::Login).succeeded(Class::Login);
+        let tries = settled(&after(9, Class::Login), Class::Login, TryEnd::Right);
         assert_eq!(tries.judge(Class::Login, &at(0)), MayTry::Now);
         assert_eq!(tries.left(Class::Login, &at(0)), 3);
     }
@@ -325,7 +313,7 @@ mod tests {
     #[test]
     fn a_try_that_was_no_guess_leaves_the_delay_as_it_was() {
         let failed = after(4, Class::Login);
-        let charged = failed.charged(Class::Login, &at(30)).uncharged(Class::Login);
+        let charged = settled(&failed.charged(Class::Login, &at(30)), Class::Login, TryEnd::NoGuess);
         assert_eq!(charged.judge(Class::Login, &at(30)), MayTry::Now);
     }
 
@@ -341,6 +329,21 @@ mod tests {
     }
 
     #[test]
+    fn a_try_that_time_has_given_back_already_is_not_given_back_by_its_end_too() {
+        for end in [TryEnd::NoGuess, TryEnd::Unsure, TryEnd::Right] {
+            // The machine was asleep for an hour while it was on its way.
+            let slept = Tries::default().charged(Class::Own, &at(0));
+            let failed = (0..5).fold(slept.clone(), |tries, _| tries.charged(Class::Own, &at(3600)));
+            let ended = failed.settled(Class::Own, end, &slept.span());
+            assert_eq!(
+                ended.judge(Class::Own, &at(3600)),
+                MayTry::After(Duration::from_secs(3600)),
+                "{end:?}"
+            );
+        }
+    }
+
+    #[test]
     fn failures_in_one_class_delay_no_other() {
         let classes = [Class::Login, Class::Session, Class::Own];
         for (failed, asked) in classes.into_iter().flat_map(|failed| classes.map(|asked| (failed, asked))) {
@@ -351,9 +354,9 @@ mod tests {
 
     #[test]
     fn no_success_restores_the_budget_of_own_programs() {
-        let tries = after(4, Class::Own).charged(Class::Login, &at(1)).succeeded(Class::Login);
+        let tries = settled(&after(4, Class::Own).charged(Class::Login, &at(1)), Class::Login, TryEnd::Right);
         assert_eq!(tries.left(Class::Own, &at(1)), 1);
-        let tries = tries.charged(Class::Own, &at(2)).succeeded(Class::Own);
+        let tries = settled(&tries.charged(Class::Own, &at(2)), Class::Own, TryEnd::Right);
         assert_eq!(tries.left(Class::Own, &at(2)), 1);
     }
 
@@ -365,7 +368,7 @@ mod tests {
             assert_eq!(tries(16).judge(class, &at(0)), MayTry::AtLogin);
         }
         assert_eq!(tries(16).judge(Class::Login, &at(0)), MayTry::Now);
-        assert_eq!(tries(16).succeeded(Class::Login).judge(Class::Own, &at(0)), MayTry::Now);
+        assert_eq!(settled(&tries(16), Class::Login, TryEnd::Right).judge(Class::Own, &at(0)), MayTry::Now);
     }
 
     #[test]
@@ -377,10 +380,10 @@ mod tests {
         }
         assert_eq!(two.judge(Class::Login, &at(0)), MayTry::Now);
         // The TPM judges the first while the second is still on its way.
-        let judged = two.settled(Class::Session, TryEnd::Wrong { left: 17 });
+        let judged = settled(&two, Class::Session, TryEnd::Wrong { left: 17 });
         assert_eq!(judged.judge(Class::Session, &at(0)), MayTry::AtLogin);
         assert_eq!(judged.left_here(Class::Session, 17, &at(0)), 0);
-        let taken_back = judged.settled(Class::Own, TryEnd::NoGuess);
+        let taken_back = settled(&judged, Class::Own, TryEnd::NoGuess);
         assert_eq!(taken_back.judge(Class::Session, &at(0)), MayTry::Now);
         assert_eq!(taken_back.left_here(Class::Session, 17, &at(0)), 1);
     }
@@ -389,12 +392,13 @@ mod tests {
     fn a_try_whose_end_nobody_saw_counts_until_the_tpm_has_spoken_and_locks_nobody_out() {
         let seventeen = Tries { left_in_tpm: Some(17), ..Tries::default() };
         let charged = seventeen.charged(Class::Session, &at(0));
-        for lost in [charged.after_a_crash(), charged.settled(Class::Session, TryEnd::Unsure)] {
+        for lost in [charged.after_a_crash(), settled(&charged, Class::Session, TryEnd::Unsure)] {
             assert_eq!(lost.judge(Class::Session, &at(9)), MayTry::AtLogin);
             assert_eq!(lost.after_a_crash(), lost);
-            let spoken = lost.charged(Class::Login, &at(9)).settled(Class::Login, TryEnd::Wrong { left: 17 });
+            let spoken =
+                settled(&lost.charged(Class::Login, &at(9)), Class::Login, TryEnd::Wrong { left: 17 });
             assert_eq!(spoken.judge(Class::Session, &at(9)), MayTry::Now);
-            let right = lost.charged(Class::Login, &at(9)).settled(Class::Login, TryEnd::Right);
+            let right = settled(&lost.charged(Class::Login, &at(9)), Class::Login, TryEnd::Right);
             assert_eq!(right.judge(Class::Session, &at(9)), MayTry::Now);
         }
         let last = Tries { left_in_tpm: Some(1), ..Tries::default() };

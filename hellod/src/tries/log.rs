@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::{LONGEST_DELAY, MayTry, Tries, TryEnd};
+use super::{LONGEST_DELAY, MayTry, Span, Tries, TryEnd};
 use crate::clock::Clock;
 use crate::policy::Class;
 use crate::store::{Kind, Store, StoreError};
@@ -24,6 +24,7 @@ pub struct TriesLog {
 pub struct Charge {
     uid: u32,
     class: Class,
+    span: Span,
 }
 
 impl TriesLog {
@@ -52,15 +53,16 @@ impl TriesLog {
             if may != MayTry::Now {
                 return Ok(Err(may));
             }
-            self.write(uid, &tries.charged(class, &now))?;
-            Ok(Ok(Charge { uid, class }))
+            let charged = tries.charged(class, &now);
+            self.write(uid, &charged)?;
+            Ok(Ok(Charge { uid, class, span: charged.span() }))
         };
         charged().unwrap_or_else(|error| Err(uncounted(&error)))
     }
 
     /// Writes down how a try ended.
-    pub fn settle(&self, Charge { uid, class }: Charge, end: TryEnd) {
-        self.update(uid, |tries| tries.settled(class, end));
+    pub fn settle(&self, Charge { uid, class, span }: Charge, end: TryEnd) {
+        self.update(uid, |tries| tries.settled(class, end, &span));
     }
 
     /// Whether the TPM is about to lock `uid`'s PIN.

@@ -66,16 +66,26 @@ fn a_move() -> impl Strategy<Value = Move> {
     ]
 }
 
-/// A TPM, and the tries on their way to it, each with how many of the console's have overtaken it.
+/// A TPM, and the tries on their way to it.
 struct Chip {
     left: u32,
-    flying: Vec<(Class, u32)>,
+    flying: Vec<Flying>,
+}
+
+/// A try on its way.
+struct Flying {
+    class: Class,
+    span: Span,
+    since: u64,
+    /// How many of the console's have overtaken it.
+    overtaken: u32,
 }
 
 impl Chip {
-    fn guess(&mut self, class: Class, overtaken: u32) -> Result<(), TestCaseError> {
+    fn guess(&mut self, try_: &Flying) -> Result<(), TestCaseError> {
+        let Flying { class, overtaken, .. } = *try_;
         if class == Class::Login {
-            self.flying.iter_mut().for_each(|(_, overtaken)| *overtaken += 1);
+            self.flying.iter_mut().for_each(|other| other.overtaken += 1);
         } else {
             prop_assert!(self.left + overtaken > KEPT_FOR_LOGIN, "{class:?} took one of {}", self.left);
         }
@@ -84,13 +94,24 @@ impl Chip {
     }
 }
 
+/// However the failures of own programs lie, there are no more of them than the budget and its refills.
+fn within_the_budget(failures: &[u64]) -> Result<(), TestCaseError> {
+    for (first, from) in failures.iter().enumerate() {
+        for (last, until) in failures.iter().enumerate().skip(first) {
+            prop_assert!((last - first + 1) as u64 <= u64::from(OWN.most) + (until - from) / 3600);
+        }
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(2048))]
     #[test]
-    fn no_tries_at_once_hangs_and_crashes_let_a_session_take_what_is_kept_for_the_console(
+    fn no_tries_at_once_hangs_and_crashes_take_what_is_kept_for_the_console_or_widen_the_budget(
         moves in prop::collection::vec(a_move(), 1..300),
     ) {
         let (mut time, mut chip, mut tries) = (0, Chip { left: LIMIT, flying: Vec::new() }, Tries::default());
+        let mut own = Vec::new();
         for a_move in moves {
             let now = Stamp { wall: 0, uptime: time * 1000, boot: "a".into() };
             match a_move {
@@ -99,14 +120,15 @@ proptest! {
                     // As many as the queue lets in, and some more.
                     if chip.flying.len() < 8 && tries.judge(class, &now) == MayTry::Now {
                         tries = tries.charged(class, &now);
-                        chip.flying.push((class, 0));
+                        chip.flying.push(Flying { class, span: tries.span(), since: time, overtaken: 0 });
                     }
                 }
                 Move::Ends { which, end } if !chip.flying.is_empty() => {
-                    let (class, overtaken) = chip.flying.remove(which.index(chip.flying.len()));
+                    let try_ = chip.flying.remove(which.index(chip.flying.len()));
                     let end = match end {
                         End::Wrong => {
-                            chip.guess(class, overtaken)?;
+                            chip.guess(&try_)?;
+                            own.extend((try_.class == Class::Own).then_some(try_.since));
                             TryEnd::Wrong { left: chip.left }
                         }
                         End::Right if chip.left > 0 => {
@@ -115,19 +137,19 @@ proptest! {
                         }
                         End::Right | End::NoGuess => TryEnd::NoGuess,
                     };
-                    tries = tries.settled(class, end);
+                    tries = tries.settled(try_.class, end, &try_.span);
                 }
                 Move::Hangs { which, counted } if !chip.flying.is_empty() => {
-                    let (class, overtaken) = chip.flying.remove(which.index(chip.flying.len()));
+                    let try_ = chip.flying.remove(which.index(chip.flying.len()));
                     if counted {
-                        chip.guess(class, overtaken)?;
+                        chip.guess(&try_)?;
                     }
-                    tries = tries.settled(class, TryEnd::Unsure);
+                    tries = tries.settled(try_.class, TryEnd::Unsure, &try_.span);
                 }
                 Move::Crashes { counted } => {
                     for _ in 0..counted.min(chip.flying.len()) {
-                        let (class, overtaken) = chip.flying.remove(0);
-                        chip.guess(class, overtaken)?;
+                        let try_ = chip.flying.remove(0);
+                        chip.guess(&try_)?;
                     }
                     chip.flying.clear();
                     tries = tries.after_a_crash();
@@ -135,6 +157,8 @@ proptest! {
                 Move::Ends { .. } | Move::Hangs { .. } => {}
             }
         }
+        own.sort_unstable();
+        within_the_budget(&own)?;
     }
 
     #[test]
@@ -171,9 +195,9 @@ proptest! {
                     match (end, row) {
                         (End::Wrong, Some(row)) => *row = Row { failures: row.failures + 1, last: time },
                         (End::Wrong, None) => own.push(time),
-                        (End::NoGuess, _) => tries = tries.settled(class, TryEnd::NoGuess),
+                        (End::NoGuess, _) => tries = tries.settled(class, TryEnd::NoGuess, &tries.span()),
                         (End::Right, _) => {
-                            tries = tries.settled(class, TryEnd::Right);
+                            tries = tries.settled(class, TryEnd::Right, &tries.span());
                             match class {
                                 Class::Login => (at_login, in_session) = (Row::default(), Row::default()),
                                 Class::Session => in_session = Row::default(),
@@ -181,15 +205,11 @@ proptest! {
                             }
                         }
                     }
-                    prop_assert!(tries.left(Class::Own, &now) <= BUDGET);
+                    prop_assert!(tries.left(Class::Own, &now) <= OWN.most);
                 }
             }
         }
-        for (first, from) in own.iter().enumerate() {
-            for (last, until) in own.iter().enumerate().skip(first) {
-                prop_assert!((last - first + 1) as u64 <= u64::from(BUDGET) + (until - from) / 3600);
-            }
-        }
+        within_the_budget(&own)?;
     }
 
     #[test]
@@ -204,8 +224,7 @@ proptest! {
         let tries = Tries {
             login: Failures { count: counts[0], last: login.clone(), before: login },
             session: Failures { count: counts[1], last: session.clone(), before: session },
-            spent: counts[2],
-            refilled,
+            own: Budget { spent: counts[2], refilled },
             left_in_tpm,
             in_flight: uncertain[0],
             lost: uncertain[1],
@@ -213,7 +232,7 @@ proptest! {
         let text = serde_json::to_string(&tries).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Tries>(&text).unwrap(), &tries);
         for (class, longest) in
-            [(Class::Login, LONGEST_DELAY), (Class::Session, LONGEST_DELAY), (Class::Own, REFILL)]
+            [(Class::Login, LONGEST_DELAY), (Class::Session, LONGEST_DELAY), (Class::Own, OWN.refill)]
         {
             match tries.restamped(&now).judge(class, &now) {
                 MayTry::Now => {}
