@@ -6,6 +6,7 @@
 
 mod budget;
 mod log;
+mod wear;
 
 use std::time::Duration;
 
@@ -16,7 +17,8 @@ use crate::keys::KeyError;
 use crate::policy::Class;
 pub use budget::Span;
 use budget::{Budget, Rate};
-pub use log::{Charge, TriesLog};
+pub use log::{Charge, TriesLog, Writing};
+pub use wear::{MayWrite, NewPin};
 
 /// What is remembered of one person's tries. A person without any has [`Tries::default`].
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -30,6 +32,9 @@ pub struct Tries {
     own: Budget,
     /// What the TPM said at the last wrong PIN, until the next right one.
     left_in_tpm: Option<u32>,
+    /// What new PINs have cost the TPM's memory.
+    #[serde(default)]
+    worn: Budget,
     /// Tries that were begun, and whose end is not known yet. Each counts as one that the TPM no longer has.
     #[serde(default)]
     in_flight: u32,
@@ -228,6 +233,7 @@ impl Tries {
             login: failures(&self.login),
             session: failures(&self.session),
             own: Budget { refilled: restamp(&self.own.refilled), ..self.own.clone() },
+            worn: Budget { refilled: restamp(&self.worn.refilled), ..self.worn.clone() },
             ..self.clone()
         }
     }
@@ -246,6 +252,18 @@ impl Failures {
     fn but_one(&self) -> Self {
         Self { count: self.count.saturating_sub(1), last: self.before.clone(), before: self.before.clone() }
     }
+}
+
+/// A wait, in words for a person.
+#[must_use]
+pub fn in_words(wait: Duration) -> String {
+    let seconds = wait.as_secs().max(1);
+    let (number, unit) = match seconds {
+        ..120 => (seconds, "second"),
+        120..7200 => (seconds.div_ceil(60), "minute"),
+        7200.. => (seconds.div_ceil(3600), "hour"),
+    };
+    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
 }
 
 /// How long to wait after so many failures: nothing for the first three, then 30 s, doubling to 15 min.
@@ -301,6 +319,14 @@ mod tests {
             .collect();
         assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900]);
         assert_eq!(after(200, Class::Login).judge(Class::Login, &at(900)), MayTry::Now);
+    }
+
+    #[test]
+    fn a_wait_is_told_in_words_and_never_too_short() {
+        let table = [(0, "1 second"), (119, "119 seconds"), (121, "3 minutes"), (7199, "120 minutes")];
+        for (seconds, words) in table.into_iter().chain([(7200, "2 hours"), (10_000, "3 hours")]) {
+            assert_eq!(in_words(Duration::from_secs(seconds)), words);
+        }
     }
 
     #[test]

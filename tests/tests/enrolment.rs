@@ -152,6 +152,41 @@ fn a_pin_is_changed_by_whoever_knows_it() {
 }
 
 #[test]
+fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_works_again() {
+    let mut world = World::enrolled();
+    let change = |world: &World, from: &str, to: &str| {
+        world.helloctl("alice", &["pin", "change"], &format!("{from}\n{to}\n{to}\n"))
+    };
+    // Whoever doesn't know the PIN spends nothing of it.
+    assert!(!change(&world, ONE_OFF, OTHER).success());
+    let pins = [PIN, OTHER];
+    let done = (0..20).take_while(|&at| change(&world, pins[at % 2], pins[(at + 1) % 2]).success()).count();
+    assert_eq!(done, 9, "three of twelve went into the enrolment");
+    world.hellod.kill();
+    world.hellod = world.lab.hellod(&Config::default());
+    let mark = world.tpm.mark();
+    let refused = change(&world, OTHER, PIN);
+    assert!(
+        refused.stderr.contains("The next is possible in") && refused.stderr.contains(" minutes."),
+        "{refused:?}"
+    );
+    let by_root = world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    assert!(!by_root.success() && by_root.stderr.contains("possible in 3 hours"), "{by_root:?}");
+    assert_eq!(world.tpm.names_since(mark), [""; 0], "the TPM was not asked");
+
+    // What signs in, and what takes away, is not held.
+    let mut sudo = world.sudo();
+    sudo.expect(hello_tests::PROMPT);
+    sudo.send_secret(OTHER);
+    sudo.expect("it is done");
+    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
+    let again = world.helloctl("root", &["enroll", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    assert!(!again.success() && again.stderr.contains("possible in 3 hours"), "{again:?}");
+    assert_eq!(world.counted(&ALICE).0, serde_json::Value::Null);
+    world.enroll(&BOB);
+}
+
+#[test]
 fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     let mut world = World::enrolled();
     let status = world.status(&ALICE);

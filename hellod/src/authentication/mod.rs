@@ -15,7 +15,7 @@ use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::Enrolled;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
-use crate::tries::{Charge, MayTry, TryEnd};
+use crate::tries::{Charge, MayTry, TryEnd, in_words};
 pub use attempt::Proven;
 use attempt::{Challenge, Failure, attempt};
 
@@ -235,9 +235,7 @@ fn put_off_text(may: MayTry) -> String {
     let MayTry::After(wait) = may else {
         return "Use your password, or sign in once with your PIN at a text console.".into();
     };
-    let seconds = wait.as_secs().max(1);
-    let (number, unit) = if seconds < 120 { (seconds, "second") } else { (seconds.div_ceil(60), "minute") };
-    format!("Wait {number} {unit}{}, or use your password.", if number == 1 { "" } else { "s" })
+    format!("Wait {}, or use your password.", in_words(wait))
 }
 
 /// The one field for PIN or password. Short, and the same on every surface.

@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, end, entitled};
+use super::{AT_WORK, end, entitled, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -14,7 +14,7 @@ use crate::keys::child::Choosing;
 use crate::keys::{Kdf, KeyError, UserKey};
 use crate::parts::Parts;
 use crate::policy::Class;
-use crate::tries::{MayTry, TryEnd};
+use crate::tries::{MayTry, NewPin, TryEnd};
 
 /// Where the change was asked for, and whose tries it uses.
 #[derive(Debug, Clone, Copy)]
@@ -52,6 +52,9 @@ async fn run(
         Ok(None) => return Ok(Outcome::NotEnrolled),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
+    if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Changed)) {
+        return fail(parts, account, tried, &why, terminal).await;
+    }
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
     let Reply::Secret(pin) = terminal.secret("Current PIN: ", Role::Current, shape).await? else {
         return Ok(Outcome::Refused);
@@ -70,12 +73,51 @@ async fn run(
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
+    match counted(parts, account, tried, (choosing, shape)).await {
+        Err(why) => fail(parts, account, tried, &why, terminal).await,
+        Ok(swapped) => tell(parts, account, tried, swapped, terminal).await,
+    }
+}
+
+/// The change as a try, and as a write to the TPM. Both are counted before the PIN is stretched.
+///
+/// # Errors
+/// Why it may not be made now.
+async fn counted(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    (choosing, shape): (Choosing, PinShape),
+) -> Result<Result<(), KeyError>, String> {
+    let writing = parts
+        .tries
+        .begin_new_pin(account.uid, NewPin::Changed)
+        .map_err(|may| too_often(may).unwrap_or_default())?;
     let charge = match parts.tries.charge(account.uid, tried.class) {
         Ok(charge) => charge,
-        Err(may) => return fail(parts, account, tried, &put_off(may), terminal).await,
+        Err(may) => {
+            parts.tries.not_written(writing);
+            return Err(put_off(may));
+        }
     };
     let swapped = swap(parts, account, choosing, shape).await;
-    parts.tries.settle(charge, swapped.as_ref().map_or_else(TryEnd::from, |()| TryEnd::Right));
+    let end = swapped.as_ref().map_or_else(TryEnd::from, |()| TryEnd::Right);
+    // Whoever does not know the PIN can't use up the owner's changes.
+    if matches!(end, TryEnd::Wrong { .. } | TryEnd::NoGuess) {
+        parts.tries.not_written(writing);
+    }
+    parts.tries.settle(charge, end);
+    Ok(swapped)
+}
+
+/// Tells the person what came of it.
+async fn tell(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    swapped: Result<(), KeyError>,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
     match swapped {
         Ok(()) => {
             parts.record(&Event::PinChanged, account, tried.service);

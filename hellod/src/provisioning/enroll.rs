@@ -4,7 +4,7 @@ use hello_dbus::{Outcome, Style};
 
 use super::choose::{Chosen, choose};
 use super::intent::{Footprint, Intent, settle_earlier};
-use super::{AT_WORK, end, entitled, proven};
+use super::{AT_WORK, end, entitled, proven, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -16,6 +16,7 @@ use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
 use crate::keys::{Algorithm, Kdf, KeyError};
 use crate::parts::{Action, Parts};
 use crate::store::{Kind, StoreError};
+use crate::tries::NewPin;
 
 /// Gives `account` a PIN and a key, and ends the conversation.
 pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
@@ -47,6 +48,8 @@ enum Failure {
     Store(#[from] StoreError),
     #[error("This machine gives no random numbers.")]
     Random,
+    #[error("{0}")]
+    TooOften(String),
 }
 
 impl Enrolling<'_> {
@@ -66,6 +69,10 @@ impl Enrolling<'_> {
                 return Ok(Outcome::Refused);
             }
             _ => {}
+        }
+        // Nobody is asked for a password in vain.
+        if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
+            return self.give_up(&Failure::TooOften(why), terminal).await;
         }
         if !proven(parts, caller, account, action, terminal).await? {
             return Ok(Outcome::Refused);
@@ -103,6 +110,11 @@ impl Enrolling<'_> {
         })?;
         let former = Footprint::of(&parts.store, account)?;
         let spec = self.specify().await?;
+        // Never taken back: an enrolment that fails has worn the chip, too.
+        let _writing = parts
+            .tries
+            .begin_new_pin(account.uid, NewPin::Made)
+            .map_err(|may| Failure::TooOften(too_often(may).unwrap_or_default()))?;
         if !spec.proven {
             Intent::trial(account).declare(&parts.store)?;
         }
@@ -180,7 +192,10 @@ impl Enrolling<'_> {
 
     async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
         self.failed(&failure.to_string());
-        let text = format!("{failure}\nNo PIN was set up. What to do: helloctl doctor");
+        let text = match failure {
+            Failure::TooOften(why) => format!("{why}\nNothing was changed."),
+            failure => format!("{failure}\nNo PIN was set up. What to do: helloctl doctor"),
+        };
         terminal.show(Style::Error, &text).await?;
         Ok(Outcome::Unavailable)
     }

@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::parts::{Action, NoProof, Parts};
 use crate::policy::{Admission, Decline};
+use crate::tries::{MayWrite, in_words};
 
 pub use change::{Tried, change_pin};
 pub use enroll::{enroll, reset};
@@ -74,6 +75,17 @@ async fn proven(
     };
     terminal.show(Style::Error, text).await?;
     Ok(false)
+}
+
+/// Why there can be no new PIN now, if so, and when there can be one again.
+fn too_often(may: MayWrite) -> Option<String> {
+    match may {
+        MayWrite::Now => None,
+        MayWrite::After(wait) => Some(format!(
+            "Each new PIN wears the security chip, and there were many lately. The next is possible in {}.",
+            in_words(wait)
+        )),
+    }
 }
 
 /// Ends a conversation with what a flow came to.

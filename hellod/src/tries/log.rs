@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::{LONGEST_DELAY, MayTry, Span, Tries, TryEnd};
+use super::{LONGEST_DELAY, MayTry, MayWrite, NewPin, Span, Tries, TryEnd};
 use crate::clock::Clock;
 use crate::policy::Class;
 use crate::store::{Kind, Store, StoreError};
@@ -24,6 +24,15 @@ pub struct TriesLog {
 pub struct Charge {
     uid: u32,
     class: Class,
+    span: Span,
+}
+
+/// A new PIN that is written down as in the TPM, and may be put there.
+#[must_use]
+#[derive(Debug)]
+pub struct Writing {
+    uid: u32,
+    new: NewPin,
     span: Span,
 }
 
@@ -63,6 +72,36 @@ impl TriesLog {
     /// Writes down how a try ended.
     pub fn settle(&self, Charge { uid, class, span }: Charge, end: TryEnd) {
         self.update(uid, |tries| tries.settled(class, end, &span));
+    }
+
+    /// Whether `uid` may have a new PIN now. Where the disk does not let it be counted, nobody may.
+    pub fn judge_new_pin(&self, uid: u32, new: NewPin) -> MayWrite {
+        let judged = self.read(uid).map(|tries| tries.may_write(new, &self.clock.now()));
+        judged.unwrap_or_else(|error| unwritten(&error))
+    }
+
+    /// Judges and, if it may be, writes it down, all in one step.
+    ///
+    /// # Errors
+    /// Why not, which is never [`MayWrite::Now`].
+    pub fn begin_new_pin(&self, uid: u32, new: NewPin) -> Result<Writing, MayWrite> {
+        let begun = || {
+            let tries = self.read(uid)?;
+            let now = self.clock.now();
+            let may = tries.may_write(new, &now);
+            if may != MayWrite::Now {
+                return Ok(Err(may));
+            }
+            let written = tries.written(new, &now);
+            self.write(uid, &written)?;
+            Ok(Ok(Writing { uid, new, span: written.wear_span() }))
+        };
+        begun().unwrap_or_else(|error| Err(unwritten(&error)))
+    }
+
+    /// Takes it back, because the TPM was not written.
+    pub fn not_written(&self, Writing { uid, new, span }: Writing) {
+        self.update(uid, |tries| tries.not_written(new, &span));
     }
 
     /// Whether the TPM is about to lock `uid`'s PIN.
@@ -123,6 +162,11 @@ impl TriesLog {
 fn uncounted(error: &StoreError) -> MayTry {
     tracing::error!("a try can't be counted, so none may be made: {error}");
     MayTry::After(LONGEST_DELAY)
+}
+
+fn unwritten(error: &StoreError) -> MayWrite {
+    tracing::error!("a new PIN can't be counted, so there may be none: {error}");
+    MayWrite::After(LONGEST_DELAY)
 }
 
 #[cfg(test)]

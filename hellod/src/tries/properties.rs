@@ -224,13 +224,18 @@ proptest! {
         let tries = Tries {
             login: Failures { count: counts[0], last: login.clone(), before: login },
             session: Failures { count: counts[1], last: session.clone(), before: session },
-            own: Budget { spent: counts[2], refilled },
+            own: Budget { spent: counts[2], refilled: refilled.clone() },
             left_in_tpm,
+            worn: Budget { spent: counts[2], refilled: refilled.clone() },
             in_flight: uncertain[0],
             lost: uncertain[1],
         };
         let text = serde_json::to_string(&tries).unwrap();
         prop_assert_eq!(&serde_json::from_str::<Tries>(&text).unwrap(), &tries);
+        match tries.restamped(&now).may_write(NewPin::Made, &now) {
+            MayWrite::Now => {}
+            MayWrite::After(wait) => prop_assert!(wait <= 3 * OWN.refill, "{wait:?}"),
+        }
         for (class, longest) in
             [(Class::Login, LONGEST_DELAY), (Class::Session, LONGEST_DELAY), (Class::Own, OWN.refill)]
         {
