@@ -29,11 +29,12 @@ pub struct Enrolment {
     pub kid: String,
     /// Whether the PIN has digits only.
     pub shape: PinShape,
-    /// The same of the next PIN, written before a PIN change and taken away after it.
+    /// The same of the next PIN, written before a PIN change and taken away after it: it says that a change may have been
+    /// cut short, and that either PIN may hold.
     pub pending_shape: Option<PinShape>,
     /// When the person enrolled, in seconds since 1970.
     pub enrolled: i64,
-    /// When the PIN was set, in seconds since 1970.
+    /// When the PIN was set, in seconds since 1970; of a change that was cut short nobody knows.
     pub pin_set: i64,
     /// The key and what guards it.
     pub key: UserKey,

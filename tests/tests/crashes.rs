@@ -16,6 +16,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const OLD: &str = "271828";
 const NEW: &str = "314159";
+const LETTERS: &str = "pa55word";
 
 /// What is killed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -77,7 +78,7 @@ const REMOVAL: Story = Story {
 
 /// Puts the stage into the state that the story begins with.
 fn prepare(stage: &Stage, story: &Story) {
-    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    forget_tries(stage);
     if story.name == FIRST_ENROLMENT.name {
         stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/device/proven-chip.json"]).ok();
     }
@@ -90,7 +91,7 @@ fn prepare(stage: &Stage, story: &Story) {
     } else if story.enrolled_before && stage.login(&ALICE, OLD).outcome != Some(Ending::Success) {
         stage.helloctl("alice", &["pin", "change"], &[NEW, OLD, OLD]).ok();
     }
-    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    forget_tries(stage);
 }
 
 /// The old state or the new one, and nothing else anywhere.
@@ -99,7 +100,7 @@ fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
     until(&format!("{what} to be cleared up"), Duration::from_secs(10), || {
         stage.records("intents").is_empty().then_some(())
     });
-    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
+    forget_tries(stage);
     let enrolled = stage.records("enrolments") == ["6001.json"];
     let signs_in = |pin| stage.login(&ALICE, pin).outcome == Some(Ending::Success);
     let (old, new) = (signs_in(OLD), signs_in(NEW));
@@ -114,6 +115,10 @@ fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
     assert_eq!(stage.records("directory").len(), whole, "{what}: what the provider knows");
     assert_eq!(stage.counters().len(), whole, "{what}: {:?} in the TPM", stage.counters());
     done
+}
+
+fn forget_tries(stage: &Stage) {
+    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
 }
 
 fn kill(pid: u32) {
@@ -243,6 +248,44 @@ fn a_first_enrolment_killed_at_any_command_leaves_nothing_of_the_trial_of_the_ch
 #[test]
 fn a_pin_change_killed_at_any_command_leaves_one_pin_that_works() {
     at_commands(&CHANGE, Victim::Hellod, 1);
+}
+
+#[test]
+fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pin_may_be_typed() {
+    let mut stage = Stage::tapped();
+    stage.enrol(&ALICE, OLD);
+    // Before and after the TPM did it, to a PIN of digits and to one of letters.
+    for (done, new, shape) in
+        [(false, NEW, "digits"), (true, NEW, "digits"), (false, LETTERS, "digits"), (true, LETTERS, "any")]
+    {
+        let hellod = stage.hellod.program().pid();
+        stage.interposer().meddle(move |command, ask| {
+            if command[6..10] != [0, 0, 1, 0x3b] {
+                return Some(ask(command));
+            }
+            if done {
+                ask(command);
+            }
+            kill(hellod);
+            None
+        });
+        stage.helloctl("alice", &["pin", "change"], &[OLD, new, new]);
+        stage.interposer().behave();
+        stage.restart_hellod();
+        forget_tries(&stage);
+        let wrong = stage.login(&ALICE, "000000");
+        assert!(wrong.shown.iter().any(|text| text.contains("31 tries left")), "{done} {new}: {wrong:?}");
+        assert_eq!(stage.status(&ALICE)["tries"]["failed"], 1, "{done} {new}");
+        let (now, other) = if done { (new, OLD) } else { (OLD, new) };
+        assert_eq!(stage.login(&ALICE, other).outcome, Some(Ending::Refused), "{done} {new}");
+        assert_eq!(stage.login(&ALICE, now).outcome, Some(Ending::Success), "{done} {new}");
+        // The prompt is again as clever as it may be.
+        assert_eq!(stage.status(&ALICE)["enrolment"]["pin"], shape, "{done} {new}");
+        assert!(stage.lab.read("/var/lib/hellod/enrolments/6001.json").contains("\"pending_shape\": null"));
+        if done {
+            stage.helloctl("alice", &["pin", "change"], &[new, OLD, OLD]).ok();
+        }
+    }
 }
 
 #[test]

@@ -10,9 +10,9 @@ use crate::accounts::Account;
 use crate::audit::Event;
 use crate::clock::Stamp;
 use crate::enrolments::{Enrolled, Enrolment};
-use crate::gesture::pin::PinRefused;
+use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::{Nonce, ProviderError};
-use crate::keys::{KeyError, UserKey};
+use crate::keys::KeyError;
 use crate::parts::Parts;
 use crate::tries::TryEnd;
 
@@ -82,7 +82,7 @@ pub(super) async fn attempt(
         .map_err(|error| Failure::Record(error.to_string()))?;
     // What comes back was verified with the registered public key; a signature that is none is an error.
     let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, input.as_bytes()).await?;
-    settle_pending(parts, &enrolled, signed.used_pending);
+    settle_change(parts, &enrolled, signed.shape);
     if !challenge.online {
         return Ok(Proven { online: false });
     }
@@ -165,25 +165,15 @@ impl From<KeyError> for Failure {
     }
 }
 
-/// After a PIN change that was cut short, the first right PIN tells which of the two the TPM knows. One that is under
-/// way settles itself.
-fn settle_pending(parts: &Parts, enrolled: &Enrolled, used_pending: bool) {
+/// After a PIN change that was cut short either PIN may hold, and only the TPM knows which. The first right one tells
+/// what a prompt may take for it. A change that is under way settles itself.
+fn settle_change(parts: &Parts, enrolled: &Enrolled, shape: PinShape) {
     let record = &enrolled.record;
-    let Some(pending) = record.key.pending.clone().filter(|_| !parts.at_work.has(record.uid)) else { return };
-    let settled = if used_pending {
-        Enrolment {
-            key: UserKey { kdf: pending, pending: None, ..record.key.clone() },
-            shape: record.pending_shape.unwrap_or(record.shape),
-            pending_shape: None,
-            pin_set: parts.clock.now().wall,
-            ..record.clone()
-        }
-    } else {
-        let key = UserKey { pending: None, ..record.key.clone() };
-        Enrolment { key, pending_shape: None, ..record.clone() }
-    };
+    if record.pending_shape.is_none() || parts.at_work.has(record.uid) {
+        return;
+    }
     // If it can't be written now, the next right PIN tells again.
-    if let Err(error) = parts.enrolments.put(&settled) {
+    if let Err(error) = parts.enrolments.put(&Enrolment { shape, pending_shape: None, ..record.clone() }) {
         tracing::warn!("a PIN change can't be completed: {error}");
     }
 }

@@ -31,6 +31,15 @@ impl Pin {
             _ => Err(PinRefused::TooLong { maximum: LONGEST }),
         }
     }
+
+    /// What it consists of.
+    pub fn shape(&self) -> PinShape {
+        if self.as_str().bytes().all(|octet| octet.is_ascii_digit()) {
+            PinShape::Digits
+        } else {
+            PinShape::Any
+        }
+    }
 }
 
 /// The rules for a new PIN. They're never applied to a PIN that is already in use.
@@ -158,10 +167,10 @@ impl PinRules {
             return Err(PinRefused::TooLong { maximum: self.maximum.min(LONGEST) });
         }
         self.judge_classes(pin)?;
-        if !pin.as_str().bytes().all(|octet| octet.is_ascii_digit()) {
-            return Ok(PinShape::Any);
+        match pin.shape() {
+            PinShape::Digits if is_trivial(pin.as_str().as_bytes()) => Err(PinRefused::Trivial),
+            shape => Ok(shape),
         }
-        if is_trivial(pin.as_str().as_bytes()) { Err(PinRefused::Trivial) } else { Ok(PinShape::Digits) }
     }
 
     fn judge_classes(&self, pin: &Pin) -> Result<(), PinRefused> {

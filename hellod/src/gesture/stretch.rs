@@ -21,7 +21,7 @@ use crate::{
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Unbounded")]
 pub struct Kdf {
-    /// 32 random bytes, new with each PIN.
+    /// 32 random bytes, new with each key.
     #[serde(with = "base64url")]
     pub salt: [u8; 32],
     /// Argon2 `m`, in KiB: 8 to 262144.

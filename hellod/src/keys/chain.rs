@@ -259,7 +259,7 @@ pub(crate) mod tests {
             vault: blob(made(&Area::vault(chain.vault), &[&[9; 32]])),
         };
         let protector = Protector::PinFail(Box::new(counter));
-        UserKey { protector, public, private: vec![8; 100], srk, kdf: Kdf::with_salt([0; 32]), pending: None }
+        UserKey { protector, public, private: vec![8; 100], srk, kdf: Kdf::with_salt([0; 32]) }
     }
 
     fn locked_out() -> UserKey {

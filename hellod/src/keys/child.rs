@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Binding, CheckedKey, Kdf, KeyError, TpmObjects, Verdict as SignatureVerdict,
+    Binding, CheckedKey, KeyError, TpmObjects, Verdict as SignatureVerdict,
     queue::{Asker, Place, Queue},
     tpm::wire::{Bound, FromChild, Job, Order, Reply, Role, ToChild, Verdict},
     worker::Worker,
@@ -213,15 +213,14 @@ impl Choosing {
         }
     }
 
-    /// Puts the new PIN in place of the current one. Before this, `next` must be on disk as the record's
-    /// [`pending`](super::UserKey::pending); after it, the returned record replaces that one.
+    /// Puts the new PIN in place of the current one. After it, the returned record replaces that one.
     ///
     /// # Errors
     /// [`KeyError`]; a wrong current PIN costs a try.
-    pub async fn change(mut self, key: &CheckedKey, next: Kdf) -> Result<Changed, KeyError> {
+    pub async fn change(mut self, key: &CheckedKey) -> Result<Changed, KeyError> {
         let place = self.shared.queue.admit(Asker::User(key.uid()))?;
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
-        let job = Job::Change { key: bound(key), next };
+        let job = Job::Change { key: bound(key) };
         match self.shared.done(&mut worker, &place, job).await? {
             Reply::Changed(changed) => Ok(changed),
             _ => Err(KeyError::Child),

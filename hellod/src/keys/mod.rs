@@ -69,10 +69,9 @@ pub struct UserKey {
     /// `TPM2B_PUBLIC` of the storage root key under which the key was made, and which secrets are encrypted to.
     #[serde(with = "base64url")]
     pub srk: Vec<u8>,
-    /// How the PIN is stretched.
+    /// How the PIN is stretched: as long as there is the key, and whatever the PIN. With another salt for each PIN a
+    /// change that is cut short would leave two, which only the TPM can tell apart, at one try for each wrong PIN more.
     pub kdf: Kdf,
-    /// How the next PIN is stretched, written before a PIN change and taken away after it.
-    pub pending: Option<Kdf>,
 }
 
 /// What the TPM asks for before the key works. A key never changes its protector.

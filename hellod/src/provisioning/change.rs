@@ -10,8 +10,8 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::Enrolment;
 use crate::gesture::pin::PinShape;
+use crate::keys::KeyError;
 use crate::keys::child::Choosing;
-use crate::keys::{Kdf, KeyError, UserKey};
 use crate::parts::Parts;
 use crate::policy::Class;
 use crate::tries::{MayTry, NewPin, TryEnd};
@@ -150,24 +150,18 @@ fn put_off(may: MayTry) -> String {
     }
 }
 
-/// Old record → record that knows both salts → TPM → record with the new salt. A crash anywhere leaves a record whose
-/// PIN is found at the next sign-in.
+/// Old record → record that knows the shapes of both PINs → TPM → record of the new one. A crash anywhere leaves a
+/// record with which the PIN works that the TPM knows.
+///
+/// The salt stays, so that a wrong PIN costs one try then as ever. It keeps apart what different keys ask for, and
+/// hides nothing: whoever gets at the value of a PIN tries all PINs within hours, the salt being new or not.
 async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinShape) -> Result<(), KeyError> {
     let enrolled = parts.enrolments.of(account).ok().flatten().ok_or(KeyError::Stopped)?;
     let put = |record: &Enrolment| parts.enrolments.put(record).map_err(|_| KeyError::Stopped);
-    let next = match enrolled.record.key.pending.clone() {
-        // An earlier change hangs in the air, and the TPM may know its salt alone: it must not be forgotten.
-        Some(pending) => pending,
-        None => {
-            let mut salt = [0; 32];
-            aws_lc_rs::rand::fill(&mut salt).map_err(|_| KeyError::Stopped)?;
-            Kdf::with_salt(salt)
-        }
-    };
-    let pending = UserKey { pending: Some(next.clone()), ..enrolled.record.key.clone() };
+    // An earlier change may hang in the air, too.
     let pending_shape = Some(enrolled.record.pending_shape.map_or(shape, |earlier| earlier.or(shape)));
-    put(&Enrolment { key: pending, pending_shape, ..enrolled.record.clone() })?;
-    match choosing.change(&enrolled.key, next).await {
+    put(&Enrolment { pending_shape, ..enrolled.record.clone() })?;
+    match choosing.change(&enrolled.key).await {
         // The TPM has the new PIN. Where that can't be written down, the record still knows both.
         Ok(changed) => {
             let settled = Enrolment {

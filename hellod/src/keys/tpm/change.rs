@@ -3,48 +3,40 @@
 use tss_esapi::handles::ObjectHandle;
 
 use super::{
-    super::{CheckedKey, Kdf, KeyError, chain::Chain},
+    super::{CheckedKey, KeyError, chain::Chain},
     error::{Fault, Refusal},
     ffi::Esys,
     lockout,
     policy::Command,
     session::{Chip, PATIENCE, STORAGE_ROOT, auth, conf},
-    sign::{Stretch, blob, is_wrong_pin},
+    sign::{Stretch, blob},
     wire::{Changed, Step},
 };
 use crate::{gesture::stretch::Purpose, secret::AuthValue};
 
-/// Puts the new PIN, stretched with `next`, in place of the current one. `old` stretches the current PIN,
-/// `new` the next one. A wrong current PIN counts as everywhere.
+/// Puts the new PIN in place of the current one: `old` stretches the current PIN, `new` the next one. A wrong current
+/// PIN counts as everywhere.
 ///
 /// For a PIN counter this is one atomic command in the TPM, and nothing else changes: the key, its Name and its blob
 /// stay. For `DaAuth` it yields another private part, and the old one stays valid with the old PIN.
 pub(crate) fn change(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
-    next: &Kdf,
     (old, new): (Stretch<'_>, Stretch<'_>),
 ) -> Result<Changed, KeyError> {
     let purpose = if key.chain().is_some() { Purpose::Counter } else { Purpose::Key };
-    let fresh = new(next)?.value(purpose, key.reference())?;
-    let mut attempt = |chip: &mut Chip<'_>, kdf: &Kdf| {
-        let current = old(kdf)?.value(purpose, key.reference()).map_err(KeyError::from)?;
-        match key.chain() {
-            Some(chain) => change_counted(chip, (key, chain), [&current, &fresh]).map(|()| None),
-            None => change_locked_out(chip, key, [&current, &fresh]).map(Some),
-        }
-    };
     let record = key.record();
-    // A change that was cut short may have gone through with the stretching noted as pending.
-    let outcome = match (attempt(chip, &record.kdf), &record.pending) {
-        (Err(fault), Some(pending)) if is_wrong_pin(&fault) => attempt(chip, pending),
-        (outcome, _) => outcome,
+    let value = |stretch: Stretch<'_>| -> Result<AuthValue, KeyError> {
+        Ok(stretch(&record.kdf)?.value(purpose, key.reference())?)
     };
-    let private = outcome.map_err(|fault| lockout::explain(chip, key, fault))?;
+    let (current, fresh) = (value(old)?, value(new)?);
+    let values = [&current, &fresh];
+    let private = match key.chain() {
+        Some(chain) => change_counted(chip, (key, chain), values).map(|()| None),
+        None => change_locked_out(chip, key, values).map(Some),
+    };
     let mut changed = record.clone();
-    changed.kdf = next.clone();
-    changed.pending = None;
-    if let Some(private) = private {
+    if let Some(private) = private.map_err(|fault| lockout::explain(chip, key, fault))? {
         changed.private = private;
     }
     Ok(Changed { key: changed })

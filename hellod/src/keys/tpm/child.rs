@@ -24,13 +24,13 @@ use super::{
     session::{Chip, Parent},
     sign,
     wire::{
-        Bound, Candidate, FromChild, Job, Order, Reply, Role, Same, Step, Tcti, ToChild, Verdict, decode,
-        encode,
+        Bound, Candidate, FromChild, Job, Order, Reply, Role, Same, Signed, Step, Tcti, ToChild, Verdict,
+        decode, encode,
     },
 };
 use crate::{
     gesture::{
-        pin::PinRules,
+        pin::{PinRules, PinShape},
         stretch::{OutOfBounds, StretchedPin},
     },
     secret::Pin,
@@ -81,6 +81,7 @@ fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError
         (ToChild::Go, None) => {}
         _ => return Err(KeyError::Child),
     }
+    let shape = current.as_ref().map_or(PinShape::Any, |current| current.pin.shape());
     let mut old = |kdf: &Kdf| current.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
     let mut fresh = |kdf: &Kdf| new.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
     let chip = &mut Chip::open(tcti, hellod)?;
@@ -93,11 +94,12 @@ fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError
         }
         Job::Sign { key, message } => {
             let key = checked(key)?;
-            swept(chip, |chip| sign::sign(chip, &key, &message, &mut old)).map(Reply::Signed)
+            swept(chip, |chip| sign::sign(chip, &key, &message, &mut old))
+                .map(|signature| Reply::Signed(Signed { signature, shape }))
         }
-        Job::Change { key, next } => {
+        Job::Change { key } => {
             let key = checked(key)?;
-            swept(chip, |chip| change::change(chip, &key, &next, (&mut old, &mut fresh))).map(Reply::Changed)
+            swept(chip, |chip| change::change(chip, &key, (&mut old, &mut fresh))).map(Reply::Changed)
         }
         Job::Create(spec) => swept(chip, |chip| enrol::create(chip, &spec, &mut fresh))
             .map(|created| Reply::Created(Box::new(created))),
@@ -170,8 +172,9 @@ impl Pins {
             Job::Probe | Job::Remove(_) | Job::Tries { .. } => (None, None),
             Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
             Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
-            Job::Change { key, next } => {
-                (Some(Stretching::begin(current?, &key.key.kdf)), Some(Stretching::begin(new?, next)))
+            Job::Change { key } => {
+                let begin = |pin| Stretching::begin(pin, &key.key.kdf);
+                (Some(begin(current?)), Some(begin(new?)))
             }
         })
     }

@@ -56,8 +56,8 @@ pub(crate) fn create(
     };
     chip.reopen()?;
     let checked = CheckedKey::new(key.clone(), reference, spec.binding.uid)?;
-    let signed = sign(chip, &checked, &spec.message, stretch)?;
-    Ok(Created { key, signature: signed.signature, chip: chip_id, self_tested })
+    let signature = sign(chip, &checked, &spec.message, stretch)?;
+    Ok(Created { key, signature, chip: chip_id, self_tested })
 }
 
 /// Behind a PIN counter. Also says whether the self-test ran.
@@ -83,7 +83,6 @@ fn create_counted(
         private: blob.private,
         srk: srk.to_vec(),
         kdf: spec.kdf.clone(),
-        pending: None,
     };
     let reference = spec.binding.reference(srk);
     let objects = CheckedKey::new(key.clone(), reference, spec.binding.uid)?.objects();
@@ -116,7 +115,6 @@ fn create_locked_out(
         private: blob.private,
         srk: srk.to_vec(),
         kdf: spec.kdf.clone(),
-        pending: None,
     })
 }
 

@@ -13,10 +13,10 @@ use tss_esapi::{
 
 use super::{
     super::{Blob, CheckedKey, Kdf, KeyError, PublicKey, chain::Chain},
-    error::{Fault, Meaning},
+    error::Fault,
     lockout,
     session::{Chip, MISSING, PATIENCE, auth, entity, refused},
-    wire::{Signed, Step},
+    wire::Step,
 };
 use crate::{
     gesture::stretch::{Purpose, StretchedPin},
@@ -27,33 +27,17 @@ use crate::{
 pub(crate) type Stretch<'s> = &'s mut dyn FnMut(&Kdf) -> Result<Arc<StretchedPin>, KeyError>;
 
 /// Signs the SHA-256 of `message`.
-///
-/// While a PIN change hangs in the air, the record names two stretchings. The second is tried only if the TPM refused
-/// the value of the first.
 pub(crate) fn sign(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
     message: &[u8],
     stretch: Stretch<'_>,
-) -> Result<Signed, KeyError> {
-    let mut attempt = |chip: &mut Chip<'_>, kdf: &Kdf| match key.chain() {
-        Some(chain) => sign_counted(chip, (key, chain), message, (kdf, &mut *stretch)),
-        None => sign_locked_out(chip, key, message, (kdf, &mut *stretch)),
+) -> Result<Vec<u8>, KeyError> {
+    let signature = match key.chain() {
+        Some(chain) => sign_counted(chip, (key, chain), message, stretch),
+        None => sign_locked_out(chip, key, message, stretch),
     };
-    let record = key.record();
-    let outcome = match (attempt(chip, &record.kdf), &record.pending) {
-        (Err(fault), Some(pending)) if is_wrong_pin(&fault) => {
-            chip.reopen()?;
-            attempt(chip, pending).map(|signature| Signed { signature, used_pending: true })
-        }
-        (outcome, _) => outcome.map(|signature| Signed { signature, used_pending: false }),
-    };
-    outcome.map_err(|fault| lockout::explain(chip, key, fault))
-}
-
-/// Whether the TPM has refused an authorisation value.
-pub(crate) fn is_wrong_pin(fault: &Fault) -> bool {
-    fault.is(Meaning::BadAuth) || fault.is(Meaning::AuthFail)
+    signature.map_err(|fault| lockout::explain(chip, key, fault))
 }
 
 /// Nine commands. The policy session holds no secret and isn't salted; the salted session authorises the PIN check,
@@ -62,7 +46,7 @@ fn sign_counted(
     chip: &mut Chip<'_>,
     (key, chain): (&CheckedKey, &Chain),
     message: &[u8],
-    (kdf, stretch): (&Kdf, Stretch<'_>),
+    stretch: Stretch<'_>,
 ) -> Result<Vec<u8>, Fault> {
     let root = chip.storage_root(&key.record().srk)?;
     let index = chip.counter(&chain.index)?;
@@ -70,7 +54,8 @@ fn sign_counted(
     let policy = chip.policy_session()?;
     let loaded = chip.load(root, salted, &blob(key))?;
     chip.parent().step(Step::Stretch, STRETCHING)?;
-    let value = stretch(kdf)?.value(Purpose::Counter, key.reference()).map_err(KeyError::from)?;
+    let value =
+        stretch(&key.record().kdf)?.value(Purpose::Counter, key.reference()).map_err(KeyError::from)?;
     chip.policy_secret((policy, salted), (entity(index), Some(&value)), key.reference())?;
     drop(value);
     chip.policy_or(policy, &chain.key_branches)?;
@@ -86,13 +71,13 @@ fn sign_locked_out(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
     message: &[u8],
-    (kdf, stretch): (&Kdf, Stretch<'_>),
+    stretch: Stretch<'_>,
 ) -> Result<Vec<u8>, Fault> {
     let root = chip.storage_root(&key.record().srk)?;
     let salted = chip.salted(root)?;
     let loaded = chip.load(root, salted, &blob(key))?;
     chip.parent().step(Step::Stretch, STRETCHING)?;
-    let value = stretch(kdf)?.value(Purpose::Key, key.reference()).map_err(KeyError::from)?;
+    let value = stretch(&key.record().kdf)?.value(Purpose::Key, key.reference()).map_err(KeyError::from)?;
     chip.set_auth(ObjectHandle::from(loaded), &value)?;
     chip.last_use(salted)?;
     let signature = sign_loaded(chip, loaded, (salted, None), (message, key.public_key()))?;

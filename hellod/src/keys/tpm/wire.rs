@@ -118,12 +118,10 @@ pub enum Job {
     },
     /// Make a key for the new PIN.
     Create(CreateSpec),
-    /// Put the new PIN, stretched with `next`, in place of the current one.
+    /// Put the new PIN in place of the current one.
     Change {
         /// The key.
         key: Bound,
-        /// How the new PIN is stretched.
-        next: Kdf,
     },
     /// Undefine NV indices.
     Remove(TpmObjects),
@@ -231,8 +229,8 @@ pub struct Signed {
     /// 256 octets for RS256; `r || s`, 64 octets, for ES256.
     #[serde(with = "base64url")]
     pub signature: Vec<u8>,
-    /// The PIN was right with [`UserKey::pending`]: a PIN change had gone through and the record doesn't say so yet.
-    pub used_pending: bool,
+    /// What the PIN consists of, which was right: after a PIN change that was cut short the record doesn't know.
+    pub shape: PinShape,
 }
 
 /// A new key.
@@ -261,7 +259,7 @@ pub struct ChipId {
 /// A PIN was changed.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Changed {
-    /// The record to keep: the new stretching, and for `DaAuth` the new private part.
+    /// The record to keep: for `DaAuth` with the new private part.
     pub key: UserKey,
 }
 

@@ -23,7 +23,7 @@ fn no_pin_and_no_value_of_one_crosses_the_bus() {
     let key = enrol(&tpm, 1000);
     try_sign(&tpm, &key, RIGHT).unwrap();
     let _ = try_sign(&tpm, &key, WRONG);
-    let changed = try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap();
+    let changed = try_change(&tpm, &key, [RIGHT, "864209"]).unwrap();
     let key = changed.key.check(&person(1000)).unwrap();
     try_sign(&tpm, &key, "864209").unwrap();
     let transcript = tpm.transcript();
@@ -72,7 +72,7 @@ fn every_session_that_hides_or_proves_a_value_is_salted() {
     let key = enrol(&tpm, 1000);
     try_sign(&tpm, &key, RIGHT).unwrap();
     let _ = try_sign(&tpm, &key, WRONG);
-    try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).unwrap();
+    try_change(&tpm, &key, [RIGHT, "864209"]).unwrap();
     assert_ne!(decrypt_definition(&tpm.transcript()), value(&key, &kdf(1), RIGHT).expose());
     let mut salted = std::collections::HashMap::new();
     let mut checked = 0;
@@ -112,7 +112,7 @@ fn another_storage_root_is_noticed_before_anything_that_depends_on_the_pin() {
         let before = tpm.transcript().len();
         let outcome = match job {
             0 => try_sign(&tpm, &key, RIGHT).map(|_| ()),
-            1 => try_change(&tpm, &key, [RIGHT, "864209"], &kdf(2)).map(|_| ()),
+            1 => try_change(&tpm, &key, [RIGHT, "864209"]).map(|_| ()),
             _ => with(&tpm, |chip| sign::sign(chip, &key, b"message", &mut never)).map(|_| ()),
         };
         assert_eq!(outcome, Err(KeyError::TpmReplaced));

@@ -31,7 +31,7 @@ use super::{
     lockout,
     session::{Chip, Parent, entity},
     sign,
-    wire::{Candidate, Changed, CreateSpec, Created, Signed, Step, Tcti, Tries},
+    wire::{Candidate, Changed, CreateSpec, Created, Step, Tcti, Tries},
 };
 use crate::{
     gesture::stretch::Purpose,
@@ -101,15 +101,15 @@ fn enrol(tpm: &Swtpm, uid: u32) -> CheckedKey {
     try_enrol(tpm, &spec(uid), RIGHT).unwrap().key.check(&person(uid)).unwrap()
 }
 
-fn try_sign(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<Signed, KeyError> {
-    let signed = with(tpm, |chip| sign::sign(chip, key, b"message", &mut stretch(pin)))?;
-    assert_eq!(key.public_key().verify(b"message", &signed.signature), Verdict::Valid);
-    Ok(signed)
+fn try_sign(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<Vec<u8>, KeyError> {
+    let signature = with(tpm, |chip| sign::sign(chip, key, b"message", &mut stretch(pin)))?;
+    assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
+    Ok(signature)
 }
 
-fn try_change(tpm: &Swtpm, key: &CheckedKey, pins: [&str; 2], next: &Kdf) -> Result<Changed, KeyError> {
+fn try_change(tpm: &Swtpm, key: &CheckedKey, pins: [&str; 2]) -> Result<Changed, KeyError> {
     let [old, new] = pins;
-    with(tpm, |chip| change::change(chip, key, next, (&mut stretch(old), &mut stretch(new))))
+    with(tpm, |chip| change::change(chip, key, (&mut stretch(old), &mut stretch(new))))
 }
 
 fn tries(tpm: &Swtpm, key: &CheckedKey) -> Tries {

@@ -97,7 +97,7 @@ fn a_guess_at_the_counter_counts_by_whatever_command_it_is_made() {
     assert_ne!(raw(&tpm, NV_READ, &[counter(&key).index; 2], &[0, 8, 0, 0]), 0);
     assert_eq!(tries(&tpm, &key).used, 2);
     // Changing the PIN.
-    let changed = try_change(&tpm, &key, [WRONG, "864209"], &kdf(2));
+    let changed = try_change(&tpm, &key, [WRONG, "864209"]);
     assert_eq!(changed.unwrap_err(), KeyError::WrongPin { tries_left: 2 });
     assert!(read(RIGHT).is_ok());
     assert_eq!(tries(&tpm, &key).used, 0);
