@@ -152,6 +152,40 @@ fn a_pin_is_changed_by_whoever_knows_it() {
 }
 
 #[test]
+fn a_reset_that_waits_for_its_password_keeps_nobody_else_from_the_enrolment() {
+    let (world, _polkit) = world_with_polkit();
+    world.enroll(&ALICE);
+    let waiting = || {
+        let mut helloctl = world.lab.pty("alice", ["helloctl", "reset"]);
+        helloctl.expect("Password: ");
+        helloctl
+    };
+    let mut reset = waiting();
+    world.helloctl("alice", &["pin", "change"], &format!("{PIN}\n{OTHER}\n{OTHER}\n")).ok();
+    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
+    reset.send_secret(ALICE.password);
+    assert_eq!(reset.finish().0.code(), Some(4), "what was to be replaced is gone by now");
+
+    // Of two who have proven who they are, or need not, one is at work and the other is told so.
+    world.enroll(&ALICE);
+    let mut reset = waiting();
+    let mut by_root = world.lab.pty("root", ["helloctl", "reset", "--user", "alice"]);
+    by_root.expect("New PIN: ");
+    reset.send_secret(ALICE.password);
+    reset.expect("being worked on in another window");
+    assert_eq!(reset.finish().0.code(), Some(1));
+    by_root.send_secret(PIN);
+    by_root.expect("The same PIN again: ");
+    by_root.send_secret(PIN);
+    by_root.expect("Done.");
+    by_root.finish_ok();
+    world.the_pin_answers_sudo();
+    let indices = world.lab.run_as("root", ["tpm2_getcap", "-T", hello_tests::Tpm::TCTI, "handles-nv-index"]);
+    assert_eq!(indices.ok().lines().count(), 1, "{indices:?}");
+    assert!(world.lab.run_as("root", ["ls", "/var/lib/hellod/intents"]).stdout.trim().is_empty());
+}
+
+#[test]
 fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_works_again() {
     let mut world = World::enrolled();
     let change = |world: &World, from: &str, to: &str| {

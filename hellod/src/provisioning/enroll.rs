@@ -58,24 +58,23 @@ impl Enrolling<'_> {
         if !entitled(parts, caller, account, self.command(), terminal).await? {
             return Ok(Outcome::Declined);
         }
-        let Some(_note) = parts.at_work.begin(account.uid) else {
-            terminal.show(Style::Error, AT_WORK).await?;
-            return Ok(Outcome::Refused);
-        };
-        match (action, parts.enrolments.exists(account.uid)) {
-            (Action::Reset, false) => return Ok(Outcome::NotEnrolled),
-            (Action::Enroll, true) => {
-                terminal.show(Style::Error, ALREADY).await?;
-                return Ok(Outcome::Refused);
-            }
-            _ => {}
-        }
         // Nobody is asked for a password in vain.
+        if let Some(outcome) = self.out_of_place(terminal).await? {
+            return Ok(outcome);
+        }
         if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
             return self.give_up(&Failure::TooOften(why), terminal).await;
         }
         if !proven(parts, caller, account, action, terminal).await? {
             return Ok(Outcome::Refused);
+        }
+        let Some(_note) = parts.at_work.begin(account.uid) else {
+            terminal.show(Style::Error, AT_WORK).await?;
+            return Ok(Outcome::Refused);
+        };
+        // While the password was asked for, others may have enrolled the person, or removed what is to be replaced.
+        if let Some(outcome) = self.out_of_place(terminal).await? {
+            return Ok(outcome);
         }
         parts.record(&Event::EnrolmentStarted, account, self.command());
         let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
@@ -98,6 +97,19 @@ impl Enrolling<'_> {
                 Ok(Outcome::Success)
             }
             Err(failure) => self.give_up(&failure, terminal).await,
+        }
+    }
+
+    /// How it ends where there is nothing to replace, or already what was to be made.
+    async fn out_of_place(&self, terminal: &mut Terminal) -> Result<Option<Outcome>, Gone> {
+        let Self { parts, account, action, .. } = *self;
+        match (action, parts.enrolments.exists(account.uid)) {
+            (Action::Reset, false) => Ok(Some(Outcome::NotEnrolled)),
+            (Action::Enroll, true) => {
+                terminal.show(Style::Error, ALREADY).await?;
+                Ok(Some(Outcome::Refused))
+            }
+            _ => Ok(None),
         }
     }
 

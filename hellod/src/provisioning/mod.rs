@@ -48,6 +48,9 @@ async fn entitled(
 }
 
 /// Has the person behind `caller` prove who they are, unless it is root.
+///
+/// Before this nothing may be noted in `at_work`: whoever can't prove it would keep everybody else from the enrolment
+/// for as long as the question stands. Whoever can takes the note next, and looks again at what there is.
 async fn proven(
     parts: &Parts,
     caller: &Caller,
@@ -57,6 +60,10 @@ async fn proven(
 ) -> Result<bool, Gone> {
     if caller.uid == 0 {
         return Ok(true);
+    }
+    if parts.at_work.has(account.uid) {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(false);
     }
     let Some(_note) = parts.proving.begin(account.uid) else {
         terminal.show(Style::Error, "You are being asked for your password already.").await?;

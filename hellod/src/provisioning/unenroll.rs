@@ -25,15 +25,19 @@ async fn run(
     if !entitled(parts, caller, account, "unenroll", terminal).await? {
         return Ok(Outcome::Declined);
     }
-    let Some(_note) = parts.at_work.begin(account.uid) else {
-        terminal.show(Style::Error, AT_WORK).await?;
-        return Ok(Outcome::Refused);
-    };
     if !parts.enrolments.exists(account.uid) {
         return Ok(Outcome::NotEnrolled);
     }
     if !proven(parts, caller, account, Action::Unenroll, terminal).await? {
         return Ok(Outcome::Refused);
+    }
+    let Some(_note) = parts.at_work.begin(account.uid) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Refused);
+    };
+    // It may be gone by now.
+    if !parts.enrolments.exists(account.uid) {
+        return Ok(Outcome::NotEnrolled);
     }
     match remove(parts, account).await {
         Ok(()) => {
