@@ -59,16 +59,10 @@ impl Interposer {
     /// What `tpm2` programs inside the laboratory call this way to the TPM.
     pub const TCTI: &str = "swtpm:path=/run/tpm/between";
 
-    /// Settings with which hellod goes this way to the TPM.
-    pub fn config() -> Config {
-        let settings = Config::default();
-        Config { toml: settings.toml.replace(SOCKET, BETWEEN), ..settings }
-    }
-
-    /// Starts a hellod that goes this way to the TPM.
+    /// Starts a hellod that goes this way to the TPM, with settings that are otherwise its own.
     #[track_caller]
-    pub fn hellod(&self, lab: &Lab) -> Hellod {
-        lab.hellod(&Self::config())
+    pub fn hellod(&self, lab: &Lab, config: &Config) -> Hellod {
+        lab.hellod(&Config { toml: config.toml.replace(SOCKET, BETWEEN), ..config.clone() })
     }
 
     /// From now on answers come from the meddler.

@@ -17,6 +17,7 @@ pub struct Stage {
     pub tpm: Tpm,
     /// Where all of it is.
     pub lab: Lab,
+    config: Config,
 }
 
 impl Stage {
@@ -31,16 +32,23 @@ impl Stage {
     pub fn with(config: &Config) -> Self {
         let lab = furnished();
         let (tpm, bus) = (lab.swtpm(), lab.bus());
-        Self { hellod: lab.hellod(config), interposer: None, bus, tpm, lab }
+        Self { hellod: lab.hellod(config), interposer: None, bus, tpm, lab, config: config.clone() }
     }
 
     /// Everything runs, and somebody stands between hellod and the TPM.
     #[track_caller]
     pub fn tapped() -> Self {
+        Self::tapped_with(&Config::default())
+    }
+
+    /// The same with other settings.
+    #[track_caller]
+    pub fn tapped_with(config: &Config) -> Self {
         let lab = furnished();
         let (tpm, bus) = (lab.swtpm(), lab.bus());
         let interposer = Interposer::new(&lab);
-        Self { hellod: interposer.hellod(&lab), interposer: Some(interposer), bus, tpm, lab }
+        let hellod = interposer.hellod(&lab, config);
+        Self { hellod, interposer: Some(interposer), bus, tpm, lab, config: config.clone() }
     }
 
     /// Starts hellod again after it was killed or ended.
@@ -48,8 +56,8 @@ impl Stage {
     pub fn restart_hellod(&mut self) {
         self.hellod.kill();
         self.hellod = match &self.interposer {
-            Some(interposer) => interposer.hellod(&self.lab),
-            None => self.lab.hellod(&Config::default()),
+            Some(interposer) => interposer.hellod(&self.lab, &self.config),
+            None => self.lab.hellod(&self.config),
         };
     }
 

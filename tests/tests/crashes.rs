@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hello_tests::{ALICE, Ending, Stage, until};
+use hello_tests::{ALICE, Config, Ending, Stage, Tpm, until};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -35,6 +35,8 @@ struct Story {
     enrolled_before: bool,
     /// The PIN that holds once it is done; `None` where nobody is enrolled then.
     after: Option<&'static str>,
+    /// Whether the chip has no room for a counter then, so that its common lockout guards the new key.
+    full: bool,
 }
 
 const ENROLMENT: Story = Story {
@@ -44,6 +46,7 @@ const ENROLMENT: Story = Story {
     lines: &[NEW, NEW],
     enrolled_before: false,
     after: Some(NEW),
+    full: false,
 };
 
 /// The first on a machine, when it is tried out whether the chip counts as it should.
@@ -56,6 +59,7 @@ const CHANGE: Story = Story {
     lines: &[OLD, NEW, NEW],
     enrolled_before: true,
     after: Some(NEW),
+    full: false,
 };
 
 const RESET: Story = Story {
@@ -65,6 +69,7 @@ const RESET: Story = Story {
     lines: &[NEW, NEW],
     enrolled_before: true,
     after: Some(NEW),
+    full: false,
 };
 
 const REMOVAL: Story = Story {
@@ -74,7 +79,45 @@ const REMOVAL: Story = Story {
     lines: &[],
     enrolled_before: true,
     after: None,
+    full: false,
 };
+
+/// The same where the chip is full.
+const ENROLMENT_IN_A_FULL_CHIP: Story = Story { name: "enrolment in a full chip", full: true, ..ENROLMENT };
+
+/// From a counter to the common lockout: the former counter has to go.
+const RESET_IN_A_FULL_CHIP: Story = Story { name: "reset in a full chip", full: true, ..RESET };
+
+/// A stage for the story, on which the machine has been tried out.
+fn stage(story: &Story, tapped: bool) -> Stage {
+    let config = Config::with(if story.full { "[policy]\nAllowDaAuth = true\n" } else { "" });
+    let stage = if tapped { Stage::tapped_with(&config) } else { Stage::with(&config) };
+    stage.enrol(&ALICE, OLD);
+    if story.full {
+        // The common lockout guards where it has a password; here it is to bear some wrong PINs.
+        tpm2(
+            &stage,
+            "tpm2_changeauth -c lockout word && tpm2_dictionarylockout -s -n 1000 -t 1000 -l 1000 -p word",
+        );
+        tpm2(&stage, FILL);
+    }
+    stage
+}
+
+/// Fills what alice's counter leaves free. The last octets go to indices as large as a counter.
+const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size in 2048 512 64 8; do \
+    while tpm2_nvdefine -Q -C o -s $size -L policy -p hex:$(printf %064d 1) -a 'policyread|policywrite|ownerread' \
+    $(printf 0x15%05x $i) 2>/dev/null; do i=$((i+1)); done; done; test $i -gt 1";
+
+/// Takes up the room that alice's counter has left, or would take, and gives it back.
+const PLUG: &str = "cd /tmp && tpm2_nvdefine -Q -C o -s 8 -L policy -p hex:$(printf %064d 1) \
+    -a 'policyread|policywrite|ownerread' 0x1600000 2>/dev/null || true";
+const UNPLUG: &str = "tpm2_nvundefine -Q -C o 0x1600000 2>/dev/null || true";
+
+fn tpm2(stage: &Stage, commands: &str) {
+    let script = format!("export TPM2TOOLS_TCTI={}; {commands}", Tpm::TCTI);
+    stage.lab.run_as("root", ["sh", "-c", &script]).ok();
+}
 
 /// Puts the stage into the state that the story begins with.
 fn prepare(stage: &Stage, story: &Story) {
@@ -85,6 +128,9 @@ fn prepare(stage: &Stage, story: &Story) {
     let enrolled = !stage.records("enrolments").is_empty();
     if enrolled && (!story.enrolled_before || story.name != "PIN change") {
         stage.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    }
+    if story.full {
+        tpm2(stage, if story.enrolled_before { UNPLUG } else { PLUG });
     }
     if story.enrolled_before && (story.name != "PIN change" || !enrolled) {
         stage.enrol(&ALICE, OLD);
@@ -113,7 +159,13 @@ fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
     assert_eq!(enrolled, old || new, "{what}");
     let whole = usize::from(enrolled);
     assert_eq!(stage.records("directory").len(), whole, "{what}: what the provider knows");
-    assert_eq!(stage.counters().len(), whole, "{what}: {:?} in the TPM", stage.counters());
+    let counters = if story.full && !old { 0 } else { whole };
+    assert_eq!(stage.counters().len(), counters, "{what}: {:?} in the TPM", stage.counters());
+    assert_eq!(stage.records("footprints").len(), whole, "{what}: what there is to remove");
+    if enrolled {
+        let protector = if counters == 1 { "PinFail" } else { "DaAuth" };
+        assert_eq!(stage.status(&ALICE)["enrolment"]["protector"], protector, "{what}");
+    }
     done
 }
 
@@ -150,9 +202,7 @@ fn moments(stage: &Stage, story: &Story, every: usize) -> Vec<usize> {
 
 /// Tells the story again and again, and kills after a command of the TPM whose answer nobody gets.
 fn at_commands(story: &Story, victim: Victim, every: usize) {
-    let mut stage = Stage::tapped();
-    // Once whole, so that what is done once per machine isn't counted with every story.
-    stage.enrol(&ALICE, OLD);
+    let mut stage = stage(story, true);
     let (mut done, mut undone) = (0, 0);
     for at in moments(&stage, story, every) {
         prepare(&stage, story);
@@ -188,8 +238,7 @@ fn at_commands(story: &Story, victim: Victim, every: usize) {
 
 /// The same after each file that appears or goes in the state directory.
 fn at_every_file(story: &Story) {
-    let mut stage = Stage::new();
-    stage.enrol(&ALICE, OLD);
+    let mut stage = stage(story, false);
     let mut times = 0;
     for at in 0..40 {
         prepare(&stage, story);
@@ -291,6 +340,14 @@ fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pi
 #[test]
 fn a_reset_killed_at_any_command_leaves_one_enrolment() {
     at_commands(&RESET, Victim::Hellod, 4);
+}
+
+#[test]
+fn where_the_common_lockout_guards_a_key_an_enrolment_or_a_reset_cut_short_leaves_nothing_half_done() {
+    for story in [ENROLMENT_IN_A_FULL_CHIP, RESET_IN_A_FULL_CHIP] {
+        at_commands(&story, Victim::Hellod, 6);
+        at_every_file(&story);
+    }
 }
 
 #[test]

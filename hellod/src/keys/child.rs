@@ -182,14 +182,15 @@ impl Choosing {
     /// Makes a key for the new PIN. `intent` gets the complete record and everything that will be defined in NV memory
     /// before anything is; once it has returned `Ok`, that must be on disk.
     ///
-    /// A `DaAuth` key defines nothing; `intent` isn't asked then.
+    /// It is asked a second time where there turns out to be no room for a counter, and another key is made, under
+    /// `DaAuth`. What was announced the first time may then be there all the same.
     ///
     /// # Errors
     /// [`KeyError`], and whatever `intent` returned.
     pub async fn create(
         mut self,
         spec: CreateSpec,
-        intent: impl AsyncFnOnce(&Candidate) -> Result<(), KeyError>,
+        mut intent: impl AsyncFnMut(&Candidate) -> Result<(), KeyError>,
     ) -> Result<Created, KeyError> {
         let place = self.shared.queue.admit(Asker::User(spec.binding.uid))?;
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
@@ -198,7 +199,7 @@ impl Choosing {
         let _turn = place.turn().await;
         worker.tell(&ToChild::Go, None).await?;
         let mut heard = worker.hear().await?;
-        if let FromChild::Intent(candidate) = heard {
+        while let FromChild::Intent(candidate) = heard {
             candidate.key.check(&binding)?;
             intent(&candidate).await?;
             worker.tell(&ToChild::Ack, None).await?;

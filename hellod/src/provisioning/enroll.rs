@@ -13,7 +13,7 @@ use crate::enrolments::{Enrolment, VERSION};
 use crate::gesture::pin::PinShape;
 use crate::identity::ProviderError;
 use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
-use crate::keys::{Algorithm, Kdf, KeyError};
+use crate::keys::{Algorithm, Kdf, KeyError, TpmObjects};
 use crate::parts::{Action, Parts};
 use crate::store::{Kind, StoreError};
 use crate::tries::NewPin;
@@ -130,11 +130,13 @@ impl Enrolling<'_> {
         if !spec.proven {
             Intent::trial(account).declare(&parts.store)?;
         }
+        let mut objects = TpmObjects::default();
         let created = choosing
             .create(spec, async |candidate| {
                 let key = candidate.key.check(&parts.binding(account))?;
-                let adds =
-                    Footprint { kid: key.public_key().thumbprint(), objects: candidate.objects.clone() };
+                // What was announced before and came to nothing is looked for, too.
+                objects.0.extend_from_slice(&candidate.objects.0);
+                let adds = Footprint { kid: key.public_key().thumbprint(), objects: objects.clone() };
                 Intent::new(account, Some(adds), former.clone())
                     .declare(&parts.store)
                     .map_err(|_| KeyError::Stopped)

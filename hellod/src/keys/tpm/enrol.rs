@@ -1,7 +1,7 @@
 //! A new key for a new PIN.
 //!
 //! First everything that is only a blob: nothing of it stays in the TPM if the rest fails. Then the caller writes down
-//! what is about to be defined in NV memory. Only then is the PIN counter defined and written, once, by a key that
+//! which key it is, and what is about to be defined in NV memory. Only then is the PIN counter defined and written, once, by a key that
 //! exists for this one signature. At last the new key signs, with the PIN just chosen.
 
 use aws_lc_rs::digest;
@@ -108,14 +108,18 @@ fn create_locked_out(
     let value = stretch(&spec.kdf)?.value(Purpose::Key, &reference)?;
     let policy = unsatisfiable(&reference);
     let area = Area::lockout_key(spec.algorithm, policy);
-    let blob = Bench { chip, root, salted }.key(&area, Some(&value), &spec.challenge)?;
-    Ok(UserKey {
+    let blob = Bench { chip: &mut *chip, root, salted }.key(&area, Some(&value), &spec.challenge)?;
+    let key = UserKey {
         protector: Protector::DaAuth,
         public: blob.public,
         private: blob.private,
         srk: srk.to_vec(),
         kdf: spec.kdf.clone(),
-    })
+    };
+    // Nothing of it is in NV memory, but the provider will know it, and a former key may have a counter to remove.
+    let objects = CheckedKey::new(key.clone(), reference, spec.binding.uid)?.objects();
+    chip.parent().intent(&Candidate { key: key.clone(), objects })?;
+    Ok(key)
 }
 
 /// The storage root key and its public area: made and kept if it isn't there (TCG TPM v2.0 Provisioning Guidance, 7.5.1),

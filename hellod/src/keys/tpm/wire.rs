@@ -40,7 +40,7 @@ pub enum FromChild {
         /// In milliseconds.
         within_ms: u64,
     },
-    /// All that will be created in NV memory. Nothing is created before the [`ToChild::Ack`].
+    /// A key, and all that will be created in NV memory. Nothing is created before the [`ToChild::Ack`].
     Intent(Box<Candidate>),
     /// The end, well.
     Done(Box<Reply>),

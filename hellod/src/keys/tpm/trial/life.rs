@@ -108,14 +108,25 @@ fn only_an_index_with_one_of_our_names_is_removed() {
 #[test]
 fn what_an_enrolment_announced_is_what_it_made() {
     let tpm = Swtpm::new();
-    let mut alone = Alone::default();
-    let created = {
-        let mut chip = Chip::open(Tcti::Swtpm(tpm.socket()), &mut alone).unwrap();
-        enrol::create(&mut chip, &spec(1000), &mut stretch(RIGHT)).unwrap()
+    let announce = |spec: &CreateSpec| {
+        let mut alone = Alone::default();
+        let created = {
+            let mut chip = Chip::open(Tcti::Swtpm(tpm.socket()), &mut alone).unwrap();
+            enrol::create(&mut chip, spec, &mut stretch(RIGHT)).unwrap()
+        };
+        let last = alone.intents.last().unwrap();
+        assert_eq!(last.key, created.key);
+        assert_eq!(last.objects, created.key.check(&person(spec.binding.uid)).unwrap().objects());
+        alone.intents
     };
-    let announced = alone.intent.unwrap();
-    assert_eq!(announced.key, created.key);
-    assert_eq!(announced.objects, created.key.check(&person(1000)).unwrap().objects());
+    assert_eq!(announce(&spec(1000)).len(), 1);
+    // A counter that finds no room, and then a key that needs none.
+    fill(&tpm);
+    set_password(&tpm, AuthHandle::Lockout);
+    let [counted, locked_out] =
+        announce(&CreateSpec { allow_da_auth: true, ..spec(1001) }).try_into().unwrap();
+    assert_eq!((counted.objects.0.len(), locked_out.objects.0.len()), (2, 0));
+    assert_eq!(locked_out.key.protector, Protector::DaAuth);
 }
 
 #[test]

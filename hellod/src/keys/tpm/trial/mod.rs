@@ -45,7 +45,7 @@ const WRONG: &str = "975318";
 /// Nobody to tell; remembers what was announced.
 #[derive(Default)]
 struct Alone {
-    intent: Option<Candidate>,
+    intents: Vec<Candidate>,
 }
 
 impl Parent for Alone {
@@ -58,7 +58,7 @@ impl Parent for Alone {
     }
 
     fn intent(&mut self, candidate: &Candidate) -> Result<(), KeyError> {
-        assert!(self.intent.replace(candidate.clone()).is_none(), "announced twice");
+        self.intents.push(candidate.clone());
         Ok(())
     }
 }
