@@ -29,7 +29,7 @@ fuzz_target!(|text: &str| {
         assert!(wait(then) >= wait(may), "{may:?}, {then:?}");
         assert!(tries.left(class, &now) <= most);
         for end in [TryEnd::Right, TryEnd::Wrong { left: 9 }, TryEnd::NoGuess, TryEnd::Unsure, TryEnd::Lie] {
-            let _ = wait(tries.settled(class, end, &tries.span()).judge(class, &now));
+            let _ = wait(tries.settled(class, end, &tries.span(), &now).judge(class, &now));
         }
         let _ = wait(tries.after_a_crash().judge(class, &now));
     }

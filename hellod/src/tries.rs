@@ -123,22 +123,22 @@ impl Tries {
         }
     }
 
-    /// The span of the own programs' budget, for a try that is charged in it.
+    /// The span of the own programs' budget, in which a try was just charged.
     #[must_use]
     pub fn span(&self) -> Span {
-        self.own.span()
+        self.own.span(1)
     }
 
     /// The state after a try that was charged in `span`.
     #[must_use]
-    pub fn settled(&self, class: Class, end: TryEnd, span: &Span) -> Self {
+    pub fn settled(&self, class: Class, end: TryEnd, span: &Span, now: &Stamp) -> Self {
         let ended = Self { in_flight: self.in_flight.saturating_sub(1), ..self.clone() };
         let lost = Self { lost: self.lost.saturating_add(1), ..ended.clone() };
         match end {
-            TryEnd::Right => ended.succeeded(class, span),
+            TryEnd::Right => ended.succeeded(class, span, now),
             TryEnd::Wrong { left } => Self { left_in_tpm: Some(left), lost: 0, ..ended },
-            TryEnd::NoGuess => ended.uncharged(class, span),
-            TryEnd::Unsure => lost.uncharged(class, span),
+            TryEnd::NoGuess => ended.uncharged(class, span, now),
+            TryEnd::Unsure => lost.uncharged(class, span, now),
             TryEnd::Lie => lost,
         }
     }
@@ -152,21 +152,21 @@ impl Tries {
 
     /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
-    fn succeeded(&self, class: Class, span: &Span) -> Self {
+    fn succeeded(&self, class: Class, span: &Span, now: &Stamp) -> Self {
         let tries = Self { left_in_tpm: None, lost: 0, ..self.clone() };
         match class {
-            Class::Login => Self { login: Failures::default(), session: Failures::default(), ..tries },
+            Class::Login => self.forgiven(),
             Class::Session => Self { session: Failures::default(), ..tries },
-            Class::Own => tries.uncharged(class, span),
+            Class::Own => tries.uncharged(class, span, now),
         }
     }
 
     /// The state after an attempt that was no guess, because it never reached the TPM's counter.
-    fn uncharged(&self, class: Class, span: &Span) -> Self {
+    fn uncharged(&self, class: Class, span: &Span, now: &Stamp) -> Self {
         match class {
             Class::Login => Self { login: self.login.but_one(), ..self.clone() },
             Class::Session => Self { session: self.session.but_one(), ..self.clone() },
-            Class::Own => Self { own: self.own.but(1, span), ..self.clone() },
+            Class::Own => Self { own: self.own.but(1, span, now), ..self.clone() },
         }
     }
 
@@ -183,7 +183,8 @@ impl Tries {
     /// The state after a new PIN was set.
     #[must_use]
     pub fn forgiven(&self) -> Self {
-        self.succeeded(Class::Login, &self.span())
+        let (login, session) = (Failures::default(), Failures::default());
+        Self { login, session, left_in_tpm: None, lost: 0, ..self.clone() }
     }
 
     /// Whether the TPM is about to lock the PIN.
@@ -305,7 +306,7 @@ mod tests {
 
     /// Ends a try in the span in which it was charged.
     fn settled(tries: &Tries, class: Class, end: TryEnd) -> Tries {
-        tries.settled(class, end, &tries.span())
+        tries.settled(class, end, &tries.span(), &at(30))
     }
 
     #[test]
@@ -360,13 +361,22 @@ mod tests {
             // The machine was asleep for an hour while it was on its way.
             let slept = Tries::default().charged(Class::Own, &at(0));
             let failed = (0..5).fold(slept.clone(), |tries, _| tries.charged(Class::Own, &at(3600)));
-            let ended = failed.settled(Class::Own, end, &slept.span());
+            let ended = failed.settled(Class::Own, end, &slept.span(), &at(3600));
             assert_eq!(
                 ended.judge(Class::Own, &at(3600)),
                 MayTry::After(Duration::from_secs(3600)),
                 "{end:?}"
             );
         }
+    }
+
+    #[test]
+    fn a_try_that_was_no_guess_does_not_start_the_hour_of_those_that_were() {
+        let first = Tries::default().charged(Class::Own, &at(0));
+        let failed = (0..4).fold(first.clone(), |tries, _| tries.charged(Class::Own, &at(1800)));
+        let ended = failed.settled(Class::Own, TryEnd::NoGuess, &first.span(), &at(1800));
+        let fifth = ended.charged(Class::Own, &at(1800));
+        assert_eq!(fifth.judge(Class::Own, &at(3600)), MayTry::After(Duration::from_secs(1800)));
     }
 
     #[test]

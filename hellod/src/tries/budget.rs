@@ -24,7 +24,11 @@ pub(super) struct Rate {
 
 /// The time from one giving back to the next, in which something was spent.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Span(Option<Stamp>);
+pub struct Span {
+    since: Option<Stamp>,
+    /// Whether it began with what was spent.
+    begun_by_it: bool,
+}
 
 impl Budget {
     /// How long to wait until `cost` can be spent.
@@ -42,12 +46,15 @@ impl Budget {
     }
 
     /// The state after `cost`, spent in `span`, turned out not to have been needed. What is asked back later than that
-    /// may have been given back by time already, and is not given back twice.
-    pub(super) fn but(&self, cost: u32, span: &Span) -> Self {
-        if self.span() == *span {
-            return Self { spent: self.spent.saturating_sub(cost), ..self.clone() };
+    /// may have been given back by time already, and is not given back twice. And what was spent after it, in a span that
+    /// it began, is given back from now on, as if that had never begun.
+    pub(super) fn but(&self, cost: u32, span: &Span, now: &Stamp) -> Self {
+        if self.refilled != span.since {
+            return self.clone();
         }
-        self.clone()
+        let spent = self.spent.saturating_sub(cost);
+        let refilled = if span.begun_by_it && spent > 0 { Some(now.clone()) } else { self.refilled.clone() };
+        Self { spent, refilled }
     }
 
     /// How much is left.
@@ -55,9 +62,9 @@ impl Budget {
         rate.most.saturating_sub(self.refilled_to(rate, now).spent)
     }
 
-    /// In which span it is.
-    pub(super) fn span(&self) -> Span {
-        Span(self.refilled.clone())
+    /// In which span it is, after `cost` was spent.
+    pub(super) fn span(&self, cost: u32) -> Span {
+        Span { since: self.refilled.clone(), begun_by_it: self.spent <= cost }
     }
 
     fn refilled_to(&self, rate: Rate, now: &Stamp) -> Self {

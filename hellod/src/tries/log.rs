@@ -71,7 +71,8 @@ impl TriesLog {
 
     /// Writes down how a try ended.
     pub fn settle(&self, Charge { uid, class, span }: Charge, end: TryEnd) {
-        self.update(uid, |tries| tries.settled(class, end, &span));
+        let now = self.clock.now();
+        self.update(uid, |tries| tries.settled(class, end, &span, &now));
     }
 
     /// Whether `uid` may have a new PIN now. Where the disk does not let it be counted, nobody may.
@@ -94,14 +95,15 @@ impl TriesLog {
             }
             let written = tries.written(new, &now);
             self.write(uid, &written)?;
-            Ok(Ok(Writing { uid, new, span: written.wear_span() }))
+            Ok(Ok(Writing { uid, new, span: written.wear_span(new) }))
         };
         begun().unwrap_or_else(|error| Err(unwritten(&error)))
     }
 
     /// Takes it back, because the TPM was not written.
     pub fn not_written(&self, Writing { uid, new, span }: Writing) {
-        self.update(uid, |tries| tries.not_written(new, &span));
+        let now = self.clock.now();
+        self.update(uid, |tries| tries.not_written(new, &span, &now));
     }
 
     /// Whether the TPM is about to lock `uid`'s PIN.

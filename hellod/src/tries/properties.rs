@@ -137,14 +137,14 @@ proptest! {
                         }
                         End::Right | End::NoGuess => TryEnd::NoGuess,
                     };
-                    tries = tries.settled(try_.class, end, &try_.span);
+                    tries = tries.settled(try_.class, end, &try_.span, &now);
                 }
                 Move::Hangs { which, counted } if !chip.flying.is_empty() => {
                     let try_ = chip.flying.remove(which.index(chip.flying.len()));
                     if counted {
                         chip.guess(&try_)?;
                     }
-                    tries = tries.settled(try_.class, TryEnd::Unsure, &try_.span);
+                    tries = tries.settled(try_.class, TryEnd::Unsure, &try_.span, &now);
                 }
                 Move::Crashes { counted } => {
                     for _ in 0..counted.min(chip.flying.len()) {
@@ -195,9 +195,9 @@ proptest! {
                     match (end, row) {
                         (End::Wrong, Some(row)) => *row = Row { failures: row.failures + 1, last: time },
                         (End::Wrong, None) => own.push(time),
-                        (End::NoGuess, _) => tries = tries.settled(class, TryEnd::NoGuess, &tries.span()),
+                        (End::NoGuess, _) => tries = tries.settled(class, TryEnd::NoGuess, &tries.span(), &now),
                         (End::Right, _) => {
-                            tries = tries.settled(class, TryEnd::Right, &tries.span());
+                            tries = tries.settled(class, TryEnd::Right, &tries.span(), &now);
                             match class {
                                 Class::Login => (at_login, in_session) = (Row::default(), Row::default()),
                                 Class::Session => in_session = Row::default(),

@@ -60,16 +60,16 @@ impl Tries {
         Self { worn: self.worn.and(WEAR, new.writes(), now), ..self.clone() }
     }
 
-    /// The span of that budget.
+    /// The span of that budget, after something was written.
     #[must_use]
-    pub fn wear_span(&self) -> Span {
-        self.worn.span()
+    pub fn wear_span(&self, new: NewPin) -> Span {
+        self.worn.span(new.writes())
     }
 
     /// The state after the TPM has turned out not to have been written.
     #[must_use]
-    pub fn not_written(&self, new: NewPin, span: &Span) -> Self {
-        Self { worn: self.worn.but(new.writes(), span), ..self.clone() }
+    pub fn not_written(&self, new: NewPin, span: &Span, now: &Stamp) -> Self {
+        Self { worn: self.worn.but(new.writes(), span, now), ..self.clone() }
     }
 }
 
@@ -134,7 +134,7 @@ mod tests {
     #[test]
     fn what_was_not_written_is_given_back() {
         let full = after(&[NewPin::Changed; 12]);
-        let back = full.not_written(NewPin::Changed, &full.wear_span());
+        let back = full.not_written(NewPin::Changed, &full.wear_span(NewPin::Changed), &at(0));
         assert_eq!(back.may_write(NewPin::Changed, &at(0)), MayWrite::Now);
     }
 }
