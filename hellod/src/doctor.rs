@@ -4,6 +4,7 @@ use crate::accounts::Account;
 use crate::caller::{Caller, Session};
 use crate::keys::KeyError;
 use crate::keys::child::TpmReport;
+use crate::keys::queue::Asker;
 use crate::parts::Parts;
 
 /// One line of `helloctl doctor`.
@@ -44,7 +45,7 @@ impl State {
 
 /// Checks, in the order in which they matter: each that fails has a remedy.
 pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
-    let report = parts.tpm.probe(caller.uid).await;
+    let report = parts.tpm.probe(Asker::Looking(caller.uid)).await;
     let mut checks = vec![policy_check(parts), tpm_check(&report)];
     if let Ok(report) = &report {
         checks.push(counter_check(report));

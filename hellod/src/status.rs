@@ -6,6 +6,7 @@ use crate::accounts::Account;
 use crate::audit::Event;
 use crate::enrolments::Enrolled;
 use crate::keys::Protector;
+use crate::keys::queue::Asker;
 use crate::parts::Parts;
 use crate::policy::Class;
 use crate::tries::MayTry;
@@ -30,7 +31,7 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
 }
 
 async fn device(parts: &Parts, account: &Account) -> Value {
-    let tpm = match parts.tpm.probe(account.uid).await {
+    let tpm = match parts.tpm.probe(Asker::Looking(account.uid)).await {
         Ok(report) => {
             let [major, minor] = report.firmware;
             format!("{} {major:x}.{minor:x}", report.manufacturer)

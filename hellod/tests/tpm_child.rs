@@ -25,6 +25,7 @@ use hellod::{
     keys::{
         Algorithm, Binding, CheckedKey, Kdf, KeyError, Verdict,
         child::{Candidate, CreateSpec, Created, Same, Tcti, Tpm, TpmSettings, Tries},
+        queue::Asker,
     },
 };
 use swtpm::Swtpm;
@@ -130,10 +131,10 @@ fn a_pin_is_chosen_used_changed_and_taken_away() {
             Err(KeyError::WrongPin { tries_left: 31 })
         );
 
-        let removed = tpm.remove(&key.objects()).await.unwrap();
+        let removed = tpm.remove(1000, &key.objects()).await.unwrap();
         assert_eq!((removed.undefined.len(), removed.absent.len()), (1, 1));
         assert_eq!(tpm.sign(1000, &key, pipe("864209"), b"message").await, Err(KeyError::TpmReplaced));
-        assert_eq!(tpm.probe(1000).await.unwrap().nv_defined, 0);
+        assert_eq!(tpm.probe(Asker::Looking(1000)).await.unwrap().nv_defined, 0);
     });
 }
 
@@ -178,7 +179,7 @@ fn an_intent_that_cannot_be_written_down_stops_the_enrolment_before_anything_is_
             .await;
         assert_eq!(outcome.err(), Some(KeyError::Stopped));
         let candidate = seen.take().unwrap();
-        let removed = tpm.remove(&candidate.objects).await.unwrap();
+        let removed = tpm.remove(1000, &candidate.objects).await.unwrap();
         assert_eq!(removed.absent.len(), 2);
         // What the killed child left in a TPM without a resource manager is in nobody's way.
         for uid in 1000..1004 {
@@ -253,13 +254,13 @@ fn whatever_is_wrong_with_the_child_is_an_error_and_nothing_worse() {
         ] {
             fs::write(&script, format!("#!/bin/sh\n{body}\n")).unwrap();
             fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
-            match (tpm_with(&swtpm, &script).probe(1000).await, expected) {
+            match (tpm_with(&swtpm, &script).probe(Asker::Looking(1000)).await, expected) {
                 (Err(KeyError::Child), None) | (Err(KeyError::Stalled { .. }), Some(())) => {}
                 (other, _) => panic!("{body}: {other:?}"),
             }
         }
         assert_eq!(
-            tpm_with(&swtpm, Path::new("/nonexistent")).probe(1000).await.err(),
+            tpm_with(&swtpm, Path::new("/nonexistent")).probe(Asker::Looking(1000)).await.err(),
             Some(KeyError::Child)
         );
     });
@@ -272,7 +273,7 @@ fn no_tpm_and_another_tpm_are_told_apart() {
         let key = enrol(&tpm, 1000).await;
         swtpm.stop();
         assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmGone));
-        assert_eq!(tpm.probe(1000).await.err(), Some(KeyError::TpmGone));
+        assert_eq!(tpm.probe(Asker::Looking(1000)).await.err(), Some(KeyError::TpmGone));
         swtpm.replace();
         assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmReplaced));
     });

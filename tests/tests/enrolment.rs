@@ -1,5 +1,9 @@
 //! helloctl: enrolling with a proof by polkit, changing, replacing and removing a PIN, and looking.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use serde_json::json;
+
 use hello_tests::{ALICE, BOB, Config, Lab, ONE_OFF, PIN, PamStack, Polkit, SUDO_PASSWORD, Terminal, World};
 
 const OTHER: &str = "314159";
@@ -218,6 +222,30 @@ fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_work
     assert!(!again.success() && again.stderr.contains("possible in 3 hours"), "{again:?}");
     assert_eq!(world.counted(&ALICE).0, serde_json::Value::Null);
     world.enroll(&BOB);
+}
+
+#[test]
+fn somebody_whose_programs_look_without_end_keeps_root_from_nothing() {
+    let world = World::enrolled();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..6 {
+            scope.spawn(|| {
+                let mut peer = world.lab.peer(&ALICE);
+                while !over.load(Ordering::SeqCst) {
+                    // Too many at a time are refused, which is not the point.
+                    let _ = peer.hello("Status.Status", json!([{ "s": "" }]));
+                }
+            });
+        }
+        let reset = || world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+        let resets: Vec<_> = (0..3).map(|_| reset()).collect();
+        let removed = world.helloctl("root", &["unenroll", "--user", "alice"], "");
+        over.store(true, Ordering::SeqCst);
+        for done in resets.iter().chain([&removed]) {
+            done.ok();
+        }
+    });
 }
 
 #[test]

@@ -67,12 +67,12 @@ impl Tpm {
         });
     }
 
-    /// Describes the TPM. `uid` is who waits in the queue.
+    /// Describes the TPM. `asker` is who waits in the queue.
     ///
     /// # Errors
     /// [`KeyError`]; of those, [`KeyError::TpmGone`] says that there is none.
-    pub async fn probe(&self, uid: u32) -> Result<TpmReport, KeyError> {
-        match self.shared.one(Asker::Looking(uid), Job::Probe).await? {
+    pub async fn probe(&self, asker: Asker) -> Result<TpmReport, KeyError> {
+        match self.shared.one(asker, Job::Probe).await? {
             Reply::Probe(report) => Ok(report),
             _ => Err(KeyError::Child),
         }
@@ -113,12 +113,12 @@ impl Tpm {
         Choosing { shared: Arc::clone(&self.shared), rules, worker: None }
     }
 
-    /// Undefines NV indices of ours, each only if it carries one of its two Names.
+    /// Undefines NV indices of `uid`'s enrolment, each only if it carries one of its two Names.
     ///
     /// # Errors
     /// [`KeyError`]; [`KeyError::OwnerAuth`] where the owner's password is needed.
-    pub async fn remove(&self, objects: &TpmObjects) -> Result<Removed, KeyError> {
-        match self.shared.one(Asker::Daemon, Job::Remove(objects.clone())).await? {
+    pub async fn remove(&self, uid: u32, objects: &TpmObjects) -> Result<Removed, KeyError> {
+        match self.shared.one(Asker::Enrolling(uid), Job::Remove(objects.clone())).await? {
             Reply::Removed(removed) => Ok(removed),
             _ => Err(KeyError::Child),
         }
@@ -192,7 +192,7 @@ impl Choosing {
         spec: CreateSpec,
         mut intent: impl AsyncFnMut(&Candidate) -> Result<(), KeyError>,
     ) -> Result<Created, KeyError> {
-        let place = self.shared.queue.admit(Asker::User(spec.binding.uid))?;
+        let place = self.shared.queue.admit(Asker::Enrolling(spec.binding.uid))?;
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
         let (binding, message) = (spec.binding.clone(), spec.message.clone());
         worker.tell(&ToChild::Run(Box::new(self.shared.order(Job::Create(spec)))), None).await?;
@@ -219,7 +219,7 @@ impl Choosing {
     /// # Errors
     /// [`KeyError`]; a wrong current PIN costs a try.
     pub async fn change(mut self, key: &CheckedKey) -> Result<Changed, KeyError> {
-        let place = self.shared.queue.admit(Asker::User(key.uid()))?;
+        let place = self.shared.queue.admit(Asker::Enrolling(key.uid()))?;
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
         let job = Job::Change { key: bound(key) };
         match self.shared.done(&mut worker, &place, job).await? {

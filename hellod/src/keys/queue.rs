@@ -12,12 +12,13 @@ use super::KeyError;
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Asker {
-    /// The daemon itself, for nobody in particular.
-    Daemon,
-    /// A local user.
+    /// A local user who signs in.
     User(u32),
     /// A local user who only looks, and is not to stand in the way of their own sign-in.
     Looking(u32),
+    /// Work on a local user's enrolment, of which there is one at a time, whoever does it: neither the user's own
+    /// programs, however much they look and sign in, nor the work on others' enrolments take its place.
+    Enrolling(u32),
 }
 
 /// The queue before the TPM. Clones are the same queue.
@@ -165,11 +166,20 @@ mod tests {
     }
 
     #[test]
+    fn whoever_signs_in_and_looks_as_much_as_they_may_leaves_room_for_work_on_their_enrolment() {
+        let queue = Queue::new(2);
+        let asked = |asker| (0..4).map(|_| queue.admit(asker)).filter_map(Result::ok).collect::<Vec<_>>();
+        let (signing_in, looking) = (asked(Asker::User(1000)), asked(Asker::Looking(1000)));
+        assert_eq!((signing_in.len(), looking.len()), (3, 3));
+        assert!(queue.admit(Asker::Enrolling(1000)).is_ok());
+    }
+
+    #[test]
     fn users_take_turns_whoever_came_first_with_most() {
         block_on(async {
             let queue = Queue::new(2);
             let order = Rc::new(RefCell::new(Vec::new()));
-            let first = queue.admit(Asker::Daemon).unwrap();
+            let first = queue.admit(Asker::Enrolling(0)).unwrap();
             let running = first.turn().await;
             let mut tasks = Vec::new();
             for uid in [1, 1, 1, 2, 3, 2] {
@@ -193,7 +203,7 @@ mod tests {
         block_on(async {
             let queue = Queue::new(2);
             let (running, gone, waiting) = (
-                queue.admit(Asker::Daemon).unwrap(),
+                queue.admit(Asker::Enrolling(0)).unwrap(),
                 queue.admit(Asker::User(1)).unwrap(),
                 queue.admit(Asker::User(2)).unwrap(),
             );

@@ -13,6 +13,7 @@ use crate::enrolments::{Enrolment, VERSION};
 use crate::gesture::pin::PinShape;
 use crate::identity::ProviderError;
 use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
+use crate::keys::queue::Asker;
 use crate::keys::{Algorithm, Kdf, KeyError, TpmObjects};
 use crate::parts::{Action, Parts};
 use crate::store::{Kind, StoreError};
@@ -156,7 +157,7 @@ impl Enrolling<'_> {
     /// What the key is to be like. Whether this make of chip counts wrong PINs as it should is tried out once.
     async fn specify(&self) -> Result<CreateSpec, Failure> {
         let Self { parts, account, .. } = *self;
-        let report = parts.tpm.probe(account.uid).await?;
+        let report = parts.tpm.probe(Asker::Enrolling(account.uid)).await?;
         let chip = ChipId { manufacturer: report.manufacturer, firmware: report.firmware };
         let proven = parts.store.get::<ChipId>(Kind::Device, PROVEN_CHIP)?.is_some_and(|known| known == chip);
         let mut challenge = [0; 32];

@@ -113,7 +113,7 @@ impl Intent {
         if let Some(registrar) = parts.provider.keys().filter(|_| !leftover.kid.is_empty()) {
             registrar.deregister(&parts.subject(&account), &leftover.kid).await?;
         }
-        parts.tpm.remove(&leftover.objects).await?;
+        parts.tpm.remove(self.uid, &leftover.objects).await?;
         Ok(())
     }
 }
