@@ -14,7 +14,7 @@ use crate::gesture::pin::PinShape;
 use crate::identity::ProviderError;
 use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
 use crate::keys::queue::Asker;
-use crate::keys::{Algorithm, Kdf, KeyError, TpmObjects};
+use crate::keys::{Algorithm, Kdf, KeyError, Protector, TpmObjects};
 use crate::parts::{Action, Parts};
 use crate::store::{Kind, StoreError};
 use crate::tries::NewPin;
@@ -173,8 +173,19 @@ impl Enrolling<'_> {
             message: [b"hello/v1/enrolment".as_slice(), &challenge].concat(),
             taken: Vec::new(),
             proven,
-            allow_da_auth: parts.policy.allow_da_auth,
+            allow_da_auth: parts.policy.allow_da_auth && self.has_no_counter(),
         })
+    }
+
+    /// Whether there is no key behind a counter of its own that would be replaced by a weaker one. Where that can't be told,
+    /// there may be.
+    fn has_no_counter(&self) -> bool {
+        match self.parts.enrolments.of(self.account) {
+            Ok(enrolled) => {
+                enrolled.is_none_or(|enrolled| enrolled.record.key.protector == Protector::DaAuth)
+            }
+            Err(_) => false,
+        }
     }
 
     async fn put_in_force(&self, created: Created, shape: PinShape) -> Result<String, Failure> {
