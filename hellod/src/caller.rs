@@ -9,8 +9,25 @@ pub struct Caller {
     pub real_uid: u32,
     /// The session that the process belongs to.
     pub session: Session,
+    /// Who sits at the machine. Looked up only for programs of root's that belong to no session: a display manager asks
+    /// for whoever that is.
+    pub seat: Seat,
     /// The unique name on the bus, which polkit is asked about.
     pub bus_name: String,
+}
+
+/// Who sits before the screen of the machine (`seat0` of logind).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Seat {
+    /// A greeter or a lock screen is shown: somebody who hasn't signed in yet.
+    Greeter,
+    /// Somebody's session is in front, locked or not.
+    Person {
+        /// Whose.
+        uid: u32,
+    },
+    /// Nothing is shown that logind knows, or nobody has asked it.
+    Nobody,
 }
 
 /// A login session.

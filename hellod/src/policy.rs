@@ -3,7 +3,7 @@
 use serde::Deserialize;
 
 use crate::accounts::Account;
-use crate::caller::{Caller, Session};
+use crate::caller::{Caller, Seat, Session};
 use crate::gesture::pin::PinRules;
 
 /// The settings, under the names that Windows Hello for Business gives them (PassportForWork CSP).
@@ -30,8 +30,11 @@ impl Default for Policy {
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Surfaces {
-    /// Programs that ask whoever sits at the machine before there is a session.
+    /// Programs that ask whoever sits at the machine before there is a session, and nobody else.
     pub login: Vec<String>,
+    /// Display managers. They sign people in who sit at the greeter; but they also unlock, for whoever asks them over the
+    /// bus, and so can be reached by programs.
+    pub greeter: Vec<String>,
     /// Programs inside a session, which ask the person whose session it is.
     pub session: Vec<String>,
     /// Services that may ask from a remote session, too.
@@ -44,8 +47,8 @@ impl Default for Surfaces {
     fn default() -> Self {
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
-            // A display manager unlocks for whoever asks it over the bus, too: none is here before that is told apart.
             login: list(&["login"]),
+            greeter: list(&["gdm-password", "lightdm", "sddm"]),
             session: list(&[
                 "sudo",
                 "sudo-i",
@@ -85,8 +88,10 @@ pub enum Admission {
 /// Whose tries these are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Class {
-    /// The console or the greeter: only somebody at the machine can reach it.
+    /// The console: only somebody at the machine can reach it.
     Login,
+    /// A display manager while its greeter is shown. Malware can reach it as well.
+    Greeter,
     /// A program of root inside a session, as sudo: malware of the person's uid can type into it.
     Session,
     /// A program that runs as the person, and may be malware that does.
@@ -147,8 +152,8 @@ impl Surfaces {
     /// never widen it.
     pub fn admit(&self, caller: &Caller, account: &Account, asked: Asked<'_>) -> Admission {
         let lists = |list: &[String]| list.iter().any(|service| service == asked.service);
-        let at_login = lists(&self.login);
-        if !at_login && !lists(&self.session) {
+        let (at_login, at_greeter) = (lists(&self.login), lists(&self.greeter));
+        if !at_login && !at_greeter && !lists(&self.session) {
             return Admission::Declined(Decline::Service);
         }
         if asked.remote_host && !lists(&self.remote) {
@@ -162,6 +167,9 @@ impl Surfaces {
         }
         if at_login {
             return self.admit_login(caller, account, asked.service);
+        }
+        if at_greeter {
+            return self.admit_greeter(caller, account);
         }
         let requester = match asked.requester {
             Some(Ok(requester)) => requester.uid,
@@ -185,7 +193,24 @@ impl Surfaces {
         self.admit_session(caller, account, "", Class::Own)
     }
 
-    /// A greeter or login(1): whoever sits at the machine is the one who asks.
+    /// A display manager: whoever is before the screen asks. At the greeter that may be anybody; in front of a session it
+    /// is the one whose it is, to unlock it, and may be a program of theirs that asks the display manager to.
+    fn admit_greeter(&self, caller: &Caller, account: &Account) -> Admission {
+        match (&caller.session, caller.seat) {
+            (Session::Outside, Seat::Greeter) => Admission::Admitted(Class::Greeter),
+            (Session::Outside, Seat::Person { uid }) if uid == account.uid => {
+                Admission::Admitted(Class::Session)
+            }
+            (Session::Outside, Seat::Person { .. }) => Admission::Declined(Decline::SomebodyElse),
+            (Session::Unknown, _) if self.assume_local_session => Admission::Admitted(Class::Greeter),
+            (Session::Outside, Seat::Nobody) | (Session::Unknown | Session::Local { .. }, _) => {
+                Admission::Declined(Decline::NoSession)
+            }
+            (Session::Remote, _) => Admission::Declined(Decline::Remote),
+        }
+    }
+
+    /// login(1): whoever sits at the machine is the one who asks.
     fn admit_login(&self, caller: &Caller, account: &Account, service: &str) -> Admission {
         match caller.session {
             Session::Outside => Admission::Admitted(Class::Login),
@@ -226,7 +251,7 @@ mod tests {
     }
 
     fn caller(uid: u32, real_uid: u32, session: Session) -> Caller {
-        Caller { uid, real_uid, session, bus_name: ":1.7".into() }
+        Caller { uid, real_uid, session, seat: Seat::Nobody, bus_name: ":1.7".into() }
     }
 
     fn at(uid: u32) -> Session {
@@ -323,6 +348,31 @@ mod tests {
         for (case, service, caller, requester, remote_host, expected) in rows {
             let asked = Asked { service, remote_host, requester };
             assert_eq!(Surfaces::default().admit(&caller, &alice, asked), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_display_manager_asks_for_whoever_is_before_the_screen() {
+        use Admission::{Admitted, Declined};
+        let person = |uid| Seat::Person { uid };
+        for (case, session, seat, remote_host, expected) in [
+            ("at the greeter", Session::Outside, Seat::Greeter, false, Admitted(Class::Greeter)),
+            ("alice unlocks", Session::Outside, person(ALICE), false, Admitted(Class::Session)),
+            (
+                "mallory's program has it unlock alice's",
+                Session::Outside,
+                person(MALLORY),
+                false,
+                Declined(Decline::SomebodyElse),
+            ),
+            ("nobody is there", Session::Outside, Seat::Nobody, false, Declined(Decline::NoSession)),
+            ("from another screen", Session::Outside, Seat::Greeter, true, Declined(Decline::Remote)),
+            ("started in a session", at(ALICE), Seat::Nobody, false, Declined(Decline::NoSession)),
+            ("without logind", Session::Unknown, Seat::Nobody, false, Declined(Decline::NoSession)),
+        ] {
+            let caller = Caller { seat, ..caller(0, 0, session) };
+            let asked = Asked { service: "gdm-password", remote_host, requester: None };
+            assert_eq!(Surfaces::default().admit(&caller, &account(ALICE), asked), expected, "{case}");
         }
     }
 

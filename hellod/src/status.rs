@@ -70,14 +70,15 @@ async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
         MayTry::Now | MayTry::AtLogin => Value::Null,
         MayTry::After(wait) => json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1))),
     };
-    let (delayed_until, login_delayed_until) = (until(Class::Session), until(Class::Login));
+    let [delayed_until, greeter, login] = [Class::Session, Class::Greeter, Class::Login].map(until);
     match parts.tpm.tries(&enrolled.key).await {
         Ok(chip) => json!({
             "failed": chip.used,
             "left": chip.left(),
             "left_for_own_programs": parts.tries.left(account.uid, Class::Own),
             "delayed_until": delayed_until,
-            "login_delayed_until": login_delayed_until,
+            "greeter_delayed_until": greeter,
+            "login_delayed_until": login,
             "only_at_the_console": parts.tries.judge(account.uid, Class::Session) == MayTry::AtLogin,
             "locked": chip.left() == 0,
         }),

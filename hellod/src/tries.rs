@@ -24,8 +24,11 @@ pub use wear::{MayWrite, NewPin};
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Tries {
-    /// At the console and the greeter.
+    /// At the console.
     login: Failures,
+    /// At a display manager's greeter.
+    #[serde(default)]
+    greeter: Failures,
     /// Through root's programs inside a session.
     session: Failures,
     /// What programs of the person's own uid have used of their budget.
@@ -63,7 +66,7 @@ pub enum MayTry {
     Now,
     /// Not before this much time has passed.
     After(Duration),
-    /// Not here: what the TPM has left is kept for whoever sits at the console or the greeter.
+    /// Not here: what the TPM has left is kept for whoever sits at the console.
     AtLogin,
 }
 
@@ -106,6 +109,7 @@ impl Tries {
         }
         let wait = match class {
             Class::Login => self.login.wait(now),
+            Class::Greeter => self.greeter.wait(now),
             Class::Session => self.session.wait(now),
             Class::Own => self.own.wait(OWN, 1, now),
         };
@@ -118,6 +122,7 @@ impl Tries {
         let begun = Self { in_flight: self.in_flight.saturating_add(1), ..self.clone() };
         match class {
             Class::Login => Self { login: self.login.and_one(now), ..begun },
+            Class::Greeter => Self { greeter: self.greeter.and_one(now), ..begun },
             Class::Session => Self { session: self.session.and_one(now), ..begun },
             Class::Own => Self { own: self.own.and(OWN, 1, now), ..begun },
         }
@@ -156,6 +161,7 @@ impl Tries {
         let tries = Self { left_in_tpm: None, lost: 0, ..self.clone() };
         match class {
             Class::Login => self.forgiven(),
+            Class::Greeter => Self { greeter: Failures::default(), session: Failures::default(), ..tries },
             Class::Session => Self { session: Failures::default(), ..tries },
             Class::Own => tries.uncharged(class, span, now),
         }
@@ -165,6 +171,7 @@ impl Tries {
     fn uncharged(&self, class: Class, span: &Span, now: &Stamp) -> Self {
         match class {
             Class::Login => Self { login: self.login.but_one(), ..self.clone() },
+            Class::Greeter => Self { greeter: self.greeter.but_one(), ..self.clone() },
             Class::Session => Self { session: self.session.but_one(), ..self.clone() },
             Class::Own => Self { own: self.own.but(1, span, now), ..self.clone() },
         }
@@ -175,6 +182,7 @@ impl Tries {
     pub fn left(&self, class: Class, now: &Stamp) -> u32 {
         match class {
             Class::Login => FREE.saturating_sub(self.login.count),
+            Class::Greeter => FREE.saturating_sub(self.greeter.count),
             Class::Session => FREE.saturating_sub(self.session.count),
             Class::Own => self.own.left(OWN, now),
         }
@@ -183,8 +191,8 @@ impl Tries {
     /// The state after a new PIN was set.
     #[must_use]
     pub fn forgiven(&self) -> Self {
-        let (login, session) = (Failures::default(), Failures::default());
-        Self { login, session, left_in_tpm: None, lost: 0, ..self.clone() }
+        let none = Failures::default;
+        Self { login: none(), greeter: none(), session: none(), left_in_tpm: None, lost: 0, ..self.clone() }
     }
 
     /// Whether the TPM is about to lock the PIN.
@@ -205,7 +213,7 @@ impl Tries {
         let spare = in_tpm.saturating_sub(self.in_flight);
         match class {
             Class::Login => spare,
-            Class::Session => spare.saturating_sub(KEPT_FOR_LOGIN),
+            Class::Greeter | Class::Session => spare.saturating_sub(KEPT_FOR_LOGIN),
             Class::Own => spare.saturating_sub(KEPT_FOR_LOGIN).min(self.left(class, now)),
         }
     }
@@ -232,6 +240,7 @@ impl Tries {
         };
         Self {
             login: failures(&self.login),
+            greeter: failures(&self.greeter),
             session: failures(&self.session),
             own: Budget { refilled: restamp(&self.own.refilled), ..self.own.clone() },
             worn: Budget { refilled: restamp(&self.worn.refilled), ..self.worn.clone() },
@@ -283,7 +292,7 @@ const FIRST_DELAY: Duration = Duration::from_secs(30);
 const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Failures that programs of the person's own uid may make in a row, and how long it takes until they get one back.
 const OWN: Rate = Rate { most: 5, refill: Duration::from_secs(60 * 60) };
-/// Of the TPM's tries, those that only the console and the greeter may use.
+/// Of the TPM's tries, those that only the console may use.
 const KEPT_FOR_LOGIN: u32 = 16;
 /// With this few tries left in the TPM a person is asked to look twice.
 const NEAR_THE_LIMIT: u32 = 4;
@@ -381,7 +390,7 @@ mod tests {
 
     #[test]
     fn failures_in_one_class_delay_no_other() {
-        let classes = [Class::Login, Class::Session, Class::Own];
+        let classes = [Class::Login, Class::Greeter, Class::Session, Class::Own];
         for (failed, asked) in classes.into_iter().flat_map(|failed| classes.map(|asked| (failed, asked))) {
             let waits = after(100, failed).judge(asked, &at(0)) != MayTry::Now;
             assert_eq!(waits, failed == asked, "{failed:?}, then {asked:?}");
@@ -397,9 +406,9 @@ mod tests {
     }
 
     #[test]
-    fn the_last_half_of_the_tpms_tries_is_for_the_console_and_the_greeter() {
+    fn the_last_half_of_the_tpms_tries_is_for_the_console() {
         let tries = |left| Tries { left_in_tpm: Some(left), ..Tries::default() };
-        for class in [Class::Own, Class::Session] {
+        for class in [Class::Own, Class::Session, Class::Greeter] {
             assert_eq!(tries(17).judge(class, &at(0)), MayTry::Now);
             assert_eq!(tries(16).judge(class, &at(0)), MayTry::AtLogin);
         }

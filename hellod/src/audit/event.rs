@@ -88,7 +88,7 @@ pub enum Event {
         /// How long.
         seconds: u64,
     },
-    /// A try where only the console and the greeter may still try.
+    /// A try where only the console may still try.
     #[error("too many wrong PINs; the tries that are left are kept for the console")]
     OnlyAtLogin,
     /// Hello did not answer, by rule.

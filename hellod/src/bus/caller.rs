@@ -9,8 +9,8 @@ use zbus::fdo::{ConnectionCredentials, DBusProxy};
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, message};
 
-use super::logind::session_of;
-use crate::caller::Caller;
+use super::logind::{session_of, who_sits};
+use crate::caller::{Caller, Seat, Session};
 
 /// The unique name that sent a message.
 pub(super) fn sender(header: &message::Header<'_>) -> Result<OwnedUniqueName, BusError> {
@@ -29,11 +29,15 @@ pub(super) async fn identify(
     let process = pin_down(bus, name, credentials, uid, pid).await?;
     let real_uid = real_uid(pid).ok_or_else(unidentified)?;
     let session = session_of(connection, pid).await;
+    let seat = match session {
+        Session::Outside if uid == 0 => who_sits(connection).await,
+        _ => Seat::Nobody,
+    };
     // What was read by number belongs to this process only if it still lives.
     if has_exited(&process) {
         return Err(unidentified());
     }
-    Ok(Caller { uid, real_uid, session, bus_name: name.to_string() })
+    Ok(Caller { uid, real_uid, session, seat, bus_name: name.to_string() })
 }
 
 /// A descriptor of the process, which no later process can take the place of. The bus hands one out (`ProcessFD`) from

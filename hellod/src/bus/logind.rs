@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zbus::{Connection, OwnedObjectPath, proxy};
 
-use crate::caller::Session;
+use crate::caller::{Seat, Session};
 
 /// The session of the process `pid`.
 ///
@@ -43,6 +43,26 @@ async fn display_of(connection: &Connection, manager: &ManagerProxy<'_>, pid: u3
     describe(connection, path).await.ok()
 }
 
+/// Whose session is in front at `seat0`. A second seat has a display manager of its own, and no PIN.
+pub(super) async fn who_sits(connection: &Connection) -> Seat {
+    let look = async {
+        let manager = ManagerProxy::new(connection).await?;
+        let seat = SeatProxy::builder(connection).path(manager.get_seat("seat0").await?).build().await?;
+        let (id, path) = seat.active_session().await?;
+        if id.is_empty() {
+            return Ok(Seat::Nobody);
+        }
+        let session = SessionProxy::builder(connection).path(path).build().await?;
+        let (uid, _) = session.user().await?;
+        zbus::Result::Ok(match session.class().await?.as_str() {
+            "greeter" | "lock-screen" => Seat::Greeter,
+            "user" | "user-early" => Seat::Person { uid },
+            _ => Seat::Nobody,
+        })
+    };
+    tokio::time::timeout(PATIENCE, look).await.ok().and_then(Result::ok).unwrap_or(Seat::Nobody)
+}
+
 /// A session is at this machine if logind does not call it remote, and it has a seat or, as a serial console, a
 /// terminal that is no pseudo-terminal.
 async fn describe(connection: &Connection, path: OwnedObjectPath) -> zbus::Result<Session> {
@@ -76,6 +96,8 @@ trait Manager {
     // Where logind does not run, a sign-in is no reason to start it.
     #[zbus(name = "GetSessionByPID", no_autostart)]
     fn get_session_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(no_autostart)]
+    fn get_seat(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     #[zbus(name = "GetUserByPID", no_autostart)]
     fn get_user_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
 }
@@ -94,6 +116,12 @@ trait Session {
     fn kind(&self) -> zbus::Result<String>;
     #[zbus(property, name = "TTY")]
     fn tty(&self) -> zbus::Result<String>;
+}
+
+#[proxy(interface = "org.freedesktop.login1.Seat", default_service = "org.freedesktop.login1")]
+trait Seat {
+    #[zbus(property)]
+    fn active_session(&self) -> zbus::Result<(String, OwnedObjectPath)>;
 }
 
 #[proxy(interface = "org.freedesktop.login1.User", default_service = "org.freedesktop.login1")]

@@ -20,7 +20,7 @@ enum End {
 }
 
 fn turn() -> impl Strategy<Value = Turn> {
-    let class = prop_oneof![Just(Class::Login), Just(Class::Session), Just(Class::Own)];
+    let class = prop_oneof![Just(Class::Login), Just(Class::Greeter), Just(Class::Session), Just(Class::Own)];
     let end = prop_oneof![6 => Just(End::Wrong), 1 => Just(End::Right), 1 => Just(End::NoGuess)];
     prop_oneof![
         6 => (class, end).prop_map(|(class, end)| Turn::Tries { class, end }),
@@ -55,7 +55,7 @@ enum Move {
 }
 
 fn a_move() -> impl Strategy<Value = Move> {
-    let class = prop_oneof![Just(Class::Login), Just(Class::Session), Just(Class::Own)];
+    let class = prop_oneof![Just(Class::Login), Just(Class::Greeter), Just(Class::Session), Just(Class::Own)];
     let end = prop_oneof![20 => Just(End::Wrong), 1 => Just(End::Right), 2 => Just(End::NoGuess)];
     prop_oneof![
         8 => class.prop_map(Move::Begins),
@@ -166,7 +166,8 @@ proptest! {
         turns in prop::collection::vec(turn(), 1..200),
     ) {
         let (mut time, mut started, mut set_back, mut boot) = (0, 0, 0, 0);
-        let (mut at_login, mut in_session, mut own) = (Row::default(), Row::default(), Vec::new());
+        let (mut at_login, mut at_greeter, mut in_session) = <(Row, Row, Row)>::default();
+        let mut own = Vec::new();
         let mut tries = Tries::default();
         for turn in turns {
             let now = Stamp {
@@ -187,6 +188,7 @@ proptest! {
                     }
                     let row = match class {
                         Class::Login => Some(&mut at_login),
+                        Class::Greeter => Some(&mut at_greeter),
                         Class::Session => Some(&mut in_session),
                         Class::Own => None,
                     };
@@ -199,7 +201,10 @@ proptest! {
                         (End::Right, _) => {
                             tries = tries.settled(class, TryEnd::Right, &tries.span(), &now);
                             match class {
-                                Class::Login => (at_login, in_session) = (Row::default(), Row::default()),
+                                Class::Login => {
+                                    (at_login, at_greeter, in_session) = Default::default();
+                                }
+                                Class::Greeter => (at_greeter, in_session) = Default::default(),
                                 Class::Session => in_session = Row::default(),
                                 Class::Own => {}
                             }
@@ -222,6 +227,7 @@ proptest! {
         let [login, session, refilled, now] = stamps;
         let now = now.unwrap_or(Stamp { wall: 0, uptime: 0, boot: "a".into() });
         let tries = Tries {
+            greeter: Failures { count: counts[1], last: login.clone(), before: session.clone() },
             login: Failures { count: counts[0], last: login.clone(), before: login },
             session: Failures { count: counts[1], last: session.clone(), before: session },
             own: Budget { spent: counts[2], refilled: refilled.clone() },
@@ -236,9 +242,12 @@ proptest! {
             MayWrite::Now => {}
             MayWrite::After(wait) => prop_assert!(wait <= 3 * OWN.refill, "{wait:?}"),
         }
-        for (class, longest) in
-            [(Class::Login, LONGEST_DELAY), (Class::Session, LONGEST_DELAY), (Class::Own, OWN.refill)]
-        {
+        for (class, longest) in [
+            (Class::Login, LONGEST_DELAY),
+            (Class::Greeter, LONGEST_DELAY),
+            (Class::Session, LONGEST_DELAY),
+            (Class::Own, OWN.refill),
+        ] {
             match tries.restamped(&now).judge(class, &now) {
                 MayTry::Now => {}
                 MayTry::After(wait) => prop_assert!(wait <= longest, "{wait:?}"),
