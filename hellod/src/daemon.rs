@@ -69,6 +69,8 @@ async fn work(
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate()).map_err(DaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(DaemonError::Signals)?;
+    let mut hangup = signal(SignalKind::hangup()).map_err(DaemonError::Signals)?;
+    let (mut idle, mut make_way) = (idle, None);
     let mut flows = JoinSet::new();
     flows.spawn_local(begin(parts.clone()));
     loop {
@@ -81,8 +83,16 @@ async fn work(
             Some(ended) = flows.join_next() => note_panic(ended),
             _ = terminate.recv() => break,
             _ = interrupt.recv() => break,
+            _ = hangup.recv() => {
+                // Nobody who is in the middle of a sign-in is thrown out; whoever goes on for ever does not stay for it.
+                idle = Some(Duration::ZERO);
+                make_way.get_or_insert_with(|| tokio::time::Instant::now() + LONGEST_GUEST);
+            }
+            () = until(make_way) => break,
             () = bus.closed() => return Ok(()),
             () = stay(idle), if nothing_to_do => break,
+            // The last conversation closes without a word to here.
+            () = tokio::time::sleep(LOOK_AGAIN), if idle.is_some() && !nothing_to_do => {}
         }
     }
     // No new work, then what arrived, then what runs.
@@ -200,6 +210,13 @@ async fn stay(idle: Option<Duration>) {
     }
 }
 
+async fn until(deadline: Option<tokio::time::Instant>) {
+    match deadline {
+        Some(deadline) => tokio::time::sleep_until(deadline).await,
+        None => std::future::pending().await,
+    }
+}
+
 /// A flow that panicked ended its conversation as unavailable; the daemon goes on.
 fn note_panic(ended: Result<(), tokio::task::JoinError>) {
     if let Err(error) = ended {
@@ -211,5 +228,10 @@ fn note_panic(ended: Result<(), tokio::task::JoinError>) {
 const JOBS: usize = 64;
 /// How long calls that were under way when the name was given up may still arrive.
 const LAST_CALLS: Duration = Duration::from_millis(100);
+/// How long after the end of a conversation it is seen, where hellod ends without any.
+const LOOK_AGAIN: Duration = Duration::from_millis(300);
+/// How long somebody in the middle of a conversation may keep a hellod that was told to make way. A person has this long for
+/// one question.
+const LONGEST_GUEST: Duration = Duration::from_secs(600);
 /// How long work that runs may take to end.
 const DRAIN: Duration = Duration::from_secs(15);
