@@ -1,6 +1,7 @@
 # make demo    try it: a PIN for sudo, on a machine of its own inside this one
 # make check   everything that must hold before a change is accepted
 # make bench   the figures of the README, measured on this machine
+# make deb     the two Debian packages; make deb-proof builds them twice and compares
 # make fuzz    looks for bytes from outside that break a parser, FUZZ_SECONDS for each
 #
 # Needs Debian 12 or 13, Rust 1.89 or later (make check: with rustfmt and clippy), and root: all three make mounts and namespaces of
@@ -12,10 +13,13 @@ SHELL := /bin/bash
 
 CARGO ?= cargo
 BUILT = $(or $(CARGO_TARGET_DIR),target)/release
+DEB = $(abspath $(or $(CARGO_TARGET_DIR),target))/deb
 
 BUILD_PACKAGES := clang libclang-dev libpam0g-dev libtss2-dev pkg-config
+DEB_PACKAGES := build-essential debhelper dh-apparmor lintian pandoc
+CONTAINER_PACKAGES := debootstrap systemd-container
 LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd procps sudo swtpm tpm2-tools util-linux
-PACKAGES := $(BUILD_PACKAGES) $(LAB_PACKAGES)
+PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAGES)
 
 .PHONY: demo
 demo:
@@ -47,6 +51,30 @@ privilege:
 		echo 'In a container: start it with --cap-add SYS_ADMIN, without its AppArmor and seccomp confinement.' >&2; exit 1; \
 	fi
 
+# Below target/deb, in which the next run finds what this one has built.
+.PHONY: deb
+deb:
+	@$(MAKE) packages PACKAGES='$(BUILD_PACKAGES) $(DEB_PACKAGES)'
+	@CARGO='$(CARGO)' debian/package $(DEB)
+
+# Two builds in two directories, each from nothing: the same octets, or it fails.
+.PHONY: deb-proof
+deb-proof:
+	@$(MAKE) packages PACKAGES='$(BUILD_PACKAGES) $(DEB_PACKAGES)'
+	rm -rf $(DEB)-one $(DEB)-of-another-name
+	CARGO='$(CARGO)' debian/package $(DEB)-one
+	CARGO='$(CARGO)' debian/package $(DEB)-of-another-name
+	@cd $(DEB)-one; sha256sum *.deb | tee $(DEB)-one/sums; cd $(DEB)-of-another-name; sha256sum --check --quiet $(DEB)-one/sums; \
+	echo 'deb-proof: two builds, the same packages'
+
+# Every remark of lintian counts, pedantic ones too; what is overridden has its reason beside it. The project has no mail
+# host, and the file that only describes the upload can't say so.
+.PHONY: deb-lint
+deb-lint:
+	DEB_BUILD_OPTIONS=anytoolchain CARGO='$(CARGO)' debian/package $(DEB)
+	lintian --allow-root --pedantic --display-info --display-experimental --suppress-tags bogus-mail-host \
+		--fail-on error,warning,info,pedantic,experimental $(DEB)/*.changes
+
 # The steps of check follow each other, also under `make -j`: they share one build directory.
 .PHONY: check
 check:
@@ -55,6 +83,7 @@ check:
 	$(MAKE) format
 	$(MAKE) build
 	$(MAKE) lint
+	$(MAKE) deb-lint
 	$(MAKE) test
 	$(MAKE) fuzz-smoke
 	$(MAKE) doc
