@@ -12,6 +12,8 @@
 )]
 
 mod bus;
+mod container;
+mod debian;
 mod hellod;
 mod init;
 mod interposer;
@@ -20,6 +22,7 @@ mod lab;
 mod loopback;
 mod namespace;
 mod output;
+mod packages;
 mod pam;
 mod peer;
 mod people;
@@ -37,6 +40,8 @@ mod wait;
 mod world;
 
 pub use bus::{Bus, Polkit};
+pub use container::Container;
+pub use debian::Debian;
 pub use hellod::{Config, Hellod};
 pub use init::hold;
 pub use interposer::{Interposer, Meddler};
@@ -44,6 +49,7 @@ pub use journal::{Entry, Journal};
 pub use lab::{Lab, LabBuilder};
 pub use namespace::{Plug, privileged};
 pub use output::Output;
+pub use packages::Packages;
 pub use pam::PamStack;
 pub use peer::Peer;
 pub use people::{ALICE, BOB, HELLOD, MALLORY, NOBODY, Person, ROOT};

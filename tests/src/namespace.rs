@@ -150,13 +150,13 @@ pub(crate) fn descendants(pid: u32) -> Vec<u32> {
     children.flat_map(|child| [vec![child], descendants(child)].concat()).collect()
 }
 
-fn clear_environment(command: &mut Command) {
+pub(crate) fn clear_environment(command: &mut Command) {
     command.env_clear().env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
     command.env("TERM", "dumb").env("LC_ALL", "C.UTF-8");
 }
 
 /// Never a silent skip: a test that proved nothing must not be green.
-fn demand_privilege() {
+pub(crate) fn demand_privilege() {
     assert!(
         privileged(),
         "this test needs root with CAP_SYS_ADMIN, for it makes mounts and namespaces of its own: run `sudo make check`, \

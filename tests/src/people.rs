@@ -16,6 +16,13 @@ pub struct Person {
     hash: &'static str,
 }
 
+impl Person {
+    /// The password as the shadow file has it.
+    pub(crate) fn hash(&self) -> &'static str {
+        self.hash
+    }
+}
+
 /// An administrator by sudo.
 pub const ALICE: Person = Person {
     name: "alice",

@@ -24,6 +24,12 @@ pub fn source_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
+/// Where everything is that is built and kept: `target`.
+pub(crate) fn target_directory() -> PathBuf {
+    let directory = output_directory();
+    directory.parent().unwrap_or(&directory).to_owned()
+}
+
 /// Where cargo puts programs: the parent of the directory that holds the tests, or the one that holds a program.
 fn output_directory() -> PathBuf {
     let running = env::current_exe().expect("/proc is mounted");

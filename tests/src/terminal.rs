@@ -49,9 +49,13 @@ impl Terminal {
     /// Starts a program of the host on a pseudo-terminal of the host, outside any laboratory.
     #[track_caller]
     pub fn on_the_host(program: &Path) -> Self {
+        Self::running(&[program.to_string_lossy().into_owned()])
+    }
+
+    #[track_caller]
+    pub(crate) fn running(argv: &[String]) -> Self {
         let ours = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).expect("the host has a devpts");
-        let argv = [program.to_string_lossy().into_owned()];
-        Self::with(ours, Command::new("/usr/bin/env"), &argv, |command| {
+        Self::with(ours, Command::new("/usr/bin/env"), argv, |command| {
             Running::on_the_host(command.spawn().expect("setsid(1) is part of util-linux"))
         })
     }
@@ -136,6 +140,16 @@ impl Terminal {
     /// Everything that was on the terminal until now.
     pub fn output(&self) -> String {
         String::from_utf8_lossy(&self.seen).into_owned()
+    }
+
+    /// Whether the program still runs.
+    pub fn runs(&mut self) -> bool {
+        self.program.ended().is_none()
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.program.kill();
     }
 
     /// The program.

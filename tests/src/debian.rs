@@ -1,0 +1,182 @@
+//! Debian as it is installed, in a directory: what a container boots from. Made once by debootstrap(8) and kept.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Mutex;
+
+use crate::people::{ALICE, BOB};
+use crate::programs::target_directory;
+
+/// A release of Debian.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Debian {
+    /// Debian 12.
+    Bookworm,
+    /// Debian 13.
+    Trixie,
+}
+
+impl Debian {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bookworm => "bookworm",
+            Self::Trixie => "trixie",
+        }
+    }
+
+    /// What is installed beside the smallest system: what people sign in to, what the packages depend on, and a software TPM.
+    fn packages(self) -> String {
+        let tcti = match self {
+            Self::Bookworm => ["libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libtss2-tctildr0"],
+            Self::Trixie => ["libtss2-tcti-device0t64", "libtss2-tcti-swtpm0t64", "libtss2-tctildr0t64"],
+        };
+        PACKAGES.iter().chain(&tcti).copied().collect::<Vec<_>>().join(",")
+    }
+
+    /// The directory; made when it is not there, which takes two minutes and needs a mirror.
+    #[track_caller]
+    pub(crate) fn tree(self) -> PathBuf {
+        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        // Whatever is in the recipe is in this file.
+        let recipe = fnv1a(include_bytes!("debian.rs"));
+        let trees = target_directory().join("containers");
+        let tree = trees.join(format!("{}-{recipe:016x}", self.name()));
+        if !tree.exists() {
+            let unfinished = trees.join(format!("{}-unfinished", self.name()));
+            // One that was interrupted is of no use.
+            let _ = fs::remove_dir_all(&unfinished);
+            fs::create_dir_all(&unfinished).expect("the build directory can be written");
+            self.install(&unfinished);
+            fs::rename(&unfinished, &tree).expect("on one file system");
+        }
+        tree
+    }
+
+    fn install(self, root: &Path) {
+        let packages = format!("--include={}", self.packages());
+        // What it mounts is gone with it, also when it is interrupted.
+        let mut debootstrap = Command::new("unshare");
+        debootstrap.args(["--mount", "--propagation", "private", "debootstrap"]);
+        debootstrap.args(["--variant=minbase", &packages, self.name()]).arg(root).arg(mirror());
+        if let Some(proxy) = apt("config", &["shell", "PROXY", "Acquire::http::Proxy"]).split('\'').nth(1) {
+            debootstrap.env("http_proxy", proxy);
+        }
+        run(&mut debootstrap);
+        for person in [ALICE, BOB] {
+            let uid = person.uid.to_string();
+            let account = ["useradd", "--create-home", "--shell", "/bin/bash", "--uid", &uid];
+            run(chroot(root).args(account).args(["--password", person.hash(), person.name]));
+        }
+        run(chroot(root).args(["usermod", "--append", "--groups", "sudo", ALICE.name]));
+        run(chroot(root).args(["apt-get", "clean"]));
+        let write = |path: &str, text: &str| {
+            let path = root.join(path);
+            let directory = path.parent().unwrap_or(root);
+            fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).expect("root may");
+        };
+        write("etc/systemd/system/swtpm.service", SWTPM);
+        write("usr/lib/hello-lab/swtpm", START_SWTPM);
+        write("etc/hostname", "lab\n");
+        write("etc/hosts", "127.0.0.1 localhost lab\n");
+        write("etc/security/seat.conf", "XDG_SEAT DEFAULT=seat0\n");
+        let login = fs::read_to_string(root.join("etc/pam.d/login")).expect("login is installed");
+        write("etc/pam.d/login", &format!("{SEAT}{login}"));
+        // An address that no program takes for this machine's own.
+        write("etc/systemd/system/address.service", ADDRESS);
+        for unit in ["swtpm.service", "address.service"] {
+            let wants = root.join("etc/systemd/system/multi-user.target.wants");
+            symlink(format!("../{unit}"), wants.join(unit)).expect("the target is there");
+        }
+        // It is thrown away afterwards.
+        write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n");
+        write("etc/ssh/sshd_config.d/lab.conf", "UseDNS no\n");
+    }
+}
+
+/// The mirror that apt takes Debian's main archive from on this machine.
+fn mirror() -> String {
+    let format = "$(ORIGIN) $(LABEL) $(COMPONENT) $(REPO_URI)";
+    let targets = apt("get", &["indextargets", "--format", format, "Created-By: Packages"]);
+    let mirror = targets.lines().find_map(|line| line.strip_prefix("Debian Debian main "));
+    mirror.unwrap_or_else(|| panic!("apt knows no mirror of Debian here: run `apt-get update`")).to_owned()
+}
+
+fn apt(what: &str, arguments: &[&str]) -> String {
+    let output = Command::new(format!("apt-{what}")).args(arguments).output().expect("apt is essential");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn chroot(root: &Path) -> Command {
+    let mut command = Command::new("chroot");
+    command.arg(root).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+    command
+}
+
+#[track_caller]
+fn run(command: &mut Command) {
+    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; see `make packages`"));
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
+}
+
+/// A hash to tell recipes apart, the same in every build of this program (FNV-1a).
+fn fnv1a(octets: &[u8]) -> u64 {
+    octets
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
+}
+
+const PACKAGES: [&str; 18] = [
+    "adduser",
+    "dbus",
+    "iproute2",
+    "libpam-systemd",
+    "login",
+    "openssh-client",
+    "openssh-server",
+    "pamtester",
+    "passwd",
+    "pkexec",
+    "polkitd",
+    "procps",
+    "sudo",
+    "swtpm",
+    "systemd",
+    "systemd-sysv",
+    "tpm-udev",
+    "tpm2-tools",
+];
+
+const SWTPM: &str = "\
+[Unit]
+Description=A TPM without hardware
+[Service]
+ExecStart=/bin/sh /usr/lib/hello-lab/swtpm
+RuntimeDirectory=tpm
+StateDirectory=lab-tpm
+[Install]
+WantedBy=multi-user.target
+";
+
+const START_SWTPM: &str = "\
+access=mode=0660,uid=0,gid=$(getent group tss | cut -d: -f3)
+exec swtpm socket --tpm2 --flags not-need-init,startup-clear --tpmstate dir=/var/lib/lab-tpm \\
+    --server type=unixio,path=/run/tpm/socket,$access --ctrl type=unixio,path=/run/tpm/socket.ctrl,$access
+";
+
+const ADDRESS: &str = "\
+[Unit]
+Description=An address of another machine, as it were
+[Service]
+Type=oneshot
+ExecStart=/sbin/ip address add 192.0.2.1/32 dev lo
+[Install]
+WantedBy=multi-user.target
+";
+
+/// A container has no virtual terminals, and its console is a pseudo-terminal without a seat, as remote sessions have one.
+/// That somebody sits at it is told to logind in the way in which display managers tell it.
+const SEAT: &str = "session optional pam_env.so conffile=/etc/security/seat.conf readenv=0\n";
