@@ -24,14 +24,14 @@ PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAG
 .PHONY: demo
 demo:
 	$(MAKE) privilege FOR=demo
-	$(MAKE) packages
+	$(MAKE) packages PACKAGES='$(BUILD_PACKAGES) $(LAB_PACKAGES)'
 	$(MAKE) stage
 	@exec $(BUILT)/demo
 
 .PHONY: bench
 bench:
 	$(MAKE) privilege FOR=bench
-	$(MAKE) packages
+	$(MAKE) packages PACKAGES='$(BUILD_PACKAGES) $(LAB_PACKAGES)'
 	$(CARGO) build --locked --release -p hellod --example yardstick
 	$(MAKE) stage
 	@exec $(BUILT)/bench
@@ -68,12 +68,19 @@ deb-proof:
 	echo 'deb-proof: two builds, the same packages'
 
 # Every remark of lintian counts, pedantic ones too; what is overridden has its reason beside it. The project has no mail
-# host, and the file that only describes the upload can't say so.
+# host, which is overridden in the packages, but can't be in the file that only describes the upload. The other two tags
+# Debian 13 no longer has, so that an override would be a remark of its own there: the changelog's address again, and no
+# script for another init than systemd, which starts hellod when the bus asks.
 .PHONY: deb-lint
 deb-lint:
 	DEB_BUILD_OPTIONS=anytoolchain CARGO='$(CARGO)' debian/package $(DEB)
-	lintian --allow-root --pedantic --display-info --display-experimental --suppress-tags bogus-mail-host \
-		--fail-on error,warning,info,pedantic,experimental $(DEB)/*.changes
+	@known=bogus-mail-host; \
+	for tag in bogus-mail-host-in-debian-changelog package-supports-alternative-init-but-no-init.d-script; do \
+		if [[ -n $$(find /usr/share/lintian/tags -name "$$tag.tag") ]]; then known+=,$$tag; fi; \
+	done; \
+	lintian --allow-root --pedantic --display-info --display-experimental --suppress-tags "$$known" \
+		--fail-on error,warning,info,pedantic,experimental $(DEB)/*.changes; \
+	echo 'deb-lint: lintian has nothing to say'
 
 # The steps of check follow each other, also under `make -j`: they share one build directory.
 .PHONY: check
