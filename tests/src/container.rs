@@ -41,18 +41,28 @@ impl Container {
         let script = ["--", "sh", "-c", BOOT, "sh", &tree.to_string_lossy(), &group, &bind];
         argv.extend(script.iter().map(|&word| word.to_owned()));
         let mut console = Terminal::running(&argv);
-        // The first process in the innermost of the process namespaces.
-        let leader = until("the container's systemd to start", PATIENCE, || {
-            assert!(console.runs(), "the container ended: {}", console.output());
-            descendants(console.program().pid()).into_iter().find(|pid| is_first_and_systemd(*pid))
-        });
+        let leader = leader(&mut console, None);
         let mut container = Self { console, leader, group };
-        container.console.expect("lab login: ");
+        container.await_start();
+        container
+    }
+
+    /// Runs lines of sh(1) that end in a restart: the files stay, every program is gone.
+    #[track_caller]
+    pub fn restart_by(&mut self, lines: &str) {
+        let former = self.leader;
+        // Nobody is left to report how they ended.
+        let _ = self.sh(lines);
+        self.leader = leader(&mut self.console, Some(former));
+        self.await_start();
+    }
+
+    fn await_start(&mut self) {
+        self.console.expect("lab login: ");
         until("the system to have started", PATIENCE, || {
-            let state = container.run(["systemctl", "is-system-running"]);
+            let state = self.run(["systemctl", "is-system-running"]);
             ["running", "degraded"].contains(&state.stdout.trim()).then_some(())
         });
-        container
     }
 
     /// Boots, and installs the packages as the README says; hellod is told where the software TPM is.
@@ -220,6 +230,15 @@ fn remove_group(group: &Path) -> bool {
     emptied && fs::remove_dir(group).is_ok()
 }
 
+/// The first process in the innermost of the process namespaces, which is not the `former` one.
+fn leader(console: &mut Terminal, former: Option<u32>) -> u32 {
+    until("the container's systemd to start", PATIENCE, || {
+        assert!(console.runs(), "the container ended: {}", console.output());
+        let inside = descendants(console.program().pid());
+        inside.into_iter().find(|pid| Some(*pid) != former && is_first_and_systemd(*pid))
+    })
+}
+
 fn is_first_and_systemd(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap_or_default();
@@ -242,6 +261,11 @@ done
 mount -t tmpfs -o mode=0755 container /mnt
 mkdir /mnt/upper /mnt/work /mnt/root
 mount -t overlay -o lowerdir=\"$1\",upperdir=/mnt/upper,workdir=/mnt/work container /mnt/root
-exec systemd-nspawn --quiet --directory=/mnt/root --boot --register=no --keep-unit --private-network --machine=lab \
-    --console=interactive \"$3\"
+set +e
+# 133: it wants to be started again, which whoever began the unit has to do. It was off for some seconds then.
+while
+    systemd-nspawn --quiet --directory=/mnt/root --boot --register=no --keep-unit --private-network --machine=lab \
+        --console=interactive \"$3\"
+    [ $? -eq 133 ]
+do sleep 5; done
 ";

@@ -63,5 +63,5 @@ pub use terminal::{Seen, Terminal};
 pub use tpm::Tpm;
 pub use transcript::{Exchange, Mark};
 pub use values::{auth_value, hexadecimal};
-pub use wait::{PATIENCE, until};
+pub use wait::{PATIENCE, until, within};
 pub use world::{ONE_OFF, PIN, PROMPT, SUDO_PASSWORD, World, finish_with_password, leave, quickest};

@@ -7,13 +7,20 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Asks again and again until there is an answer; ends the test when none came within `patience`.
 #[track_caller]
-pub fn until<T>(what: &str, patience: Duration, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until<T>(what: &str, patience: Duration, ask: impl FnMut() -> Option<T>) -> T {
+    let answer = within(patience, ask);
+    assert!(answer.is_some(), "waited {patience:?} in vain: {what}");
+    answer.expect("just looked")
+}
+
+/// Asks again and again until there is an answer, or `patience` is over.
+pub fn within<T>(patience: Duration, mut ask: impl FnMut() -> Option<T>) -> Option<T> {
     let deadline = Instant::now() + patience;
     loop {
-        if let Some(answer) = ask() {
+        let answer = ask();
+        if answer.is_some() || Instant::now() >= deadline {
             return answer;
         }
-        assert!(Instant::now() < deadline, "waited {patience:?} in vain: {what}");
         pause();
     }
 }

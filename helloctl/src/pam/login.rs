@@ -32,10 +32,11 @@ enum Place<'a> {
     Service(&'a str),
 }
 
-/// From `/proc/self/cgroup` (cgroups(7)); the names are those of systemd.special(7) and logind.
+/// From `/proc/self/cgroup` (cgroups(7)), in whichever hierarchy systemd keeps its own; the names are those of
+/// systemd.special(7) and logind.
 fn place(groups: &str) -> Option<Place<'_>> {
-    let path = groups.lines().find_map(|line| line.strip_prefix("0::"))?;
-    path.split('/').find_map(|part| {
+    let paths = groups.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    paths.flat_map(|path| path.split('/')).find_map(|part| {
         let session = part.strip_prefix("session-").and_then(|rest| rest.strip_suffix(".scope"));
         let service = part.strip_prefix("user@").and_then(|rest| rest.strip_suffix(".service"));
         session.map(Place::Session).or(service.map(Place::Service))
@@ -50,7 +51,8 @@ mod tests {
     fn a_session_is_known_by_the_control_group() {
         for (groups, expected) in [
             ("0::/user.slice/user-1000.slice/session-3.scope\n", Some(Place::Session("3"))),
-            ("1:name=x:/\n0::/user.slice/user-0.slice/session-c12.scope\n", Some(Place::Session("c12"))),
+            ("1:cpu:/\n0::/user.slice/user-0.slice/session-c12.scope\n", Some(Place::Session("c12"))),
+            ("1:name=systemd:/user.slice/user-0.slice/session-7.scope\n0::/\n", Some(Place::Session("7"))),
             (
                 "0::/user.slice/user-1000.slice/user@1000.service/app.slice/app-term.scope\n",
                 Some(Place::Service("1000")),
