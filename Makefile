@@ -18,7 +18,7 @@ DEB = $(abspath $(or $(CARGO_TARGET_DIR),target))/deb
 BUILD_PACKAGES := clang libclang-dev libpam0g-dev libtss2-dev pkg-config
 DEB_PACKAGES := build-essential debhelper dh-apparmor lintian pandoc
 CONTAINER_PACKAGES := debootstrap systemd-container
-LAB_PACKAGES := dbus dbus-daemon libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd procps sudo swtpm tpm2-tools util-linux
+LAB_PACKAGES := dbus dbus-daemon gdb libtss2-tcti-device0 libtss2-tcti-swtpm0 login pamtester pkexec polkitd procps sudo swtpm tpm2-tools util-linux
 PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAGES)
 
 .PHONY: demo

@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use hello_tests::{ALICE, BOB, Config, Ending, Hellod, Stage, auth_value, until};
+use hello_tests::{ALICE, BOB, Config, Ending, Hellod, PATIENCE, ROOT, Stage, auth_value, until};
 
 const PIN: &str = "27182818284590";
 const NEXT_PIN: &str = "31415926535897";
@@ -62,7 +62,7 @@ fn neither_hellod_nor_a_waiting_child_holds_a_pin_or_its_value_after_a_sign_in()
     stage.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
     let second = auth_value(&stage.lab.read(RECORD), NEXT_PIN);
     // A prompt is open, and so a child waits.
-    let mut root = stage.peer(&hello_tests::ROOT);
+    let mut root = stage.peer(&ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
     let waiting =
         until("a child to wait", Duration::from_secs(5), || children(&stage.hellod).first().copied());
@@ -127,6 +127,75 @@ fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
     });
 }
 
+/// The number that a process has in its laboratory.
+fn inside(pid: u32) -> String {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:")).unwrap();
+    numbers.split_whitespace().last().unwrap().to_owned()
+}
+
+/// What gcore(1) got of a process when a person ran it, and what it said.
+struct Dump {
+    octets: Vec<u8>,
+    said: String,
+}
+
+impl Dump {
+    fn take(stage: &Stage, user: &str, process: u32) -> Self {
+        let (number, prefix) = (inside(process), format!("/tmp/core-of-{user}"));
+        let ran = stage.lab.run_as(user, ["gcore", "-o", &prefix, &number]);
+        let core = stage.lab.outside(&format!("{prefix}.{number}"));
+        Self { octets: fs::read(core).unwrap_or_default(), said: format!("{ran:?}") }
+    }
+
+    fn is_refused(&self) -> bool {
+        self.octets.is_empty() && self.said.contains("Operation not permitted")
+    }
+
+    fn has(&self, needle: &str) -> bool {
+        self.octets.windows(needle.len()).any(|window| window == needle.as_bytes())
+    }
+}
+
+// T32: by the tool that people use for it
+#[test]
+fn gcore_gets_the_pin_from_neither_hellod_nor_a_child_at_work_unless_root_runs_it() {
+    let stage = Stage::tapped();
+    stage.enrol(&ALICE, PIN);
+    let daemon = stage.hellod.program().pid();
+    let (tell, told) = std::sync::mpsc::channel::<()>();
+    let (go, on) = std::sync::mpsc::channel::<()>();
+    stage.interposer().meddle(move |command, ask| {
+        if command[6..10] == [0, 0, 1, 0x5d] {
+            let _ = tell.send(());
+            let _ = on.recv_timeout(PATIENCE);
+        }
+        Some(ask(command))
+    });
+    let people = ["alice", "mallory", "nobody", "hellod", "root"];
+    let (of_child, of_daemon) = std::thread::scope(|scope| {
+        scope.spawn(|| stage.lab.peer(&ROOT).sign_in("login", "alice", "", PIN));
+        told.recv_timeout(PATIENCE).unwrap();
+        let child = *stage.interposer().callers().last().unwrap();
+        // hellod would give the child up meanwhile.
+        stage.hellod.program().hang();
+        let dumps = [child, daemon].map(|process| people.map(|user| Dump::take(&stage, user, process)));
+        stage.hellod.program().resume();
+        let _ = go.send(());
+        dumps.into()
+    });
+    for (what, dumps) in [("the child", &of_child), ("hellod", &of_daemon)] {
+        for (user, dump) in people.iter().zip(dumps).take(4) {
+            assert!(dump.is_refused(), "{user} has dumped {what}: {}", dump.said);
+        }
+    }
+    // The tool works, and the PIN was there to be had; in the daemon it wasn't.
+    let ([.., child], [.., daemon]) = (&of_child, &of_daemon);
+    assert!(child.has(PIN), "the child has no PIN, so nothing was shown: {}", child.said);
+    assert!(daemon.has(ALICE.name), "{}", daemon.said);
+    assert!(!daemon.has(PIN), "hellod has the PIN");
+}
+
 // T31
 #[test]
 fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
@@ -145,7 +214,7 @@ fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
     let value = auth_value(&stage.lab.read(RECORD), PIN);
     assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
     assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Refused));
-    let mut root = stage.peer(&hello_tests::ROOT);
+    let mut root = stage.peer(&ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
     let look =
         "for pid in $(pgrep -f -- ' --tpm-child$'); do tr '\\0' '\\n' < /proc/$pid/environ; echo; done";
