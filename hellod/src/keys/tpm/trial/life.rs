@@ -176,6 +176,8 @@ fn where_no_counter_fits_enrolment_refuses_unless_the_lockout_is_allowed_and_has
     let changed = changed.check(&person(1000)).unwrap();
     assert!(try_sign(&tpm, &changed, "864209").is_ok());
     assert_eq!(changed.public_key(), key.public_key());
+    // The weakness that a counter doesn't have, and that the trial with a restored record would find.
+    assert!(try_sign(&tpm, &key, RIGHT).is_ok(), "the old record goes on with the old PIN");
 }
 
 #[test]
