@@ -57,7 +57,7 @@ pub use programs::{program, source_root};
 pub use raw::{RawLogin, Step};
 pub use running::Running;
 pub use stage::Stage;
-pub use swapper::{Named, Swapper};
+pub use swapper::{Named, Swapper, reseal};
 pub use talk::{Ending, PREFIX, Refusal, Talk, secret_frame};
 pub use terminal::{Seen, Terminal};
 pub use tpm::Tpm;

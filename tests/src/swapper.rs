@@ -119,6 +119,21 @@ impl Swapper {
     }
 }
 
+/// Puts the proof of an answer's first session right again after the answer was changed, as far as anybody can: the key of a session
+/// that is neither salted nor bound is empty (part 1, 19.6.8 and 18.10). For commands with one handle.
+pub fn reseal(command: &[u8], answer: &mut [u8]) -> Option<()> {
+    let (nonce_caller, _) = sized(command.get(22..)?)?;
+    let length = usize::try_from(u32::from_be_bytes(answer.get(10..14)?.try_into().ok()?)).ok()?;
+    let (parameters, session) = answer.get(14..)?.split_at_checked(length)?;
+    let (nonce_tpm, rest) = sized(session)?;
+    let hash =
+        digest::digest(&digest::SHA256, &[answer.get(6..10)?, command.get(6..10)?, parameters].concat());
+    let proof = mac(b"", &[hash.as_ref(), nonce_tpm, nonce_caller, rest.get(..1)?].concat());
+    let at = 14 + length + 2 + nonce_tpm.len() + 1 + 2;
+    answer.get_mut(at..at + proof.len())?.copy_from_slice(&proof);
+    Some(())
+}
+
 /// A TPM2B: what its length says, and what follows.
 fn sized(octets: &[u8]) -> Option<(&[u8], &[u8])> {
     let (length, rest) = octets.split_first_chunk()?;

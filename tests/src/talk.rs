@@ -1,8 +1,10 @@
 //! A conversation with hellod, led by hand: what a PAM module does, and what somebody does who only pretends to be one.
 
+use std::time::Instant;
+
 use serde_json::{Value, json};
 
-use crate::Peer;
+use crate::{PATIENCE, Peer};
 
 /// How a conversation went.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -98,7 +100,9 @@ impl Peer {
     pub fn go_on(&mut self, conversation: &Value, first: Value, pins: &[&str]) -> Result<Talk, Refusal> {
         let mut talk = Talk { outcome: None, shown: Vec::new(), prompts: 0 };
         let mut step = first;
+        let begun = Instant::now();
         loop {
+            assert!(begun.elapsed() < PATIENCE, "hellod keeps somebody waiting for more than {PATIENCE:?}");
             let (kind, text) = match step[0].as_u64() {
                 Some(0) if step[1]["pipe"].is_object() => {
                     let pin = pins.get(talk.prompts).copied().unwrap_or_default();

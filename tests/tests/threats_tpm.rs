@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hello_tests::{ALICE, Ending, Exchange, Named, ROOT, Stage, Swapper, auth_value, secret_frame};
+use hello_tests::{ALICE, Ending, Exchange, Named, ROOT, Stage, Swapper, auth_value, reseal, secret_frame};
 
 const PIN: &str = "271828";
 const NEXT_PIN: &str = "314159";
@@ -254,6 +254,8 @@ fn an_interposer_that_answers_a_wrong_pin_with_success_and_a_junk_signature_is_r
         let mut answer = ask(command);
         if command[6..10] == [0, 0, 1, 0x5d] {
             answer[100] ^= 1;
+            // Whoever listens can prove as much as was not salted.
+            reseal(command, &mut answer).unwrap();
         }
         Some(answer)
     });
