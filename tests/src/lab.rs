@@ -47,9 +47,11 @@ impl LabBuilder {
         self
     }
 
-    /// Shows a file of the host, read and executed in place, at a path of the laboratory.
+    /// Shows a file of the host, read and executed in place, at a path of the laboratory. What is to be there otherwise is not: a
+    /// mount over a mount would empty the file that the first one shows.
     #[must_use]
     pub fn show(mut self, source: impl Into<PathBuf>, target: &str) -> Self {
+        self.shown.retain(|(_, shown)| shown != target);
         self.shown.push((source.into(), target.to_owned()));
         self
     }
