@@ -50,7 +50,7 @@ pub use lab::{Lab, LabBuilder};
 pub use namespace::{Plug, privileged};
 pub use output::Output;
 pub use packages::Packages;
-pub use pam::PamStack;
+pub use pam::{PamStack, modules};
 pub use peer::Peer;
 pub use people::{ALICE, BOB, HELLOD, MALLORY, NOBODY, Person, ROOT};
 pub use programs::{program, source_root};

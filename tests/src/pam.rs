@@ -61,7 +61,10 @@ impl PamStack {
 }
 
 /// Where this machine keeps its modules: the directory of the architecture, which PAM searches for names without a path.
-pub(crate) fn modules() -> String {
+///
+/// # Panics
+/// Where there are no libraries.
+pub fn modules() -> String {
     let libraries = std::fs::read_dir("/usr/lib").expect("/usr/lib is there");
     let found = libraries
         .flatten()

@@ -1,4 +1,4 @@
-//! What others shipped, and what must not happen here, as far as no desktop is needed. The names are those of the checklist.
+//! What others shipped, and what must not happen here. The names are those of the checklist; surfaces.rs and sudo.rs have more of them.
 
 use hello_tests::{
     ALICE, BOB, Config, Lab, ONE_OFF, PIN, PROMPT, PamStack, SUDO_PASSWORD, World, finish_with_password,
