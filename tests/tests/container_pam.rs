@@ -15,7 +15,7 @@ fn every_file(container: &Container) -> String {
 /// Whatever the probation keeps on disk.
 fn left_over(container: &Container) -> String {
     let looked = container
-        .sh("find /var/lib/hello-pam /etc/systemd/system -name '*hello*' -type f; ls /run | grep helloctl");
+        .sh("find /var/lib/hello-pam /etc/systemd/system /etc/pam.d -name '*hello*' -type f; ls /run | grep helloctl");
     looked.stdout.trim().to_owned()
 }
 
@@ -53,6 +53,35 @@ fn files_that_somebody_edited_are_left_alone_and_said_to_be() {
     let enabled = container.run(["helloctl", "pam", "enable"]);
     assert_eq!(enabled.code, Some(1), "{enabled:?}");
     assert!(enabled.stderr.contains("changed by hand"), "{enabled:?}");
+    assert_eq!((every_file(&container), left_over(&container)), (before, String::new()));
+}
+
+#[test]
+fn the_module_stays_while_a_file_that_somebody_edited_names_it() {
+    let container = Container::with_hello(Debian::Trixie);
+    container.run(["helloctl", "pam", "enable", "--fail-closed"]).ok();
+    container
+        .sh("sed -i '/pam_hello.so/i auth required pam_faildelay.so delay=1' /etc/pam.d/common-auth")
+        .ok();
+    for package in ["libpam-hello", "hellod"] {
+        let removed = container.run(["apt-get", "remove", "--yes", package]);
+        assert!(!removed.success() && removed.stdout.contains("still name pam_hello.so"), "{removed:?}");
+    }
+    container.sh("test -e /usr/lib/*/security/pam_hello.so").ok();
+    // Nor does anybody's own line keep the end of the probation from coming; it is kept aside.
+    container.run(["helloctl", "pam", "disable"]).ok();
+    assert!(!common_auth(&container).contains(ENABLED));
+    assert!(container.run(["cat", "/etc/pam.d/common-auth.hello-saved"]).ok().contains("pam_faildelay.so"));
+    container.run(["apt-get", "remove", "--yes", "hellod", "libpam-hello"]).ok();
+}
+
+#[test]
+fn an_empty_file_is_replaced_by_what_was_there() {
+    let container = Container::with_hello(Debian::Trixie);
+    let before = every_file(&container);
+    container.run(["helloctl", "pam", "enable"]).ok();
+    container.sh("truncate --size=0 /etc/pam.d/common-auth").ok();
+    container.run(["helloctl", "pam", "disable", "--unconfirmed"]).ok();
     assert_eq!((every_file(&container), left_over(&container)), (before, String::new()));
 }
 

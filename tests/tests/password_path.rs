@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hello_tests::{
     ALICE, BOB, Config, Lab, ONE_OFF, PIN, PROMPT, PamStack, ROOT, RawLogin, SUDO_PASSWORD, Tpm, World,
-    finish_with_password, quickest,
+    finish_with_password, quickest, until,
 };
 use rustix::process::Signal;
 
@@ -138,8 +138,9 @@ fn when_the_child_that_reads_the_pin_hangs() {
     let world = World::enrolled();
     let mut sudo = world.sudo();
     sudo.expect(PROMPT);
-    let children = world.hellod.children();
-    assert!(!children.is_empty(), "one is started while the person types");
+    let children = until("one to be started while the person types", Duration::from_secs(5), || {
+        Some(world.hellod.children()).filter(|children| !children.is_empty())
+    });
     for child in children {
         signal(child, Signal::STOP);
     }

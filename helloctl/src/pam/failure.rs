@@ -49,6 +49,9 @@ pub(crate) enum PamFailure {
     /// The session of whoever confirms was there before.
     #[error("you signed in before it was enabled, so this proves nothing")]
     NotFresh,
+    /// The session began without the stack that is to be confirmed.
+    #[error("you came in from elsewhere or without being asked, so this proves nothing")]
+    NotAsked,
     /// logind knows no session of the caller.
     #[error("systemd-logind knows of no session that you signed in to")]
     NoSession,
@@ -79,7 +82,7 @@ impl PamFailure {
             Self::NothingToConfirm => {
                 "It is confirmed already, or was undone because nobody confirmed it in time. 'sudo helloctl pam enable' enables it."
             }
-            Self::NotFresh | Self::NoSession => {
+            Self::NotFresh | Self::NotAsked | Self::NoSession => {
                 "Leave this session open. Sign in once more, on another console (Ctrl+Alt+F3) or after signing out, and run it there."
             }
             Self::Screen(_) => "See whether the disk is full.",

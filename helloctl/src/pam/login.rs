@@ -17,10 +17,39 @@ pub(super) fn demand_fresh(probation: &Probation) -> Result<(), PamFailure> {
         }
         None => return Err(PamFailure::NoSession),
     };
-    let since =
-        programs::loginctl(&["show-session", "--property=TimestampMonotonic", "--value", "--", &session])?;
-    let since = since.parse().map_err(|_| PamFailure::NoSession)?;
-    if probation.began_before(since) { Ok(()) } else { Err(PamFailure::NotFresh) }
+    let properties =
+        ["Class", "Remote", "Service", "TimestampMonotonic"].map(|name| format!("--property={name}"));
+    let mut arguments = vec!["show-session"];
+    arguments.extend(properties.iter().map(String::as_str));
+    arguments.extend(["--", &session]);
+    let said = programs::loginctl(&arguments)?;
+    let login = Login::from(&said).ok_or(PamFailure::NoSession)?;
+    if !login.has_asked {
+        return Err(PamFailure::NotAsked);
+    }
+    if probation.began_before(login.since) { Ok(()) } else { Err(PamFailure::NotFresh) }
+}
+
+/// How a session began.
+#[derive(Debug, PartialEq, Eq)]
+struct Login {
+    /// When, in microseconds on the clock of this boot.
+    since: u64,
+    /// Whether a person at this machine was asked who they are: sshd may have taken a key, and an automatic login asks
+    /// nothing.
+    has_asked: bool,
+}
+
+impl Login {
+    /// From what loginctl(1) prints, a property in a line.
+    fn from(said: &str) -> Option<Self> {
+        let property = |name: &str| said.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        let service = property("Service")?;
+        let by_itself = service == "sshd" || service.contains("autologin");
+        let has_asked =
+            property("Class")?.starts_with("user") && property("Remote") == Some("no") && !by_itself;
+        Some(Self { since: property("TimestampMonotonic")?.parse().ok()?, has_asked })
+    }
 }
 
 /// Where a process of somebody who has signed in runs.
@@ -46,6 +75,27 @@ fn place(groups: &str) -> Option<Place<'_>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_login_counts_only_where_somebody_at_the_machine_was_asked() {
+        let login = |class: &str, remote: &str, service: &str| {
+            let said = format!("Class={class}\nRemote={remote}\nService={service}\nTimestampMonotonic=42\n");
+            Login::from(&said)
+        };
+        let counts = |has_asked| Some(Login { since: 42, has_asked });
+        assert_eq!(login("user", "no", "login"), counts(true));
+        assert_eq!(login("user-early", "no", "gdm-password"), counts(true));
+        for (class, remote, service) in [
+            ("user", "no", "sshd"),
+            ("user", "yes", "login"),
+            ("user", "no", "gdm-autologin"),
+            ("background", "no", "cron"),
+            ("greeter", "no", "gdm-launch-environment"),
+        ] {
+            assert_eq!(login(class, remote, service), counts(false), "{class} {remote} {service}");
+        }
+        assert_eq!(Login::from("Class=user\nRemote=no\nService=login\n"), None);
+    }
 
     #[test]
     fn a_session_is_known_by_the_control_group() {

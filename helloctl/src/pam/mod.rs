@@ -44,8 +44,10 @@ pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure
         return Err(PamFailure::OnProbation);
     }
     // From here on, whatever happens is undone by the timer unless it is confirmed.
-    let probation = Probation::begin(&before)?;
-    let changed = programs::pam_auth_update(&change, None).and_then(|()| Stack::of(Path::new("/")));
+    let probation = Probation::begin(&before, &after)?;
+    let changed = programs::pam_auth_update(&change, None)
+        .and_then(|()| Stack::settle(Path::new("/")))
+        .and_then(|()| Stack::of(Path::new("/")));
     match changed {
         Ok(now) if now == after => {}
         outcome => {
@@ -88,15 +90,18 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
     Ok(Exit::Done)
 }
 
-/// Takes both profiles out. Where pam-auth-update won't, what stood there before probation is put back as it was.
+/// Takes both profiles out. Where pam-auth-update won't, or leaves what lets nobody in, what stood there before probation
+/// is put back as it was.
 fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
     let [one, other] = [Profile::Hello, Profile::FailClosed].map(Profile::name);
     let disabled = programs::pam_auth_update(&["--disable", one, other], None)
-        .and_then(|()| Stack::of(Path::new("/")))
-        .and_then(|now| if now.asks_at_all() { Err(PamFailure::ChangedByHand) } else { Ok(()) });
+        .and_then(|()| Stack::settle(Path::new("/")))
+        .and_then(|()| Stack::of(Path::new("/")));
+    let is_as_before = |now: &Stack| probation.is_some_and(|probation| now == probation.before());
     match (disabled, probation) {
-        (Ok(()), _) => {}
-        (Err(_), Some(probation)) => probation.before().put_back(Path::new("/"))?,
+        (Ok(now), _) if is_as_before(&now) || (now.is_whole() && !now.asks_at_all()) => {}
+        (_, Some(probation)) => probation.put_back()?,
+        (Ok(_), None) => return Err(PamFailure::ChangedByHand),
         (Err(failure), None) => return Err(failure),
     }
     probation.map_or(Ok(()), Probation::end)

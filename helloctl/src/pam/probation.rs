@@ -24,6 +24,8 @@ pub(super) struct Probation {
     began: u64,
     /// What was there.
     before: Stack,
+    /// What it was to become.
+    after: Stack,
 }
 
 impl Probation {
@@ -38,30 +40,40 @@ impl Probation {
     }
 
     /// Starts the timer and writes down what is there now.
-    pub(super) fn begin(before: &Stack) -> Result<Self, PamFailure> {
-        let wall = clock_gettime(ClockId::Realtime).tv_sec;
-        let probation = Self { until: wall + LENGTH, boot: boot()?, began: uptime(), before: before.clone() };
-        let record = serde_json::to_vec_pretty(&probation).map_err(|error| of(RECORD)(error.into()))?;
-        let made = DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY);
-        made.map_err(of(DIRECTORY))?;
-        write_durably(Path::new(RECORD), &record, 0o600)?;
-        write_durably(Path::new(TIMER), timer(probation.until).as_bytes(), 0o644)?;
-        let started = programs::systemctl(&["daemon-reload"])
-            .and_then(|()| programs::systemctl(&["enable", "--now", "--quiet", UNIT]));
-        match started {
+    pub(super) fn begin(before: &Stack, after: &Stack) -> Result<Self, PamFailure> {
+        let until = clock_gettime(ClockId::Realtime).tv_sec + LENGTH;
+        let (before, after) = (before.clone(), after.clone());
+        let probation = Self { until, boot: boot()?, began: uptime(), before, after };
+        match probation.start() {
             Ok(()) => Ok(probation),
             Err(failure) => {
                 // What has no timer must not begin.
                 let _ = probation.end();
-                Err(PamFailure::NoTimer(failure.to_string()))
+                Err(failure)
             }
         }
+    }
+
+    fn start(&self) -> Result<(), PamFailure> {
+        let record = serde_json::to_vec_pretty(self).map_err(|error| of(RECORD)(error.into()))?;
+        let made = DirBuilder::new().recursive(true).mode(0o700).create(DIRECTORY);
+        made.map_err(of(DIRECTORY))?;
+        write_durably(Path::new(RECORD), &record, 0o600)?;
+        self.before.lay_aside(Path::new("/"))?;
+        write_durably(Path::new(TIMER), timer(self.until).as_bytes(), 0o644)?;
+        programs::systemctl(&["daemon-reload"])
+            .and_then(|()| programs::systemctl(&["enable", "--now", "--quiet", UNIT]))
+            .map_err(|failure| PamFailure::NoTimer(failure.to_string()))
     }
 
     /// Stops the timer. What is enabled stays.
     pub(super) fn end(&self) -> Result<(), PamFailure> {
         // First the record: without it, a timer that still runs does nothing.
-        fs::remove_file(RECORD).map_err(of(RECORD))?;
+        match fs::remove_file(RECORD) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(of(RECORD)(error)),
+            _ => {}
+        }
+        Stack::forget_aside(Path::new("/"));
         // systemd takes its stamp of a persistent timer away with it.
         let _ = programs::systemctl(&["disable", "--now", "--quiet", UNIT]);
         let _ = programs::systemctl(&["clean", "--what=state", UNIT]);
@@ -81,6 +93,11 @@ impl Probation {
     pub(super) fn until(&self) -> String {
         let text = rfc3339(self.until);
         text.get(11..16).map_or(text.clone(), |time| format!("{time} UTC"))
+    }
+
+    /// Puts back what was there before it began.
+    pub(super) fn put_back(&self) -> Result<(), PamFailure> {
+        self.before.put_back(&self.after, Path::new("/"))
     }
 
     /// Whether it began before `moment`, in microseconds on the clock of this boot.
@@ -164,8 +181,8 @@ mod tests {
 
     #[test]
     fn a_login_is_fresh_if_it_came_later_or_in_another_boot() {
-        let before = serde_json::from_str("{}").unwrap();
-        let here = Probation { until: 0, boot: boot().unwrap(), began: 500, before };
+        let stack = || serde_json::from_str::<Stack>("{}").unwrap();
+        let here = Probation { until: 0, boot: boot().unwrap(), began: 500, before: stack(), after: stack() };
         assert!(here.began_before(501) && !here.began_before(500) && !here.began_before(3));
         let earlier = Probation { boot: "another".to_owned(), ..here };
         assert!(earlier.began_before(3));

@@ -1,8 +1,8 @@
 //! The files that pam-auth-update(8) writes, as they are.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::path::Path;
+use std::fs::{self, File};
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
@@ -11,6 +11,7 @@ use super::rehearsal::Scratch;
 use super::{PamFailure, programs};
 use crate::cli::Profile;
 use crate::pam::probation::write_durably;
+use crate::screen::complaint;
 
 /// `/etc/pam.d/common-*`, by name.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -28,13 +29,64 @@ impl Stack {
         NAMES.iter().map(read).collect::<Result<_, _>>().map(Self)
     }
 
-    /// Writes the files back, those that differ.
-    pub(super) fn put_back(&self, root: &Path) -> Result<(), PamFailure> {
-        let now = Self::of(root)?;
-        for (name, text) in self.0.iter().filter(|(name, text)| now.0.get(*name) != Some(*text)) {
-            write_durably(&root.join(DIRECTORY).join(name), text.as_bytes(), 0o644)?;
+    /// Lays a copy of each file beside it, so that putting it back takes no room on the disk.
+    pub(super) fn lay_aside(&self, root: &Path) -> Result<(), PamFailure> {
+        for (name, text) in &self.0 {
+            write_durably(&aside(root, name), text.as_bytes(), 0o644)?;
         }
         Ok(())
+    }
+
+    /// Takes the copies away.
+    pub(super) fn forget_aside(root: &Path) {
+        for name in NAMES {
+            // One that is gone needs no taking away.
+            let _ = fs::remove_file(aside(root, name));
+        }
+    }
+
+    /// Puts the files back, those that differ. What is neither these nor `ours` was written by somebody else, and is kept
+    /// under another name.
+    pub(super) fn put_back(&self, ours: &Self, root: &Path) -> Result<(), PamFailure> {
+        for (name, text) in &self.0 {
+            let path = root.join(DIRECTORY).join(name);
+            // One that can't be read is to be replaced all the more.
+            let now = fs::read_to_string(&path).unwrap_or_default();
+            if now == *text {
+                continue;
+            }
+            if !now.is_empty() && ours.0.get(name) != Some(&now) {
+                let kept = path.with_extension("hello-saved");
+                // The way in matters more than the copy.
+                if fs::copy(&path, &kept).is_ok() {
+                    complaint(&format!(
+                        "{} was changed meanwhile; that is kept as {}",
+                        path.display(),
+                        kept.display()
+                    ));
+                }
+            }
+            if fs::rename(aside(root, name), &path).is_err() {
+                write_durably(&path, text.as_bytes(), 0o644)?;
+            }
+        }
+        Self::settle(root)
+    }
+
+    /// Sees to it that the files are on the disk: pam-auth-update does not, and after a power cut an empty one would let
+    /// nobody in.
+    pub(super) fn settle(root: &Path) -> Result<(), PamFailure> {
+        let directory = root.join(DIRECTORY);
+        let files = NAMES.iter().map(|name| directory.join(name));
+        for path in files.chain([directory.clone()]) {
+            File::open(&path).and_then(|file| file.sync_all()).map_err(of(&path))?;
+        }
+        Ok(())
+    }
+
+    /// Whether every file says something: an empty stack refuses everybody.
+    pub(super) fn is_whole(&self) -> bool {
+        self.0.values().all(|text| text.lines().any(obeyed))
     }
 
     /// Whether some line names the module.
@@ -51,7 +103,7 @@ impl Stack {
 
     /// The lines that PAM obeys.
     fn lines(&self) -> impl Iterator<Item = &str> {
-        self.0.values().flat_map(|text| text.lines()).filter(|line| !line.trim_start().starts_with('#'))
+        self.0.values().flat_map(|text| text.lines()).filter(|line| obeyed(line))
     }
 
     /// How another state differs, as diff(1) shows it.
@@ -69,6 +121,15 @@ impl Stack {
         }
         Ok(shown)
     }
+}
+
+fn obeyed(line: &str) -> bool {
+    let line = line.trim_start();
+    !line.is_empty() && !line.starts_with('#')
+}
+
+fn aside(root: &Path, name: &str) -> PathBuf {
+    root.join(DIRECTORY).join(format!(".{name}.hello-before"))
 }
 
 /// Where they are.
@@ -104,9 +165,21 @@ mod tests {
             fs::write(directory.join(name), format!("# {name}\nauth required pam_unix.so\n")).unwrap();
         }
         let before = Stack::of(scratch.path()).unwrap();
-        fs::write(directory.join("common-auth"), "auth required pam_hello.so").unwrap();
-        assert_ne!(Stack::of(scratch.path()).unwrap(), before);
-        before.put_back(scratch.path()).unwrap();
-        assert_eq!(Stack::of(scratch.path()).unwrap(), before);
+        for laid_aside in [true, false] {
+            if laid_aside {
+                before.lay_aside(scratch.path()).unwrap();
+            }
+            fs::write(directory.join("common-auth"), "auth required pam_hello.so").unwrap();
+            let ours = Stack::of(scratch.path()).unwrap();
+            fs::write(directory.join("common-session"), "").unwrap();
+            fs::write(directory.join("common-account"), "# somebody's own").unwrap();
+            assert!(before.is_whole() && !Stack::of(scratch.path()).unwrap().is_whole());
+            before.put_back(&ours, scratch.path()).unwrap();
+            assert_eq!(Stack::of(scratch.path()).unwrap(), before);
+            let saved = fs::read_to_string(directory.join("common-account.hello-saved")).unwrap();
+            assert_eq!(saved, "# somebody's own");
+            assert!(!directory.join("common-auth.hello-saved").exists());
+            Stack::forget_aside(scratch.path());
+        }
     }
 }

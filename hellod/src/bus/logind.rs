@@ -43,10 +43,14 @@ async fn display_of(connection: &Connection, manager: &ManagerProxy<'_>, pid: u3
     describe(connection, path).await.ok()
 }
 
-/// Whose session is in front at `seat0`. A second seat has a display manager of its own, and no PIN.
+/// Whose session is in front at `seat0`. Where there is a second seat, one display manager serves both and does not say for
+/// which it asks: then nobody counts as sitting there.
 pub(super) async fn who_sits(connection: &Connection) -> Seat {
     let look = async {
         let manager = ManagerProxy::new(connection).await?;
+        if manager.list_seats().await?.len() != 1 {
+            return Ok(Seat::Nobody);
+        }
         let seat = SeatProxy::builder(connection).path(manager.get_seat("seat0").await?).build().await?;
         let (id, path) = seat.active_session().await?;
         if id.is_empty() {
@@ -96,6 +100,8 @@ trait Manager {
     // Where logind does not run, a sign-in is no reason to start it.
     #[zbus(name = "GetSessionByPID", no_autostart)]
     fn get_session_by_pid(&self, pid: u32) -> zbus::Result<OwnedObjectPath>;
+    #[zbus(no_autostart)]
+    fn list_seats(&self) -> zbus::Result<Vec<(String, OwnedObjectPath)>>;
     #[zbus(no_autostart)]
     fn get_seat(&self, name: &str) -> zbus::Result<OwnedObjectPath>;
     #[zbus(name = "GetUserByPID", no_autostart)]
