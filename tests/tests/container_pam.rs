@@ -71,7 +71,7 @@ fn the_module_stays_while_a_file_that_somebody_edited_names_it() {
     // Nor does anybody's own line keep the end of the probation from coming; it is kept aside.
     container.run(["helloctl", "pam", "disable"]).ok();
     assert!(!common_auth(&container).contains(ENABLED));
-    assert!(container.run(["cat", "/etc/pam.d/common-auth.hello-saved"]).ok().contains("pam_faildelay.so"));
+    assert!(container.run(["cat", "/var/lib/hello-pam/saved/common-auth"]).ok().contains("pam_faildelay.so"));
     container.run(["apt-get", "remove", "--yes", "hellod", "libpam-hello"]).ok();
 }
 

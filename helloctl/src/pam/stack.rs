@@ -56,9 +56,10 @@ impl Stack {
                 continue;
             }
             if !now.is_empty() && ours.0.get(name) != Some(&now) {
-                let kept = path.with_extension("hello-saved");
+                // Not beside it, where it would look like the configuration of a service.
+                let kept = root.join(SAVED).join(name);
                 // The way in matters more than the copy.
-                if fs::copy(&path, &kept).is_ok() {
+                if fs::create_dir_all(root.join(SAVED)).and_then(|()| fs::copy(&path, &kept)).is_ok() {
                     complaint(&format!(
                         "{} was changed meanwhile; that is kept as {}",
                         path.display(),
@@ -137,6 +138,8 @@ pub(super) const DIRECTORY: &str = "etc/pam.d";
 /// pam-auth-update(8), FILES.
 pub(super) const NAMES: [&str; 5] =
     ["common-account", "common-auth", "common-password", "common-session", "common-session-noninteractive"];
+/// What somebody else wrote, and had to make way.
+const SAVED: &str = "var/lib/hello-pam/saved";
 const MODULE: &str = "pam_hello.so";
 
 #[cfg(test)]
@@ -176,9 +179,9 @@ mod tests {
             assert!(before.is_whole() && !Stack::of(scratch.path()).unwrap().is_whole());
             before.put_back(&ours, scratch.path()).unwrap();
             assert_eq!(Stack::of(scratch.path()).unwrap(), before);
-            let saved = fs::read_to_string(directory.join("common-account.hello-saved")).unwrap();
+            let saved = fs::read_to_string(scratch.path().join(SAVED).join("common-account")).unwrap();
             assert_eq!(saved, "# somebody's own");
-            assert!(!directory.join("common-auth.hello-saved").exists());
+            assert!(!scratch.path().join(SAVED).join("common-auth").exists());
             Stack::forget_aside(scratch.path());
         }
     }
