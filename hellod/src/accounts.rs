@@ -58,6 +58,14 @@ impl Account {
         aside(move || Self::look_up(uid)).await
     }
 
+    /// Looks it up again. While a person is asked, an account may be deleted, and its name or number given to another.
+    ///
+    /// # Errors
+    /// [`NoAccount::Unknown`] where it is another by now, and those of [`Account::named`].
+    pub async fn still_exists(&self) -> Result<(), NoAccount> {
+        if Self::named(&self.name).await? == *self { Ok(()) } else { Err(NoAccount::Unknown) }
+    }
+
     fn look_up(uid: u32) -> Result<Self, NoAccount> {
         let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
         if !plausible(&found.name) {
@@ -90,7 +98,16 @@ mod tests {
     async fn root_is_found_by_name_and_by_number() {
         let root = Account { name: "root".into(), uid: 0 };
         assert_eq!(Account::named("root").await, Ok(root.clone()));
-        assert_eq!(Account::numbered(0).await, Ok(root));
+        assert_eq!(Account::numbered(0).await, Ok(root.clone()));
+        assert_eq!(root.still_exists().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn an_account_whose_name_or_number_is_anothers_by_now_no_longer_exists() {
+        for (name, uid) in [("root", 4_000_000_000), ("nobody-of-this-name", 0)] {
+            let former = Account { name: name.into(), uid };
+            assert_eq!(former.still_exists().await, Err(NoAccount::Unknown), "{former:?}");
+        }
     }
 
     #[tokio::test]

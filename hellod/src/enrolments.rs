@@ -137,6 +137,19 @@ impl Enrolments {
         self.store.put(Kind::Enrolment, &record.uid.to_string(), record)
     }
 
+    /// Writes the record of a key anew, and says whether that key is still in force. If it is not, nothing is written: a
+    /// record that was removed meanwhile does not come back.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn rewrite(&self, record: &Enrolment) -> Result<bool, StoreError> {
+        let still = self.key_in_force(record.uid)?.is_some_and(|kid| kid == record.kid);
+        if still {
+            self.put(record)?;
+        }
+        Ok(still)
+    }
+
     /// Deletes a record.
     ///
     /// # Errors
@@ -156,6 +169,7 @@ mod tests {
     use super::*;
     use crate::keys::chain::tests::{counted, person};
     use crate::keys::{Algorithm, Protector};
+    use crate::store::tests::Scratch;
 
     fn anna() -> Account {
         Account { name: person().user, uid: person().uid }
@@ -184,6 +198,21 @@ mod tests {
         let read: Enrolment = serde_json::from_str(&text).unwrap();
         assert_eq!(read, enrolment());
         assert!(read.checked(&anna(), "desk").is_ok());
+    }
+
+    #[test]
+    fn a_record_is_written_anew_only_where_its_key_is_still_in_force() {
+        let scratch = Scratch::new("rewrite");
+        let enrolments = Enrolments::new(Rc::new(Store::open(scratch.store.path()).unwrap()), "desk");
+        let renewed = Enrolment { pin_set: 1_900_000_000, ..enrolment() };
+        assert!(!enrolments.rewrite(&renewed).unwrap());
+        assert!(enrolments.of(&anna()).unwrap().is_none());
+        enrolments.put(&enrolment()).unwrap();
+        assert!(enrolments.rewrite(&renewed).unwrap());
+        assert_eq!(enrolments.of(&anna()).unwrap().unwrap().record, renewed);
+        let of_another_key = Enrolment { kid: "A".repeat(43), ..enrolment() };
+        assert!(!enrolments.rewrite(&of_another_key).unwrap());
+        assert_eq!(enrolments.of(&anna()).unwrap().unwrap().record, renewed);
     }
 
     #[test]

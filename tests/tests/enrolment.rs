@@ -169,24 +169,64 @@ fn a_reset_that_waits_for_its_password_keeps_nobody_else_from_the_enrolment() {
     world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
     reset.send_secret(ALICE.password);
     assert_eq!(reset.finish().0.code(), Some(4), "what was to be replaced is gone by now");
+}
 
-    // Of two who have proven who they are, or need not, one is at work and the other is told so.
+#[test]
+fn whoever_sits_before_the_questions_of_a_reset_or_a_change_keeps_root_from_nothing() {
+    let (world, _polkit) = world_with_polkit();
     world.enroll(&ALICE);
-    let mut reset = waiting();
-    let mut by_root = world.lab.pty("root", ["helloctl", "reset", "--user", "alice"]);
-    by_root.expect("New PIN: ");
-    reset.send_secret(ALICE.password);
-    reset.expect("being worked on in another window");
-    assert_eq!(reset.finish().0.code(), Some(1));
-    by_root.send_secret(PIN);
-    by_root.expect("The same PIN again: ");
-    by_root.send_secret(PIN);
-    by_root.expect("Done.");
-    by_root.finish_ok();
+    let asked_for_a_new_pin = |arguments: &[&str], prompt: &str, secret: &str| {
+        let mut helloctl = world.lab.pty("alice", ["helloctl"].iter().chain(arguments));
+        helloctl.expect(prompt);
+        helloctl.send_secret(secret);
+        helloctl.expect("New PIN: ");
+        helloctl
+    };
+    let go_on = |mut helloctl: Terminal| {
+        helloctl.send_secret(OTHER);
+        helloctl.expect("The same PIN again: ");
+        helloctl.send_secret(OTHER);
+        helloctl
+    };
+    let reset = asked_for_a_new_pin(&["reset"], "Password: ", ALICE.password);
+    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
+    world.the_password_answers_sudo();
+    assert_eq!(go_on(reset).finish().0.code(), Some(4), "what was to be replaced is gone by now");
+    assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
+
+    // Whoever chose first has the PIN.
+    world.enroll(&ALICE);
+    let reset = asked_for_a_new_pin(&["reset"], "Password: ", ALICE.password);
+    let change = asked_for_a_new_pin(&["pin", "change"], "Current PIN: ", PIN);
+    world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n")).ok();
+    let mark = world.tpm.mark();
+    for waited in [reset, change] {
+        let mut waited = go_on(waited);
+        waited.expect("was replaced or removed in another window");
+        assert_eq!(waited.finish().0.code(), Some(1));
+    }
+    assert_eq!(world.tpm.names_since(mark), [""; 0], "the TPM was not asked");
     world.the_pin_answers_sudo();
     let indices = world.lab.run_as("root", ["tpm2_getcap", "-T", hello_tests::Tpm::TCTI, "handles-nv-index"]);
     assert_eq!(indices.ok().lines().count(), 1, "{indices:?}");
     assert!(world.lab.run_as("root", ["ls", "/var/lib/hellod/intents"]).stdout.trim().is_empty());
+}
+
+#[test]
+fn an_account_that_is_deleted_before_its_pin_is_chosen_gets_none() {
+    let world = World::bare();
+    let mut helloctl = world.lab.pty("root", ["helloctl", "enroll", "--user", "bob"]);
+    helloctl.expect("New PIN: ");
+    world.lab.run_as("root", ["sed", "-i", "/^bob:/d", "/etc/passwd"]).ok();
+    helloctl.send_secret(PIN);
+    helloctl.expect("The same PIN again: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("there is no such account");
+    assert_eq!(helloctl.finish().0.code(), Some(1));
+    for folder in ["enrolments", "intents"] {
+        let left = world.lab.run_as("root", ["ls", &format!("/var/lib/hellod/{folder}")]);
+        assert!(left.ok().trim().is_empty(), "{left:?}");
+    }
 }
 
 #[test]

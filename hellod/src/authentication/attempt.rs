@@ -173,7 +173,8 @@ fn settle_change(parts: &Parts, enrolled: &Enrolled, shape: PinShape) {
         return;
     }
     // If it can't be written now, the next right PIN tells again.
-    if let Err(error) = parts.enrolments.put(&Enrolment { shape, pending_shape: None, ..record.clone() }) {
+    if let Err(error) = parts.enrolments.rewrite(&Enrolment { shape, pending_shape: None, ..record.clone() })
+    {
         tracing::warn!("a PIN change can't be completed: {error}");
     }
 }

@@ -3,12 +3,12 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, end, entitled, too_often};
+use super::{AT_WORK, REPLACED, end, entitled, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
-use crate::enrolments::Enrolment;
+use crate::enrolments::{Enrolled, Enrolment};
 use crate::gesture::pin::PinShape;
 use crate::keys::KeyError;
 use crate::keys::child::Choosing;
@@ -47,8 +47,8 @@ async fn run(
     tried: Tried<'_>,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    let shape = match parts.enrolments.of(account) {
-        Ok(Some(enrolled)) => enrolled.record.shape_at_a_prompt(),
+    let former = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) => enrolled.record,
         Ok(None) => return Ok(Outcome::NotEnrolled),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
@@ -56,7 +56,9 @@ async fn run(
         return fail(parts, account, tried, &why, terminal).await;
     }
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
-    let Reply::Secret(pin) = terminal.secret("Current PIN: ", Role::Current, shape).await? else {
+    let Reply::Secret(pin) =
+        terminal.secret("Current PIN: ", Role::Current, former.shape_at_a_prompt()).await?
+    else {
         return Ok(Outcome::Refused);
     };
     if let Err(error) = choosing.current(pin).await {
@@ -73,7 +75,19 @@ async fn run(
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
-    match counted(parts, account, tried, (choosing, shape)).await {
+    if let Err(error) = account.still_exists().await {
+        let why = format!("This account can't be found any more: {error}.");
+        return fail(parts, account, tried, &why, terminal).await;
+    }
+    let enrolled = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) if enrolled.record.kid == former.kid => enrolled,
+        Ok(Some(_)) => {
+            return fail(parts, account, tried, REPLACED, terminal).await;
+        }
+        Ok(None) => return Ok(Outcome::NotEnrolled),
+        Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+    };
+    match counted(parts, account, tried, (choosing, shape, enrolled)).await {
         Err(why) => fail(parts, account, tried, &why, terminal).await,
         Ok(swapped) => tell(parts, account, tried, swapped, terminal).await,
     }
@@ -87,7 +101,7 @@ async fn counted(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,
-    (choosing, shape): (Choosing, PinShape),
+    (choosing, shape, enrolled): (Choosing, PinShape, Enrolled),
 ) -> Result<Result<(), KeyError>, String> {
     let writing = parts
         .tries
@@ -100,7 +114,7 @@ async fn counted(
             return Err(put_off(may));
         }
     };
-    let swapped = swap(parts, account, choosing, shape).await;
+    let swapped = swap(parts, enrolled, choosing, shape).await;
     let end = swapped.as_ref().map_or_else(TryEnd::from, |()| TryEnd::Right);
     // Whoever does not know the PIN can't use up the owner's changes.
     if matches!(end, TryEnd::Wrong { .. } | TryEnd::NoGuess) {
@@ -155,12 +169,19 @@ fn put_off(may: MayTry) -> String {
 ///
 /// The salt stays, so that a wrong PIN costs one try then as ever. It keeps apart what different keys ask for, and
 /// hides nothing: whoever gets at the value of a PIN tries all PINs within hours, the salt being new or not.
-async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinShape) -> Result<(), KeyError> {
-    let enrolled = parts.enrolments.of(account).ok().flatten().ok_or(KeyError::Stopped)?;
-    let put = |record: &Enrolment| parts.enrolments.put(record).map_err(|_| KeyError::Stopped);
+async fn swap(
+    parts: &Parts,
+    enrolled: Enrolled,
+    choosing: Choosing,
+    shape: PinShape,
+) -> Result<(), KeyError> {
+    let still = |record: &Enrolment| match parts.enrolments.rewrite(record) {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(_) => Err(KeyError::Stopped),
+    };
     // An earlier change may hang in the air, too.
     let pending_shape = Some(enrolled.record.pending_shape.map_or(shape, |earlier| earlier.or(shape)));
-    put(&Enrolment { pending_shape, ..enrolled.record.clone() })?;
+    still(&Enrolment { pending_shape, ..enrolled.record.clone() })?;
     match choosing.change(&enrolled.key).await {
         // The TPM has the new PIN. Where that can't be written down, the record still knows both.
         Ok(changed) => {
@@ -171,14 +192,18 @@ async fn swap(parts: &Parts, account: &Account, choosing: Choosing, shape: PinSh
                 pin_set: parts.clock.now().wall,
                 ..enrolled.record
             };
-            put(&settled).or_else(|error| {
-                tracing::warn!("a PIN change is completed at the next sign-in: {error}");
-                Ok(())
-            })
+            match parts.enrolments.rewrite(&settled) {
+                Ok(true) => Ok(()),
+                Ok(false) => Err(KeyError::Stopped),
+                Err(error) => {
+                    tracing::warn!("a PIN change is completed at the next sign-in: {error}");
+                    Ok(())
+                }
+            }
         }
         Err(error) => {
             if !error.is_uncertain() {
-                put(&enrolled.record)?;
+                still(&enrolled.record)?;
             }
             Err(error)
         }

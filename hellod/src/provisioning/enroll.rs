@@ -4,8 +4,8 @@ use hello_dbus::{Outcome, Style};
 
 use super::choose::{Chosen, choose};
 use super::intent::{Footprint, Intent, settle_earlier};
-use super::{AT_WORK, end, entitled, proven, too_often};
-use crate::accounts::Account;
+use super::{AT_WORK, REPLACED, end, entitled, proven, too_often};
+use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
@@ -51,6 +51,10 @@ enum Failure {
     Random,
     #[error("{0}")]
     TooOften(String),
+    #[error("This account can't be found any more: {0}.")]
+    Account(#[from] NoAccount),
+    #[error("{REPLACED}")]
+    Replaced,
 }
 
 impl Enrolling<'_> {
@@ -59,8 +63,12 @@ impl Enrolling<'_> {
         if !entitled(parts, caller, account, self.command(), terminal).await? {
             return Ok(Outcome::Declined);
         }
+        let former = match parts.enrolments.key_in_force(account.uid) {
+            Ok(former) => former,
+            Err(error) => return self.give_up(&error.into(), terminal).await,
+        };
         // Nobody is asked for a password in vain.
-        if let Some(outcome) = self.out_of_place(terminal).await? {
+        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
             return Ok(outcome);
         }
         if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
@@ -69,12 +77,8 @@ impl Enrolling<'_> {
         if !proven(parts, caller, account, action, terminal).await? {
             return Ok(Outcome::Refused);
         }
-        let Some(_note) = parts.at_work.begin(account.uid) else {
-            terminal.show(Style::Error, AT_WORK).await?;
-            return Ok(Outcome::Refused);
-        };
         // While the password was asked for, others may have enrolled the person, or removed what is to be replaced.
-        if let Some(outcome) = self.out_of_place(terminal).await? {
+        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
             return Ok(outcome);
         }
         parts.record(&Event::EnrolmentStarted, account, self.command());
@@ -87,8 +91,18 @@ impl Enrolling<'_> {
             }
             Chosen::Failed(error) => return self.give_up(&error.into(), terminal).await,
         };
+        // From here on, and not while somebody sits before the questions, who would so keep root from taking the PIN away.
+        let Some(_note) = parts.at_work.begin(account.uid) else {
+            self.failed("it is being worked on in another window");
+            terminal.show(Style::Error, AT_WORK).await?;
+            return Ok(Outcome::Refused);
+        };
+        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
+            self.failed("it was set up, replaced or removed in another window meanwhile");
+            return Ok(outcome);
+        }
         terminal.show(Style::Info, MAKING).await?;
-        match self.complete(choosing, shape).await {
+        match self.complete(choosing, shape, former.as_ref()).await {
             Ok(kid) => {
                 let done =
                     if action == Action::Reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
@@ -101,8 +115,12 @@ impl Enrolling<'_> {
         }
     }
 
-    /// How it ends where there is nothing to replace, or already what was to be made.
-    async fn out_of_place(&self, terminal: &mut Terminal) -> Result<Option<Outcome>, Gone> {
+    /// How it ends where there is nothing to replace, or something else than `former`, or already what was to be made.
+    async fn out_of_place(
+        &self,
+        former: Option<&String>,
+        terminal: &mut Terminal,
+    ) -> Result<Option<Outcome>, Gone> {
         let Self { parts, account, action, .. } = *self;
         match (action, parts.enrolments.exists(account.uid)) {
             (Action::Reset, false) => Ok(Some(Outcome::NotEnrolled)),
@@ -110,18 +128,33 @@ impl Enrolling<'_> {
                 terminal.show(Style::Error, ALREADY).await?;
                 Ok(Some(Outcome::Refused))
             }
+            (Action::Reset, true) if !self.is_in_force(former) => {
+                terminal.show(Style::Error, REPLACED).await?;
+                Ok(Some(Outcome::Refused))
+            }
             _ => Ok(None),
         }
     }
 
-    /// From the chosen PIN to the record in force, or to nothing at all.
-    async fn complete(&self, choosing: Choosing, shape: PinShape) -> Result<String, Failure> {
+    /// Whether the record is the one that was there at the start.
+    fn is_in_force(&self, former: Option<&String>) -> bool {
+        self.parts.enrolments.key_in_force(self.account.uid).is_ok_and(|now| now.as_ref() == former)
+    }
+
+    /// From the chosen PIN to the record in force in the place of `former`, or to nothing at all.
+    async fn complete(
+        &self,
+        choosing: Choosing,
+        shape: PinShape,
+        former: Option<&String>,
+    ) -> Result<String, Failure> {
         let Self { parts, account, .. } = *self;
+        account.still_exists().await?;
         settle_earlier(parts, account).await.map_err(|error| {
             tracing::error!("what an earlier enrolment left can't be cleared up: {error}");
             KeyError::Stopped
         })?;
-        let former = Footprint::of(&parts.store, account)?;
+        let removes = Footprint::of(&parts.store, account)?;
         let spec = self.specify().await?;
         // Never taken back: an enrolment that fails has worn the chip, too.
         let _writing = parts
@@ -138,13 +171,13 @@ impl Enrolling<'_> {
                 // What was announced before and came to nothing is looked for, too.
                 objects.0.extend_from_slice(&candidate.objects.0);
                 let adds = Footprint { kid: key.public_key().thumbprint(), objects: objects.clone() };
-                Intent::new(account, Some(adds), former.clone())
+                Intent::new(account, Some(adds), removes.clone())
                     .declare(&parts.store)
                     .map_err(|_| KeyError::Stopped)
             })
             .await;
         let result = match created {
-            Ok(created) => self.put_in_force(created, shape).await,
+            Ok(created) => self.put_in_force(created, shape, former).await,
             Err(error) => Err(error.into()),
         };
         // Either way the record now says which end it is.
@@ -188,7 +221,12 @@ impl Enrolling<'_> {
         }
     }
 
-    async fn put_in_force(&self, created: Created, shape: PinShape) -> Result<String, Failure> {
+    async fn put_in_force(
+        &self,
+        created: Created,
+        shape: PinShape,
+        former: Option<&String>,
+    ) -> Result<String, Failure> {
         let Self { parts, account, .. } = *self;
         if created.self_tested {
             parts.store.put(Kind::Device, PROVEN_CHIP, &created.chip)?;
@@ -196,6 +234,11 @@ impl Enrolling<'_> {
         let key = created.key.check(&parts.binding(account))?;
         if let Some(registrar) = parts.provider.keys() {
             registrar.register(&parts.subject(account), key.public_key()).await?;
+        }
+        // Making the key has taken its time.
+        account.still_exists().await?;
+        if !self.is_in_force(former) {
+            return Err(Failure::Replaced);
         }
         let now = parts.clock.now().wall;
         let record = Enrolment {
@@ -219,7 +262,9 @@ impl Enrolling<'_> {
     async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
         self.failed(&failure.to_string());
         let text = match failure {
-            Failure::TooOften(why) => format!("{why}\nNothing was changed."),
+            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
+                format!("{failure}\nNothing was changed.")
+            }
             failure => format!("{failure}\nNo PIN was set up. What to do: helloctl doctor"),
         };
         terminal.show(Style::Error, &text).await?;

@@ -50,7 +50,8 @@ async fn entitled(
 /// Has the person behind `caller` prove who they are, unless it is root.
 ///
 /// Before this nothing may be noted in `at_work`: whoever can't prove it would keep everybody else from the enrolment
-/// for as long as the question stands. Whoever can takes the note next, and looks again at what there is.
+/// for as long as the question stands. The note is taken when there are no more questions, by whoever then looks again at
+/// what there is.
 async fn proven(
     parts: &Parts,
     caller: &Caller,
@@ -100,6 +101,8 @@ async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
 
-const AT_WORK: &str = "Your PIN is being worked on in another window. Finish there first.";
+const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
+
+const REPLACED: &str = "Your PIN was replaced or removed in another window meanwhile.";
 
 const NOT_ROOT: &str = "root has no PIN: a PIN is for a person who signs in.";
