@@ -218,10 +218,11 @@ impl Tries {
         }
     }
 
-    /// What the TPM has left at least, where it has said something since the last right PIN.
+    /// What the TPM has left at least, as far as it has said something since the last right PIN, or something is uncertain.
     fn spare(&self) -> Option<u32> {
         let uncertain = self.in_flight.saturating_add(self.lost);
-        self.left_in_tpm.map(|left| left.saturating_sub(uncertain))
+        let said = self.left_in_tpm.or((uncertain > 0).then_some(LIMIT));
+        said.map(|left| left.saturating_sub(uncertain))
     }
 
     /// The state as this boot may count on it: a moment that lies ahead, because the clock was set back over a reboot,
@@ -284,6 +285,8 @@ fn delay(failures: u32) -> Duration {
     }
 }
 
+/// Wrong PINs in a row until the TPM locks the PIN, as on Windows.
+pub const LIMIT: u32 = 32;
 /// Failures without a delay.
 const FREE: u32 = 3;
 /// The delay after the first failure that has one.
@@ -392,7 +395,7 @@ mod tests {
     fn failures_in_one_class_delay_no_other() {
         let classes = [Class::Login, Class::Greeter, Class::Session, Class::Own];
         for (failed, asked) in classes.into_iter().flat_map(|failed| classes.map(|asked| (failed, asked))) {
-            let waits = after(100, failed).judge(asked, &at(0)) != MayTry::Now;
+            let waits = after(10, failed).judge(asked, &at(0)) != MayTry::Now;
             assert_eq!(waits, failed == asked, "{failed:?}, then {asked:?}");
         }
     }
@@ -448,6 +451,24 @@ mod tests {
         }
         let last = Tries { left_in_tpm: Some(1), ..Tries::default() };
         assert!(!last.charged(Class::Login, &at(0)).after_a_crash().is_locked());
+    }
+
+    #[test]
+    fn tries_whose_end_nobody_saw_count_before_the_tpm_has_said_anything_too() {
+        let after = |lost| Tries { lost, ..Tries::default() };
+        assert_eq!(after(15).judge(Class::Session, &at(0)), MayTry::Now);
+        assert_eq!(after(16).judge(Class::Session, &at(0)), MayTry::AtLogin);
+        assert_eq!(after(16).judge(Class::Login, &at(0)), MayTry::Now);
+    }
+
+    #[test]
+    fn what_never_reached_the_tpm_is_no_guess_and_what_may_have_is_not_given_back() {
+        for error in [KeyError::NoTpm, KeyError::Unasked, KeyError::PinPipe] {
+            assert_eq!(TryEnd::from(&error), TryEnd::NoGuess, "{error}");
+        }
+        for error in [KeyError::TpmGone, KeyError::Child] {
+            assert_eq!(TryEnd::from(&error), TryEnd::Unsure, "{error}");
+        }
     }
 
     #[test]

@@ -255,13 +255,14 @@ fn whatever_is_wrong_with_the_child_is_an_error_and_nothing_worse() {
             fs::write(&script, format!("#!/bin/sh\n{body}\n")).unwrap();
             fs::set_permissions(&script, fs::Permissions::from_mode(0o700)).unwrap();
             match (tpm_with(&swtpm, &script).probe(Asker::Looking(1000)).await, expected) {
-                (Err(KeyError::Child), None) | (Err(KeyError::Stalled { .. }), Some(())) => {}
+                (Err(KeyError::Child | KeyError::Unasked), None)
+                | (Err(KeyError::Stalled { .. }), Some(())) => {}
                 (other, _) => panic!("{body}: {other:?}"),
             }
         }
         assert_eq!(
             tpm_with(&swtpm, Path::new("/nonexistent")).probe(Asker::Looking(1000)).await.err(),
-            Some(KeyError::Child)
+            Some(KeyError::Unasked)
         );
     });
 }
@@ -272,8 +273,8 @@ fn no_tpm_and_another_tpm_are_told_apart() {
         let tpm = tpm(&swtpm);
         let key = enrol(&tpm, 1000).await;
         swtpm.stop();
-        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmGone));
-        assert_eq!(tpm.probe(Asker::Looking(1000)).await.err(), Some(KeyError::TpmGone));
+        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::NoTpm));
+        assert_eq!(tpm.probe(Asker::Looking(1000)).await.err(), Some(KeyError::NoTpm));
         swtpm.replace();
         assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmReplaced));
     });

@@ -70,7 +70,7 @@ impl Tpm {
     /// Describes the TPM. `asker` is who waits in the queue.
     ///
     /// # Errors
-    /// [`KeyError`]; of those, [`KeyError::TpmGone`] says that there is none.
+    /// [`KeyError`]; of those, [`KeyError::NoTpm`] says that there is none.
     pub async fn probe(&self, asker: Asker) -> Result<TpmReport, KeyError> {
         match self.shared.one(asker, Job::Probe).await? {
             Reply::Probe(report) => Ok(report),
@@ -91,13 +91,13 @@ impl Tpm {
         message: &[u8],
     ) -> Result<Signed, KeyError> {
         let mut worker = self.shared.worker()?;
-        worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await?;
+        worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await.map_err(unasked)?;
         // At once: the child stretches the PIN as soon as it has it.
         let job = Job::Sign { key: bound(key), message: message.to_vec() };
-        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), None).await?;
-        match worker.hear().await? {
+        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), None).await.map_err(unasked)?;
+        match worker.hear().await.map_err(unasked)? {
             FromChild::Verdict(Verdict::Taken) => {}
-            _ => return Err(KeyError::Child),
+            _ => return Err(KeyError::Unasked),
         }
         // Only now: a pipe into which nobody writes takes no place.
         let place = self.shared.queue.admit(Asker::User(uid))?;
@@ -268,7 +268,7 @@ impl Shared {
 
     /// A job for a child that has its PINs. The child stretches them while it waits for its turn.
     async fn done(&self, worker: &mut Worker, place: &Place, job: Job) -> Result<Reply, KeyError> {
-        worker.tell(&ToChild::Run(Box::new(self.order(job))), None).await?;
+        worker.tell(&ToChild::Run(Box::new(self.order(job))), None).await.map_err(unasked)?;
         at_its_turn(worker, place).await
     }
 
@@ -285,11 +285,16 @@ impl Shared {
 /// Lets a child that has its order do it once the TPM is free.
 async fn at_its_turn(worker: &mut Worker, place: &Place) -> Result<Reply, KeyError> {
     let _turn = place.turn().await;
-    worker.tell(&ToChild::Go, None).await?;
+    worker.tell(&ToChild::Go, None).await.map_err(unasked)?;
     match worker.hear().await? {
         FromChild::Done(reply) => Ok(*reply),
         _ => Err(KeyError::Child),
     }
+}
+
+/// What an error means of a child that was not told [`ToChild::Go`]: the TPM has counted nothing.
+fn unasked(error: KeyError) -> KeyError {
+    if error.is_uncertain() { KeyError::Unasked } else { error }
 }
 
 fn bound(key: &CheckedKey) -> Bound {

@@ -28,7 +28,10 @@ pub enum KeyError {
     /// What was typed can't be a PIN at all. No try was spent.
     #[error(transparent)]
     Refused(PinRefused),
-    /// The TPM can't be opened or has stopped answering.
+    /// The TPM can't be opened, and was asked nothing.
+    #[error("The security chip can't be opened.")]
+    NoTpm,
+    /// The TPM has stopped answering.
     #[error("The security chip doesn't answer.")]
     TpmGone,
     /// The storage root key or the PIN counter isn't the one that this key was made with: the TPM was cleared or
@@ -71,7 +74,10 @@ pub enum KeyError {
     /// A signature came back that the public key refuses.
     #[error("The security chip's signature is wrong.")]
     BadSignature,
-    /// The child process couldn't be started, died, or said something out of turn.
+    /// The child process couldn't be started, or failed before it was let to the TPM.
+    #[error("The part of hellod that talks to the security chip failed before it could.")]
+    Unasked,
+    /// The child process died, or said something out of turn.
     #[error("The part of hellod that talks to the security chip failed.")]
     Child,
     /// The step isn't possible with this protector or in this order.

@@ -36,7 +36,7 @@ impl Worker {
     /// Spawns a child with an empty environment, but for what keeps libtss2 from writing keys to standard error, and
     /// for [`LARGE_PAGES`].
     pub(crate) fn spawn(program: &Path) -> Result<Self, KeyError> {
-        Self::try_spawn(program).map_err(|_| KeyError::Child)
+        Self::try_spawn(program).map_err(|_| KeyError::Unasked)
     }
 
     fn try_spawn(program: &Path) -> io::Result<Self> {

@@ -17,7 +17,7 @@ use crate::keys::queue::Asker;
 use crate::keys::{Algorithm, Kdf, KeyError, Protector, TpmObjects};
 use crate::parts::{Action, Parts};
 use crate::store::{Kind, StoreError};
-use crate::tries::NewPin;
+use crate::tries::{LIMIT, NewPin};
 
 /// Gives `account` a PIN and a key, and ends the conversation.
 pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
@@ -287,7 +287,5 @@ const ALREADY: &str = "You have a PIN on this machine already.\n\
 const MAKING: &str = "Making your key in the security chip. This can take up to 10 seconds.";
 const DONE: &str = "Done. From now on your PIN answers sudo and signs you in on this machine.";
 
-/// Wrong PINs in a row until the TPM locks the PIN, as on Windows.
-const LIMIT: u32 = 32;
 /// The record of the chip that was last tried out.
 const PROVEN_CHIP: &str = "proven-chip";

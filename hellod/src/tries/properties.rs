@@ -252,7 +252,7 @@ proptest! {
                 MayTry::Now => {}
                 MayTry::After(wait) => prop_assert!(wait <= longest, "{wait:?}"),
                 MayTry::AtLogin => {
-                    let certain = left_in_tpm.unwrap().saturating_sub(uncertain[0]).saturating_sub(uncertain[1]);
+                    let certain = left_in_tpm.unwrap_or(LIMIT).saturating_sub(uncertain[0]).saturating_sub(uncertain[1]);
                     prop_assert!(class != Class::Login && certain <= KEPT_FOR_LOGIN);
                 }
             }
@@ -263,6 +263,3 @@ proptest! {
 fn stamp() -> impl Strategy<Value = Stamp> {
     ("[ab]", any::<i64>(), any::<u64>()).prop_map(|(boot, wall, uptime)| Stamp { wall, uptime, boot })
 }
-
-/// What a TPM has of tries, to begin with.
-const LIMIT: u32 = 32;

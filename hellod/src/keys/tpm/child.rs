@@ -84,7 +84,10 @@ fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError
     let shape = current.as_ref().map_or(PinShape::Any, |current| current.pin.shape());
     let mut old = |kdf: &Kdf| current.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
     let mut fresh = |kdf: &Kdf| new.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
-    let chip = &mut Chip::open(tcti, hellod)?;
+    let chip = &mut Chip::open(tcti, hellod).map_err(|error| match error {
+        KeyError::TpmGone => KeyError::NoTpm,
+        error => error,
+    })?;
     match job {
         Job::Probe => lockout::probe(chip).map(Reply::Probe),
         Job::Remove(objects) => objects::remove(chip, &objects).map(Reply::Removed),
