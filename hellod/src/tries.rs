@@ -155,6 +155,14 @@ impl Tries {
         Self { in_flight: 0, lost: self.lost.saturating_add(self.in_flight), ..self.clone() }
     }
 
+    /// The state that hellod goes on with where it can't read what was written down: nobody gets a try earlier for it.
+    #[must_use]
+    fn strictest(now: &Stamp) -> Self {
+        let failed = || Failures { count: FREE + 1, last: Some(now.clone()), before: Some(now.clone()) };
+        let (own, worn) = (Budget::used_up(OWN, now), Self::worn_out(now));
+        Self { login: failed(), greeter: failed(), session: failed(), own, worn, ..Self::default() }
+    }
+
     /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
     fn succeeded(&self, class: Class, span: &Span, now: &Stamp) -> Self {

@@ -31,6 +31,11 @@ pub struct Span {
 }
 
 impl Budget {
+    /// One of which nothing is left at `now`.
+    pub(super) fn used_up(rate: Rate, now: &Stamp) -> Self {
+        Self { spent: rate.most, refilled: Some(now.clone()) }
+    }
+
     /// How long to wait until `cost` can be spent.
     pub(super) fn wait(&self, rate: Rate, cost: u32, now: &Stamp) -> Duration {
         let budget = self.refilled_to(rate, now);

@@ -144,7 +144,17 @@ impl TriesLog {
     }
 
     fn read(&self, uid: u32) -> Result<Tries, StoreError> {
-        let tries: Tries = self.store.get(Kind::Tries, &uid.to_string())?.unwrap_or_default();
+        let tries: Tries = match self.store.get(Kind::Tries, &uid.to_string()) {
+            Ok(tries) => tries.unwrap_or_default(),
+            // Nobody could sign in, nor have a new PIN, until somebody deletes the file. The TPM has its own count.
+            Err(error @ StoreError::Damaged { .. }) => {
+                let strictest = Tries::strictest(&self.clock.now());
+                self.write(uid, &strictest)?;
+                tracing::error!("{error}; what was counted is lost, and each delay begins anew");
+                strictest
+            }
+            Err(error) => return Err(error),
+        };
         let mut ours = tries.restamped(&self.clock.now());
         if !self.known.borrow().contains(&uid) {
             ours = ours.after_a_crash();
@@ -173,15 +183,56 @@ fn unwritten(error: &StoreError) -> MayWrite {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::time::Duration;
+
     use super::*;
     use crate::clock::Stamp;
     use crate::store::tests::Scratch;
 
     struct Noon;
 
+    /// A clock that shows so many seconds.
+    struct Passing(Cell<u64>);
+
+    impl Clock for Passing {
+        fn now(&self) -> Stamp {
+            Stamp { wall: 1_800_000_000, uptime: 1000 * self.0.get(), boot: "a".into() }
+        }
+    }
+
     impl Clock for Noon {
         fn now(&self) -> Stamp {
             Stamp { wall: 1_800_000_000, uptime: 1000, boot: "a".into() }
+        }
+    }
+
+    #[test]
+    fn a_damaged_or_newer_file_makes_people_wait_once_and_locks_nobody_out() {
+        let scratch = Scratch::new("tries-damaged");
+        let store = Rc::new(Store::open(scratch.store.path()).unwrap());
+        let newer = serde_json::json!({ "version": 2 });
+        store.put(Kind::Tries, "1000", &newer).unwrap();
+        std::fs::write(store.path().join("tries/1001.json"), "{\"login\":").unwrap();
+        let clock = Rc::new(Passing(Cell::new(0)));
+        let log = TriesLog::new(store.clone(), clock.clone());
+        for uid in [1000, 1001] {
+            clock.0.set(0);
+            let seconds = |seconds| Duration::from_secs(seconds);
+            for class in [Class::Login, Class::Greeter, Class::Session] {
+                assert_eq!(log.judge(uid, class), MayTry::After(seconds(30)), "{class:?}");
+            }
+            assert_eq!(log.judge(uid, Class::Own), MayTry::After(seconds(3600)));
+            assert_eq!(log.judge_new_pin(uid, NewPin::Changed), MayWrite::After(seconds(3600)));
+            clock.0.set(30);
+            for class in [Class::Login, Class::Greeter, Class::Session] {
+                assert_eq!(log.judge(uid, class), MayTry::Now, "{class:?}");
+            }
+            log.settle(log.charge(uid, Class::Login).unwrap(), TryEnd::Right);
+            assert_eq!(log.left(uid, Class::Session), 3);
+            clock.0.set(3600);
+            assert_eq!(log.judge(uid, Class::Own), MayTry::Now);
+            assert_eq!(log.judge_new_pin(uid, NewPin::Changed), MayWrite::Now);
         }
     }
 

@@ -14,7 +14,7 @@
 use std::time::Duration;
 
 use super::Tries;
-use super::budget::{Rate, Span};
+use super::budget::{Budget, Rate, Span};
 use crate::clock::Stamp;
 
 /// What is to be written into the TPM.
@@ -58,6 +58,11 @@ impl Tries {
     #[must_use]
     pub fn written(&self, new: NewPin, now: &Stamp) -> Self {
         Self { worn: self.worn.and(WEAR, new.writes(), now), ..self.clone() }
+    }
+
+    /// What new PINs have cost where nobody knows it: all there was.
+    pub(super) fn worn_out(now: &Stamp) -> Budget {
+        Budget::used_up(WEAR, now)
     }
 
     /// The span of that budget, after something was written.
