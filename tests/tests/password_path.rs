@@ -168,6 +168,9 @@ fn when_there_is_no_tpm() {
     let mut world = World::enrolled();
     world.tpm.pull_the_plug();
     the_password_works_beside_the_pin(ABSENT, "no TPM", &world);
+    // Or it would be kept for the console after a few.
+    let counted: serde_json::Value = serde_json::from_str(&world.counted(&ALICE).1).expect("JSON");
+    assert_eq!(counted["lost"], 0, "a TPM that is not there has counted nothing: {counted}");
     world.tpm.switch_on();
     world.the_pin_answers_sudo();
 }
