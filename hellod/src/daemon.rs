@@ -1,5 +1,6 @@
 //! Wiring: builds the parts, hands jobs to the flows, and knows when to stop.
 
+use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -23,7 +24,7 @@ use crate::jobs::Job;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
-use crate::store::{Kind, Store, StoreError};
+use crate::store::{Claim, Kind, Store, StoreError};
 use crate::tries::TriesLog;
 use crate::{authentication, doctor, provisioning, status};
 
@@ -36,6 +37,9 @@ pub enum DaemonError {
     /// The bus does not let it.
     #[error("the system bus: {0}")]
     Bus(#[from] BusFailure),
+    /// Another hellod does not end.
+    #[error("another hellod works on {0} and does not end; only one can")]
+    Taken(PathBuf),
     /// There is no randomness for the device's id.
     #[error("this machine gives no random numbers")]
     Random,
@@ -51,7 +55,9 @@ pub enum DaemonError {
 pub async fn serve(config: Config) -> Result<(), DaemonError> {
     let bus = Bus::connect().await?;
     let idle = config.daemon.idle();
-    let parts = Rc::new(build(config, &bus)?);
+    let store = Rc::new(Store::open(&config.daemon.state)?);
+    claim(&store, DRAIN + LEAVING).await?;
+    let parts = Rc::new(build(config, store, &bus)?);
     let (jobs, incoming) = mpsc::channel(JOBS);
     bus.serve(jobs).await?;
     parts.record(&Event::Started, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
@@ -156,8 +162,19 @@ async fn login(parts: &Parts, caller: &Caller, request: &Request, terminal: Term
     }
 }
 
-fn build(config: Config, bus: &Bus) -> Result<Parts, DaemonError> {
-    let store = Rc::new(Store::open(&config.daemon.state)?);
+/// Waits for the hellod before this one, which has given the name up and may still be at work.
+async fn claim(store: &Store, patience: Duration) -> Result<(), DaemonError> {
+    let deadline = tokio::time::Instant::now() + patience;
+    while store.claim()? == Claim::Anothers {
+        if tokio::time::Instant::now() >= deadline {
+            return Err(DaemonError::Taken(store.path().to_owned()));
+        }
+        tokio::time::sleep(CLAIM_AGAIN).await;
+    }
+    Ok(())
+}
+
+fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonError> {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
     let device = device_id(&store)?;
     // Not by its path, where an upgrade has put another version while this one runs.
@@ -235,3 +252,28 @@ const LOOK_AGAIN: Duration = Duration::from_millis(300);
 const LONGEST_GUEST: Duration = Duration::from_secs(600);
 /// How long work that runs may take to end.
 const DRAIN: Duration = Duration::from_secs(15);
+/// How long a hellod may take to exit after that.
+const LEAVING: Duration = Duration::from_secs(5);
+/// How often it is looked whether another hellod has ended.
+const CLAIM_AGAIN: Duration = Duration::from_millis(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Scratch;
+
+    #[tokio::test]
+    async fn a_hellod_waits_for_the_one_before_it_and_gives_up_on_one_that_does_not_end() {
+        let Scratch { store, .. } = &Scratch::new("claims");
+        let former = Store::open(store.path()).unwrap();
+        claim(&former, Duration::ZERO).await.unwrap();
+        let refused = claim(store, Duration::from_millis(50)).await;
+        assert!(matches!(refused, Err(DaemonError::Taken(path)) if path == store.path()));
+        let ends = async {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(former);
+        };
+        let (claimed, ()) = tokio::join!(claim(store, Duration::from_secs(10)), ends);
+        claimed.unwrap();
+    }
+}

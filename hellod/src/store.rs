@@ -5,7 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, CWD, Mode, OFlags, ResolveFlags};
+use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +17,16 @@ use thiserror::Error;
 pub struct Store {
     path: PathBuf,
     directory: OwnedFd,
+}
+
+/// Whose the state is to work on.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Claim {
+    /// This store's, until it is dropped or the process ends, however it ends.
+    Ours,
+    /// That of another process, until then.
+    Anothers,
 }
 
 /// What kinds of records there are. Each has a folder of its own, and its records are named by number or word.
@@ -82,6 +92,21 @@ impl Store {
             }
         }
         Ok(store)
+    }
+
+    /// Claims the state, so that no two daemons work on it: each would hold counts and notes of its own, and write over the
+    /// other's records. Children don't inherit the claim.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub fn claim(&self) -> Result<Claim, StoreError> {
+        match rustix::fs::flock(&self.directory, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Claim::Ours),
+            Err(Errno::WOULDBLOCK | Errno::INTR) => Ok(Claim::Anothers),
+            Err(error) => {
+                Err(StoreError::Io { record: self.path.display().to_string(), source: error.into() })
+            }
+        }
     }
 
     /// Where the state directory is.
@@ -277,6 +302,19 @@ pub(crate) mod tests {
         assert!(matches!(store.get::<serde_json::Value>(Kind::Tries, "1"), Err(StoreError::Damaged { .. })));
         std::fs::write(path.join("tries/2.json"), vec![b' '; 200_000]).unwrap();
         assert!(matches!(store.get::<serde_json::Value>(Kind::Tries, "2"), Err(StoreError::Damaged { .. })));
+    }
+
+    #[test]
+    fn of_two_who_claim_a_state_one_has_it_until_it_is_gone() {
+        let scratch = Scratch::new("claim");
+        let first = Store::open(&scratch.path).unwrap();
+        let second = Store::open(&scratch.path).unwrap();
+        assert_eq!(first.claim().unwrap(), Claim::Ours);
+        assert_eq!(second.claim().unwrap(), Claim::Anothers);
+        let child = std::process::Command::new("sleep").arg("100").spawn();
+        drop(first);
+        assert_eq!(second.claim().unwrap(), Claim::Ours);
+        child.unwrap().kill().unwrap();
     }
 
     #[test]

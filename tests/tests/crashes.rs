@@ -8,9 +8,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Config, Ending, Stage, Tpm, until};
+use hello_tests::{ALICE, Config, Ending, PATIENCE, Stage, Tpm, World, until};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -400,4 +400,20 @@ fn each_story_killed_after_any_file_leaves_the_old_state_or_the_new() {
     for story in [ENROLMENT, CHANGE, RESET, REMOVAL] {
         at_every_file(&story);
     }
+}
+
+#[test]
+fn a_hellod_waits_until_the_one_before_it_no_longer_works_on_the_state() {
+    let mut world = World::enrolled();
+    let claimed =
+        || world.lab.run_as("root", ["flock", "--nonblock", "/var/lib/hellod", "true"]).code == Some(1);
+    assert!(claimed(), "by the hellod that serves");
+    world.hellod.kill();
+    // As by a hellod that has given up its name and not yet ended.
+    let _former = world.lab.start("root", ["flock", "/var/lib/hellod", "sleep", "3"]);
+    until("the state is claimed", PATIENCE, || claimed().then_some(()));
+    let begun = Instant::now();
+    world.hellod = world.lab.hellod(&Config::default());
+    assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
+    world.the_pin_answers_sudo();
 }
