@@ -194,7 +194,8 @@ impl Surfaces {
     }
 
     /// A display manager: whoever is before the screen asks. At the greeter that may be anybody; in front of a session it
-    /// is the one whose it is, to unlock it, and may be a program of theirs that asks the display manager to.
+    /// is the one whose it is, to unlock it, and may be a program of theirs that asks the display manager to. GDM unlocks
+    /// from within the session: the process that has signed somebody in starts another one for it.
     fn admit_greeter(&self, caller: &Caller, account: &Account) -> Admission {
         match (&caller.session, caller.seat) {
             (Session::Outside, Seat::Greeter) => Admission::Admitted(Class::Greeter),
@@ -202,8 +203,10 @@ impl Surfaces {
                 Admission::Admitted(Class::Session)
             }
             (Session::Outside, Seat::Person { .. }) => Admission::Declined(Decline::SomebodyElse),
+            (Session::Local { uid }, _) if *uid == account.uid => Admission::Admitted(Class::Session),
+            (Session::Local { .. }, _) => Admission::Declined(Decline::SomebodyElse),
             (Session::Unknown, _) if self.assume_local_session => Admission::Admitted(Class::Greeter),
-            (Session::Outside, Seat::Nobody) | (Session::Unknown | Session::Local { .. }, _) => {
+            (Session::Outside, Seat::Nobody) | (Session::Unknown, _) => {
                 Admission::Declined(Decline::NoSession)
             }
             (Session::Remote, _) => Admission::Declined(Decline::Remote),
@@ -367,7 +370,16 @@ mod tests {
             ),
             ("nobody is there", Session::Outside, Seat::Nobody, false, Declined(Decline::NoSession)),
             ("from another screen", Session::Outside, Seat::Greeter, true, Declined(Decline::Remote)),
-            ("started in a session", at(ALICE), Seat::Nobody, false, Declined(Decline::NoSession)),
+            ("alice unlocks at GDM", at(ALICE), person(ALICE), false, Admitted(Class::Session)),
+            (
+                "mallory's program has GDM unlock alice's",
+                at(MALLORY),
+                person(MALLORY),
+                false,
+                Declined(Decline::SomebodyElse),
+            ),
+            ("the same before a greeter", at(MALLORY), Seat::Greeter, false, Declined(Decline::SomebodyElse)),
+            ("from an ssh session", Session::Remote, person(ALICE), false, Declined(Decline::Remote)),
             ("without logind", Session::Unknown, Seat::Nobody, false, Declined(Decline::NoSession)),
         ] {
             let caller = Caller { seat, ..caller(0, 0, session) };
