@@ -38,45 +38,14 @@ impl Debian {
     /// The directory; made when it is not there, which takes two minutes and needs a mirror.
     #[track_caller]
     pub(crate) fn tree(self) -> PathBuf {
-        static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-        let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         // Whatever is in the recipe is in this file.
         let recipe = fnv1a(include_bytes!("debian.rs"));
-        let trees = target_directory().join("containers");
-        let tree = trees.join(format!("{}-{recipe:016x}", self.name()));
-        if !tree.exists() {
-            let unfinished = trees.join(format!("{}-unfinished", self.name()));
-            // One that was interrupted is of no use.
-            let _ = fs::remove_dir_all(&unfinished);
-            fs::create_dir_all(&unfinished).expect("the build directory can be written");
-            self.install(&unfinished);
-            fs::rename(&unfinished, &tree).expect("on one file system");
-        }
-        tree
+        cached("containers", self.name(), recipe, |tree| self.install(tree))
     }
 
     fn install(self, root: &Path) {
-        let packages = format!("--include={}", self.packages());
-        // What it mounts is gone with it, also when it is interrupted.
-        let mut debootstrap = Command::new("unshare");
-        debootstrap.args(["--mount", "--propagation", "private", "debootstrap"]);
-        debootstrap.args(["--variant=minbase", &packages, self.name()]).arg(root).arg(mirror());
-        if let Some(proxy) = apt("config", &["shell", "PROXY", "Acquire::http::Proxy"]).split('\'').nth(1) {
-            debootstrap.env("http_proxy", proxy);
-        }
-        run(&mut debootstrap);
-        for person in [ALICE, BOB] {
-            let uid = person.uid.to_string();
-            let account = ["useradd", "--create-home", "--shell", "/bin/bash", "--uid", &uid];
-            run(chroot(root).args(account).args(["--password", person.hash(), person.name]));
-        }
-        run(chroot(root).args(["usermod", "--append", "--groups", "sudo", ALICE.name]));
-        run(chroot(root).args(["apt-get", "clean"]));
-        let write = |path: &str, text: &str| {
-            let path = root.join(path);
-            let directory = path.parent().unwrap_or(root);
-            fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).expect("root may");
-        };
+        self.install_base(root, &self.packages());
+        let write = |path: &str, text: &str| write(root, path, text);
         write("etc/systemd/system/swtpm.service", SWTPM);
         write("usr/lib/hello-lab/swtpm", START_SWTPM);
         write("etc/hostname", "lab\n");
@@ -87,12 +56,65 @@ impl Debian {
         // An address that no program takes for this machine's own.
         write("etc/systemd/system/address.service", ADDRESS);
         for unit in ["swtpm.service", "address.service"] {
-            let wants = root.join("etc/systemd/system/multi-user.target.wants");
-            symlink(format!("../{unit}"), wants.join(unit)).expect("the target is there");
+            want(root, unit);
         }
         // It is thrown away afterwards.
         write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n");
         write("etc/ssh/sshd_config.d/lab.conf", "UseDNS no\n");
+    }
+
+    /// The smallest system with these packages (separated by commas), and the accounts of the people.
+    pub(crate) fn install_base(self, root: &Path, packages: &str) {
+        let packages = format!("--include={packages}");
+        // What it mounts is gone with it, also when it is interrupted.
+        let mut debootstrap = Command::new("unshare");
+        debootstrap.args(["--mount", "--propagation", "private", "debootstrap"]);
+        debootstrap.args(["--variant=minbase", &packages, self.name()]).arg(root).arg(mirror());
+        run(through_proxy(&mut debootstrap));
+        for person in [ALICE, BOB] {
+            let uid = person.uid.to_string();
+            let account = ["useradd", "--create-home", "--shell", "/bin/bash", "--uid", &uid];
+            run(chroot(root).args(account).args(["--password", person.hash(), person.name]));
+        }
+        run(chroot(root).args(["usermod", "--append", "--groups", "sudo", ALICE.name]));
+        run(chroot(root).args(["apt-get", "clean"]));
+    }
+}
+
+/// What `make` has made in a directory of that name, of the recipe with that number; kept below the build directory.
+pub(crate) fn cached(kind: &str, name: &str, recipe: u64, make: impl FnOnce(&Path)) -> PathBuf {
+    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
+    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let all = target_directory().join(kind);
+    let made = all.join(format!("{name}-{recipe:016x}"));
+    if !made.exists() {
+        let unfinished = all.join(format!("{name}-unfinished"));
+        // One that was interrupted is of no use.
+        let _ = fs::remove_dir_all(&unfinished);
+        fs::create_dir_all(&unfinished).expect("the build directory can be written");
+        make(&unfinished);
+        fs::rename(&unfinished, &made).expect("on one file system");
+    }
+    made
+}
+
+/// Writes a file below `root`, with the directories above it.
+pub(crate) fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    let directory = path.parent().unwrap_or(root);
+    fs::create_dir_all(directory).and_then(|()| fs::write(&path, text)).expect("root may");
+}
+
+/// Has a unit started with the system.
+pub(crate) fn want(root: &Path, unit: &str) {
+    let wants = root.join("etc/systemd/system/multi-user.target.wants");
+    symlink(format!("../{unit}"), wants.join(unit)).expect("the target is there");
+}
+
+fn through_proxy(command: &mut Command) -> &mut Command {
+    match apt("config", &["shell", "PROXY", "Acquire::http::Proxy"]).split('\'').nth(1) {
+        Some(proxy) => command.env("http_proxy", proxy),
+        None => command,
     }
 }
 
@@ -109,21 +131,24 @@ fn apt(what: &str, arguments: &[&str]) -> String {
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-fn chroot(root: &Path) -> Command {
-    let mut command = Command::new("chroot");
-    command.arg(root).env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+/// A command inside a tree. What it mounts is gone with it.
+pub(crate) fn chroot(root: &Path) -> Command {
+    let mut command = Command::new("unshare");
+    command.args(["--mount", "--propagation", "private", "chroot"]).arg(root);
+    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("DEBIAN_FRONTEND", "noninteractive");
+    through_proxy(&mut command);
     command
 }
 
 #[track_caller]
-fn run(command: &mut Command) {
+pub(crate) fn run(command: &mut Command) {
     let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}; see `make packages`"));
     let said = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{command:?}: {said}{}", String::from_utf8_lossy(&output.stderr));
 }
 
 /// A hash to tell recipes apart, the same in every build of this program (FNV-1a).
-fn fnv1a(octets: &[u8]) -> u64 {
+pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
     octets
         .iter()
         .fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))

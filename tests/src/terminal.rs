@@ -106,6 +106,18 @@ impl Terminal {
         }
     }
 
+    /// Waits until one of the texts appears, and says which; `None` when none did within `patience`.
+    pub fn which(&mut self, texts: &[&str], patience: Duration) -> Option<usize> {
+        let deadline = Instant::now() + patience;
+        while Instant::now() < deadline {
+            if let Some(which) = texts.iter().position(|text| self.find(text).is_some()) {
+                return Some(which);
+            }
+            self.read_more(deadline);
+        }
+        None
+    }
+
     /// Types a line, and Enter.
     #[track_caller]
     pub fn send_line(&mut self, line: &str) {
@@ -155,6 +167,11 @@ impl Terminal {
     /// The program.
     pub fn program(&self) -> &Running {
         &self.program
+    }
+
+    /// Reads what was printed meanwhile, so that the program can go on printing.
+    pub(crate) fn drain(&mut self) {
+        self.read_more(Instant::now() + Duration::from_millis(50));
     }
 
     /// Waits until the program ends, and returns how, and how long after the last thing typed.

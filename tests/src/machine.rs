@@ -1,0 +1,328 @@
+//! A whole machine: QEMU with a disk, a TPM and a console, and somebody who sits at it.
+//!
+//! Emulated from the first instruction on, because a machine that is itself a guest can seldom start another: everything takes
+//! ten times as long. So whatever many tests need is prepared once, and each of them goes on from a copy of that moment.
+
+mod agent;
+mod chip;
+mod image;
+mod monitor;
+mod screen;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
+
+use agent::Agent;
+use chip::Chip;
+use image::{Image, Kernel};
+use monitor::Monitor;
+use rustix::process::Signal;
+
+use crate::debian::run;
+use crate::packages::Packages;
+use crate::programs::target_directory;
+use crate::transcript::Mark;
+use crate::{Output, Person, Seen, Terminal};
+
+/// A machine that runs. What happens on it is gone with it.
+#[derive(Debug)]
+pub struct Machine {
+    /// Its console, with the real getty.
+    pub console: Terminal,
+    kernel: Kernel,
+    agent: Agent,
+    monitor: Monitor,
+    chip: Chip,
+    place: Place,
+}
+
+impl Machine {
+    /// Up, with the packages installed as the README says and Hello enabled for every login. Nobody has a PIN yet.
+    #[track_caller]
+    pub fn with_hello() -> Self {
+        static PREPARED: OnceLock<Place> = OnceLock::new();
+        Self::from_moment(PREPARED.get_or_init(|| prepare(Kernel::Console)), Kernel::Console)
+    }
+
+    /// The same with a screen, and a greeter of GDM on it.
+    #[track_caller]
+    pub fn with_desktop() -> Self {
+        static PREPARED: OnceLock<Place> = OnceLock::new();
+        Self::from_moment(PREPARED.get_or_init(|| prepare(Kernel::Desktop)), Kernel::Desktop)
+    }
+
+    #[track_caller]
+    fn from_moment(prepared: &Place, kernel: Kernel) -> Self {
+        let place = Place::copy_of(prepared);
+        let mut machine = Self::start(place, kernel, &["-loadvm", MOMENT]);
+        // Whoever is at the terminal sees what was there before only after a key.
+        machine.sh("true").ok();
+        if kernel == Kernel::Console {
+            machine.console.send_line("");
+            machine.see("lab login: ");
+        }
+        machine
+    }
+
+    #[track_caller]
+    fn start(place: Place, kernel: Kernel, more: &[&str]) -> Self {
+        let chip = Chip::switch_on(&place.0);
+        let argv = qemu(&place.0, kernel, more);
+        let console = Terminal::running(&argv);
+        let agent = Agent::on(&place.0.join("agent"));
+        let monitor = Monitor::on(&place.0.join("monitor"));
+        Self { console, kernel, agent, monitor, chip, place }
+    }
+
+    /// Runs lines of sh(1) as root, in no session.
+    #[track_caller]
+    pub fn sh(&mut self, lines: &str) -> Output {
+        self.agent.sh(lines, "", PATIENCE)
+    }
+
+    /// Writes a file as root.
+    #[track_caller]
+    pub fn write(&mut self, path: &str, text: &str) {
+        self.agent.sh(&format!("mkdir -p $(dirname {path}) && cat > {path}"), text, PATIENCE).ok();
+    }
+
+    /// Gives somebody a PIN, as root may.
+    #[track_caller]
+    pub fn enrol(&mut self, person: &Person, pin: &str) {
+        let command = format!("helloctl enroll --user {}", person.name);
+        self.agent.sh(&command, &format!("{pin}\n{pin}\n"), PATIENCE).ok();
+    }
+
+    /// The clock of the machine, in seconds since 1970.
+    #[track_caller]
+    pub fn clock(&mut self) -> i64 {
+        self.sh("date +%s").ok().parse().expect("date(1) prints a number")
+    }
+
+    /// Waits for a text at the console.
+    #[track_caller]
+    pub fn see(&mut self, text: &str) -> Seen {
+        self.console.expect_within(text, PATIENCE)
+    }
+
+    /// Waits for one of two texts at the console, and says which it was.
+    #[track_caller]
+    pub fn either(&mut self, texts: [&str; 2]) -> usize {
+        self.console
+            .which(&texts, PATIENCE)
+            .unwrap_or_else(|| panic!("none of {texts:?}: {}", self.console.output()))
+    }
+
+    /// Waits for a prompt at the console, and types what nobody may see once the program has switched the echo off.
+    #[track_caller]
+    pub fn answer(&mut self, prompt: &str, secret: &str) {
+        self.see(prompt);
+        self.until_unseen();
+        self.console.send_line(secret);
+    }
+
+    /// Waits until what is typed at the console is not shown any more.
+    #[track_caller]
+    pub fn until_unseen(&mut self) {
+        let deadline = Instant::now() + PATIENCE;
+        while !self.sh("stty -F /dev/ttyS0 -a | grep -qw -- -echo").success() {
+            assert!(Instant::now() < deadline, "the echo stays on: {:?}", self.console.output());
+        }
+    }
+
+    /// Signs in at the console, where `login: ` stands.
+    #[track_caller]
+    pub fn sign_in(&mut self, person: &Person, prompt: &str, secret: &str) {
+        self.give_name(person);
+        self.answer(prompt, secret);
+        self.see(&format!("{}@lab:~$ ", person.name));
+    }
+
+    /// Types the name, where `login: ` stands.
+    #[track_caller]
+    pub fn give_name(&mut self, person: &Person) {
+        // getty throws away what comes while it is setting up the line, after the prompt, too. Ctrl-U takes the line back.
+        loop {
+            self.console.type_keys(&format!("\u{15}{}", person.name));
+            if self.console.which(&[person.name], Duration::from_secs(5)).is_some() {
+                break;
+            }
+        }
+        self.console.send_line("");
+    }
+
+    /// Leaves the shell at the console.
+    #[track_caller]
+    pub fn sign_out(&mut self) {
+        self.console.send_line("exit");
+        self.see("lab login: ");
+    }
+
+    /// Asks sudo at the console, and answers with the PIN.
+    #[track_caller]
+    pub fn sudo(&mut self, prompt: &str, secret: &str) {
+        self.console.send_line("sudo -k; sudo id -un");
+        self.answer(prompt, secret);
+        self.see("root\r");
+        self.see("$ ");
+    }
+
+    /// This moment, to ask later what the TPM was asked since.
+    pub fn mark(&self) -> Mark {
+        self.chip.mark()
+    }
+
+    /// The names of the commands that the TPM was given since.
+    pub fn asked_since(&self, mark: Mark) -> Vec<String> {
+        self.chip.asked_since(mark)
+    }
+
+    /// Cuts the power, of everything at once: what was not on the disk and not in the TPM's memory is gone.
+    pub fn cut_power(&mut self) {
+        // Neither sees the other one die.
+        self.console.program().signal(Signal::STOP);
+        self.chip.cut();
+        self.console.kill();
+    }
+
+    /// Shuts down in good order; the TPM is told.
+    #[track_caller]
+    pub fn shut_down(&mut self) {
+        self.sh("systemctl --no-block poweroff").ok();
+        let deadline = Instant::now() + PATIENCE;
+        while self.console.runs() {
+            assert!(Instant::now() < deadline, "it doesn't shut down: {:?}", self.console.output());
+            self.console.drain();
+        }
+        self.chip.cut();
+    }
+
+    /// Switches on again, at that time of the machine's clock.
+    #[track_caller]
+    pub fn switch_on(&mut self, clock: i64) {
+        let time = Command::new("date").args(["--utc", "+%FT%T", &format!("--date=@{clock}")]).output();
+        let time = String::from_utf8_lossy(&time.expect("date(1) is essential").stdout).trim().to_owned();
+        let place = std::mem::replace(&mut self.place, Place(PathBuf::new()));
+        let rtc = format!("base={time}");
+        *self = Self::start(place, self.kernel, &["-rtc", &rtc]);
+        self.until_up();
+    }
+
+    /// Shuts down, and switches on `later` that many seconds.
+    #[track_caller]
+    pub fn reboot_after(&mut self, later: i64) {
+        let clock = self.clock();
+        self.shut_down();
+        self.switch_on(clock + later);
+    }
+
+    #[track_caller]
+    fn until_up(&mut self) {
+        self.agent.greeted(PATIENCE);
+        if self.kernel == Kernel::Console {
+            self.see("lab login: ");
+        }
+    }
+}
+
+/// Makes the moment from which the tests go on.
+#[track_caller]
+fn prepare(kernel: Kernel) -> Place {
+    let (image, packages) = (Image::kept(), Packages::built());
+    let place = Place::new();
+    let disk = place.0.join("disk");
+    run(Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .arg(image.disk())
+        .arg(disk));
+    let shelf = place.0.join("shelf");
+    fs::create_dir(&shelf).expect("it is ours");
+    for file in packages.current() {
+        fs::copy(&file, shelf.join(file.file_name().unwrap_or_default())).expect("there is room");
+    }
+    run(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(&shelf).arg(place.0.join("packages")).arg("96M"));
+
+    let mut machine = Machine::start(place, kernel, &[]);
+    machine.until_up();
+    machine.sh("mkdir /packages && mount -o ro /dev/vdb /packages && apt-get install -y --no-install-recommends /packages/*.deb").ok();
+    machine.sh("umount /packages && pam-auth-update --package --enable hello && sync").ok();
+    if kernel == Kernel::Desktop {
+        machine.greeter();
+    }
+    let said = machine.monitor.command(&format!("savevm {MOMENT}"));
+    assert_eq!(said, "", "from QEMU");
+    machine.cut_power();
+    std::mem::replace(&mut machine.place, Place(PathBuf::new()))
+}
+
+fn qemu(place: &Path, kernel: Kernel, more: &[&str]) -> Vec<String> {
+    let file = |name: &str| place.join(name).to_string_lossy().into_owned();
+    let (memory, display) = match kernel {
+        Kernel::Console => ("1280", "none"),
+        Kernel::Desktop => ("3072", "std"),
+    };
+    let mut argv: Vec<String> = QEMU.split_whitespace().map(str::to_owned).collect();
+    let mut option = |name: &str, value: &str| argv.extend([name.to_owned(), value.to_owned()]);
+    option("-m", memory);
+    option("-vga", display);
+    option("-drive", &format!("file={},if=virtio,discard=unmap", file("disk")));
+    option("-drive", &format!("file={},format=raw,if=virtio,readonly=on", file("packages")));
+    option("-chardev", &format!("stdio,id=console,signal=off,logfile={}", file("console")));
+    option("-chardev", &format!("socket,id=agent,path={},server=on,wait=off", file("agent")));
+    option("-serial", "chardev:console");
+    option("-serial", "chardev:agent");
+    option("-chardev", &format!("socket,id=chip,path={}", file("chip")));
+    option("-monitor", &format!("unix:{},server=on,wait=off", file("monitor")));
+    argv.extend(Image::kept().start(kernel));
+    argv.extend(more.iter().map(|&word| word.to_owned()));
+    argv
+}
+
+/// A directory of one machine, with its disk, its TPM's memory and its sockets; gone when dropped.
+#[derive(Debug)]
+struct Place(PathBuf);
+
+impl Place {
+    fn new() -> Self {
+        static NUMBER: AtomicU32 = AtomicU32::new(0);
+        let name = format!("running-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+        let place = target_directory().join("machines").join(name);
+        fs::create_dir_all(&place).expect("the build directory can be written");
+        Self(place)
+    }
+
+    fn copy_of(other: &Self) -> Self {
+        let place = Self::new();
+        let copy = |name: &str| {
+            run(Command::new("cp")
+                .args(["--recursive", "--sparse=always"])
+                .arg(other.0.join(name))
+                .arg(&place.0));
+        };
+        ["disk", "packages", "memory"].into_iter().for_each(copy);
+        place
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if !self.0.as_os_str().is_empty() {
+            // It is below the build directory, if it stays.
+            let _ = fs::remove_dir_all(&self.0);
+        }
+    }
+}
+
+/// Long enough for anything that works, on an emulated machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+const MOMENT: &str = "prepared";
+
+/// Version 10: under version 7.2, kernel 6.12 finds its memory corrupted. `max` as processor would bring instructions that take
+/// long to emulate.
+const QEMU: &str = "nice -n 5 qemu-system-x86_64 -accel tcg,thread=multi -cpu Nehalem -smp 2 -nodefaults -no-reboot \
+    -display none \
+    -tpmdev emulator,id=tpm,chardev=chip -device tpm-crb,tpmdev=tpm";

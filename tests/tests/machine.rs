@@ -1,0 +1,193 @@
+//! The packages on a whole machine: the real console, the kernel's own way to the TPM, and a power cable to pull.
+//!
+//! `make check-machine` runs these; they take too long for `make check`.
+#![allow(clippy::print_stderr, reason = "where the power was cut is for whoever runs it")]
+
+use std::time::{Duration, Instant};
+
+use hello_tests::{ALICE, BOB, Machine, ONE_OFF, PIN, PROMPT};
+
+#[test]
+#[ignore = "make check-machine"]
+fn alice_enrols_and_her_pin_answers_console_and_sudo_before_and_after_a_reboot() {
+    let mut machine = Machine::with_hello();
+    machine.sign_in(&ALICE, "Password: ", ALICE.password);
+    begin_enrolment(&mut machine);
+    machine.answer("The same PIN again: ", PIN);
+    machine.see("Done.");
+    machine.see("$ ");
+    machine.sudo(PROMPT, PIN);
+    machine.sign_out();
+    machine.sign_in(&ALICE, PROMPT, PIN);
+    machine.sign_out();
+
+    machine.reboot_after(60);
+    machine.sign_in(&ALICE, PROMPT, PIN);
+    machine.sudo(PROMPT, PIN);
+    machine.sign_out();
+    machine.sign_in(&BOB, "Password: ", BOB.password);
+    // Through the kernel's resource manager, and nothing is left in it.
+    let left = machine.sh("tpm2_getcap -T device:/dev/tpm0 handles-transient handles-loaded-session");
+    assert_eq!(left.ok(), "");
+    assert!(machine.sh("systemctl show -p DeviceAllow hellod").ok().contains("/dev/tpmrm0"));
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn what_nobody_confirms_is_undone_when_the_machine_was_off_at_the_deadline() {
+    let mut machine = Machine::with_hello();
+    machine.sh("pam-auth-update --package --disable hello").ok();
+    let before = machine.sh(PAM).ok().to_owned();
+    for (timer, undone) in [("true", true), (WITHOUT_PERSISTENCE, false)] {
+        let said = machine.sh("helloctl pam enable");
+        assert!(said.ok().contains("until"), "{said:?}");
+        let enabled = machine.sh(PAM).ok().to_owned();
+        assert!(enabled.contains("pam_hello.so"), "{enabled}");
+        machine.sh(timer).ok();
+        // Before the deadline it stays as it is.
+        machine.reboot_after(60);
+        assert_eq!(machine.sh(PAM).ok(), enabled, "{timer}");
+        machine.reboot_after(11 * 60);
+        machine.sh("systemctl is-system-running --wait; systemctl show --wait hello-pam-undo.service");
+        let expected = if undone { &before } else { &enabled };
+        assert_eq!(machine.sh(PAM).ok(), expected, "{timer}");
+        machine.sign_in(&ALICE, "Password: ", ALICE.password);
+        machine.sign_out();
+        machine.sh("helloctl pam disable").ok();
+        assert_eq!(machine.sh(PAM).ok(), before);
+    }
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn a_clock_set_back_shortens_no_delay_and_locks_nobody_out() {
+    let mut machine = Machine::with_hello();
+    machine.enrol(&ALICE, PIN);
+    for wrong in 1..=4 {
+        machine.give_name(&ALICE);
+        machine.answer(PROMPT, ONE_OFF);
+        if wrong < 4 {
+            machine.answer(PROMPT, "");
+        }
+        machine.answer("Password: ", "wrong");
+        machine.see("Login incorrect");
+        machine.see("login: ");
+    }
+    let clock = machine.clock();
+    machine.shut_down();
+    machine.switch_on(clock - 90 * 24 * 3600);
+    let wait = machine.sh("helloctl status --json --user alice");
+    assert!(!wait.ok().contains(r#""login_delayed_until":null"#), "{wait:?}");
+    // It ends, too, and on a clock that is set back while the machine runs.
+    machine.sh("date --set '-1 day'").ok();
+    let deadline = Instant::now() + Duration::from_secs(90);
+    while !machine.sh("helloctl status --json --user alice").ok().contains(r#""login_delayed_until":null"#) {
+        assert!(Instant::now() < deadline, "a delay of 30 seconds goes on");
+    }
+    machine.sign_in(&ALICE, PROMPT, PIN);
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn a_power_cut_in_the_middle_of_a_login_costs_a_try_at_most() {
+    let mut machine = Machine::with_hello();
+    machine.enrol(&ALICE, PIN);
+    for after in [2, 7] {
+        machine.give_name(&ALICE);
+        machine.see(PROMPT);
+        machine.until_unseen();
+        cut_after(&mut machine, PIN, after);
+        machine.sign_in(&ALICE, PROMPT, PIN);
+        machine.sign_out();
+    }
+    let status = machine.sh("helloctl status --json --user alice");
+    assert!(status.ok().contains(r#""left":null"#), "a right PIN restores the tries: {status:?}");
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn a_power_cut_in_the_middle_of_an_enrolment_leaves_the_password_and_a_second_go() {
+    let mut machine = Machine::with_hello();
+    let indices = "tpm2_getcap handles-nv-index";
+    let before = machine.sh(indices).ok().to_owned();
+    for after in [3, 20, 40] {
+        machine.sign_in(&ALICE, "Password: ", ALICE.password);
+        begin_enrolment(&mut machine);
+        machine.see("The same PIN again: ");
+        machine.until_unseen();
+        cut_after(&mut machine, PIN, after);
+        // Whole, or not at all.
+        let enrolled = machine.sh("helloctl status --json --user alice").ok().contains(r#""enrolled":true"#);
+        if enrolled {
+            machine.sign_in(&ALICE, PROMPT, PIN);
+        } else {
+            machine.sign_in(&ALICE, "Password: ", ALICE.password);
+        }
+        machine.sign_out();
+        machine.enrol(&ALICE, PIN);
+        machine.sign_in(&ALICE, PROMPT, PIN);
+        machine.sign_out();
+        machine.sh("helloctl unenroll --user alice").ok();
+        assert_eq!(machine.sh(indices).ok(), before, "what was cut short stays in the TPM");
+    }
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn after_a_power_cut_in_the_middle_of_a_pin_change_the_old_pin_works_or_the_new_one() {
+    let mut machine = Machine::with_hello();
+    machine.enrol(&ALICE, PIN);
+    machine.sign_in(&ALICE, PROMPT, PIN);
+    let (mut pin, mut other) = (PIN, OTHER);
+    let mut changed = 0;
+    for cut in 0..CUTS {
+        machine.console.send_line("helloctl pin change");
+        machine.answer("Current PIN: ", pin);
+        machine.answer("New PIN: ", other);
+        machine.see("The same PIN again: ");
+        machine.until_unseen();
+        cut_after(&mut machine, other, cut);
+        // The new one is tried first, at the console; whichever it is, sudo takes it, too.
+        machine.give_name(&ALICE);
+        machine.answer(PROMPT, other);
+        let works = machine.either(["alice@lab:~$ ", "Wrong PIN."]) == 0;
+        if works {
+            std::mem::swap(&mut pin, &mut other);
+            changed += 1;
+        } else {
+            machine.answer(PROMPT, pin);
+            machine.see("alice@lab:~$ ");
+        }
+        eprintln!("cut {cut}: the {} PIN works", if works { "new" } else { "old" });
+        machine.sudo(PROMPT, pin);
+    }
+    assert!((1..CUTS).contains(&changed), "{changed} of {CUTS}: they were all on one side of the change");
+}
+
+/// Alice at a serial line, which polkit takes for no place to prove herself at: it has no seat. sudo does.
+fn begin_enrolment(machine: &mut Machine) {
+    machine.console.send_line("sudo -k; sudo helloctl enroll --user alice");
+    machine.answer("password for alice: ", ALICE.password);
+    machine.answer("New PIN: ", PIN);
+}
+
+/// Enters the line, and cuts the power when the TPM gets the command after so many others; or once all is done.
+fn cut_after(machine: &mut Machine, line: &str, commands: usize) {
+    let clock = machine.clock();
+    let mark = machine.mark();
+    machine.console.send_line(line);
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while machine.asked_since(mark).len() <= commands && Instant::now() < deadline {}
+    machine.cut_power();
+    eprintln!("cut at {:?}", machine.asked_since(mark));
+    // An hour later, for there may not be a new PIN all the time.
+    machine.switch_on(clock + 3600);
+}
+
+/// More than a change has commands, so that some cuts fall into what comes after the last.
+const CUTS: usize = 20;
+const OTHER: &str = "314159";
+const PAM: &str = "cd /etc/pam.d && head -n 999 common-*";
+/// The weak variant: a timer that knows nothing of the time in which the machine was off.
+const WITHOUT_PERSISTENCE: &str = "sed -i 's/^Persistent=yes$/Persistent=no/' \\
+    /etc/systemd/system/hello-pam-undo.timer && systemctl daemon-reload && sync";
