@@ -177,8 +177,8 @@ test: build
 	# The module as it is shipped: built by itself, without what the daemon wants of zbus.
 	$(CARGO) test --locked -p pam_hello --no-fail-fast
 
-# Without KVM, which a machine that is itself a guest can seldom offer: half an hour on two cores, and ten minutes more for
-# what is kept below target/machines. One machine at a time.
+# Without KVM, which a machine that is itself a guest can seldom offer, and so slow; the first run makes what is then
+# kept below target/machines. One machine at a time.
 .PHONY: check-machine
 check-machine:
 	@if (( EUID != 0 )); then echo 'check-machine: it builds a disk with the accounts of a system. Run: sudo -E make check-machine' >&2; exit 1; fi

@@ -27,8 +27,10 @@ fn alice_enrols_and_her_pin_answers_console_and_sudo_before_and_after_a_reboot()
     machine.sign_out();
     machine.sign_in(&BOB, "Password: ", BOB.password);
     // Through the kernel's resource manager, and nothing is left in it.
-    let left = machine.sh("tpm2_getcap -T device:/dev/tpm0 handles-transient handles-loaded-session");
-    assert_eq!(left.ok(), "");
+    for kind in ["handles-transient", "handles-loaded-session"] {
+        let left = machine.sh(&format!("tpm2_getcap -T device:/dev/tpm0 {kind}"));
+        assert_eq!(left.ok(), "", "{kind}");
+    }
     assert!(machine.sh("systemctl show -p DeviceAllow hellod").ok().contains("/dev/tpmrm0"));
 }
 
@@ -101,7 +103,7 @@ fn a_power_cut_in_the_middle_of_a_login_costs_a_try_at_most() {
         machine.sign_out();
     }
     let status = machine.sh("helloctl status --json --user alice");
-    assert!(status.ok().contains(r#""left":null"#), "a right PIN restores the tries: {status:?}");
+    assert!(status.ok().contains(r#""left":32,"#), "a right PIN restores the tries: {status:?}");
 }
 
 #[test]

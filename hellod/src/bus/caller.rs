@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use hello_dbus::BusError;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use zbus::fdo::{ConnectionCredentials, DBusProxy};
 use zbus::names::{BusName, OwnedUniqueName};
@@ -83,8 +84,13 @@ fn real_uid(pid: u32) -> Option<u32> {
 
 fn has_exited(process: &OwnedFd) -> bool {
     let at_once = Timespec { tv_sec: 0, tv_nsec: 0 };
-    let readable = poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], Some(&at_once));
-    readable != Ok(0)
+    loop {
+        match poll(&mut [PollFd::from_borrowed_fd(process.as_fd(), PollFlags::IN)], Some(&at_once)) {
+            // Also where nothing is waited for: a TPM child that ends just then, and its SIGCHLD, say nothing of a caller.
+            Err(Errno::INTR) => {}
+            readable => return readable != Ok(0),
+        }
+    }
 }
 
 fn unidentified() -> BusError {
