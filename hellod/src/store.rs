@@ -95,7 +95,7 @@ impl Store {
     }
 
     /// Claims the state, so that no two daemons work on it: each would hold counts and notes of its own, and write over the
-    /// other's records. Children don't inherit the claim.
+    /// other's records. A child has the claim, too, until it runs a program of its own: hence the end below.
     ///
     /// # Errors
     /// [`StoreError::Io`].
@@ -196,6 +196,14 @@ impl Store {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let folder = rustix::fs::openat(&self.directory, kind.folder(), flags, Mode::empty())?;
         Ok(rustix::fs::fsync(folder)?)
+    }
+}
+
+/// A lock of flock(2) ends with the last descriptor, and a child that was forked just now still has one.
+impl Drop for Store {
+    fn drop(&mut self) {
+        // Without a claim there is nothing to give up, and that is no error.
+        let _ = rustix::fs::flock(&self.directory, FlockOperation::NonBlockingUnlock);
     }
 }
 
@@ -311,10 +319,11 @@ pub(crate) mod tests {
         let second = Store::open(&scratch.path).unwrap();
         assert_eq!(first.claim().unwrap(), Claim::Ours);
         assert_eq!(second.claim().unwrap(), Claim::Anothers);
-        let child = std::process::Command::new("sleep").arg("100").spawn();
+        assert!(rustix::io::fcntl_getfd(&first.directory).unwrap().contains(rustix::io::FdFlags::CLOEXEC));
+        // As a child of another thread has it between fork and exec.
+        let _of_a_fork = rustix::io::fcntl_dupfd_cloexec(&first.directory, 0).unwrap();
         drop(first);
         assert_eq!(second.claim().unwrap(), Claim::Ours);
-        child.unwrap().kill().unwrap();
     }
 
     #[test]
