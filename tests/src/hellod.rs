@@ -66,9 +66,14 @@ impl Hellod {
         &self.running
     }
 
-    /// The process numbers of its TPM children.
+    /// The process numbers of its TPM children. One that doesn't run its program yet is none: hellod stands still until it
+    /// does (vfork(2)), and whoever stopped it then would stop both.
     pub fn children(&self) -> Vec<u32> {
-        self.running.children()
+        let runs = |pid: &u32| {
+            let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+            line.split(|octet| *octet == 0).any(|word| word == b"--tpm-child")
+        };
+        self.running.children().into_iter().filter(runs).collect()
     }
 
     /// Kills it without warning.
