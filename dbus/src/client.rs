@@ -1,6 +1,7 @@
 //! Reaching hellod: one connection, an owner that is who it should be, and no call that waits for ever.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use nix::unistd::User;
@@ -52,6 +53,10 @@ pub enum Wish {
     Reset,
     /// No enrolment any more.
     Unenroll,
+    /// The password kept for the keyring.
+    KeepPassword,
+    /// The password kept no longer.
+    ForgetPassword,
 }
 
 impl Hellod {
@@ -100,6 +105,8 @@ impl Hellod {
             Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
             Wish::Reset => call(proxy.reset(VERSION, user)).await,
             Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,
+            Wish::KeepPassword => call(proxy.keep_password(VERSION, user)).await,
+            Wish::ForgetPassword => call(proxy.forget_password(VERSION, user)).await,
         }?;
         self.converse(begun).await
     }
@@ -133,6 +140,15 @@ impl Conversation {
     /// As [`Hellod::sign_in`].
     pub async fn answer(&self, answer: Answer) -> Result<Step, Unreachable> {
         let step = call(self.proxy.answer(self.number, &answer.into())).await?;
+        Step::try_from(step).map_err(|_| Unreachable::Malformed)
+    }
+
+    /// Answers [`Step::Outlet`], and takes the next step.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn hand_over(&self, pipe: OwnedFd) -> Result<Step, Unreachable> {
+        let step = call(self.proxy.hand_over(self.number, pipe.into())).await?;
         Step::try_from(step).map_err(|_| Unreachable::Malformed)
     }
 

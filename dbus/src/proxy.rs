@@ -36,6 +36,12 @@ pub trait Enrolment {
 
     /// Destroys the enrolment of `user` (empty: the caller).
     fn unenroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Asks `user` (empty: the caller) whether their password may be kept for their keyring.
+    fn keep_password(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Keeps the password of `user` (empty: the caller) no longer.
+    fn forget_password(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 }
 
 /// Going on with a conversation that another interface began.
@@ -47,6 +53,9 @@ pub trait Enrolment {
 pub trait Conversation {
     /// Answers the last step and returns the next, within [`crate::LONG_POLL`].
     fn answer(&self, conversation: u64, answer: &WireAnswer) -> Result<WireStep, BusError>;
+
+    /// Answers the step [`crate::Step::Outlet`] with the write end of a pipe, and returns the next step.
+    fn hand_over(&self, conversation: u64, pipe: zbus::Fd<'_>) -> Result<WireStep, BusError>;
 
     /// Ends a conversation early. Leaving the bus does the same.
     fn cancel(&self, conversation: u64) -> Result<(), BusError>;

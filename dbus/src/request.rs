@@ -33,6 +33,8 @@ pub enum Purpose {
     Authenticate,
     /// `pam_sm_chauthtok`.
     ChangePin,
+    /// Keep the password that has just signed the person in, or has just been set, for the keyring.
+    KeepPassword,
 }
 
 /// The state of the account's password.
@@ -61,6 +63,7 @@ impl Request {
         let purpose = match self.purpose {
             Purpose::Authenticate => "authenticate",
             Purpose::ChangePin => "change-pin",
+            Purpose::KeepPassword => "keep-password",
         };
         let account = match self.account {
             Account::Open => "open",
@@ -97,6 +100,7 @@ impl Request {
             purpose: match text("purpose")?.as_str() {
                 "authenticate" => Purpose::Authenticate,
                 "change-pin" => Purpose::ChangePin,
+                "keep-password" => Purpose::KeepPassword,
                 _ => return Err(MalformedRequest { field: "purpose" }),
             },
             user: required("user", text("user")?)?,

@@ -16,6 +16,9 @@ pub enum Step {
         /// At most a few lines of plain text.
         text: String,
     },
+    /// Make a pipe, keep its read end, and give hellod the write end (`Conversation.HandOver`), or [`Answer::Declined`]. If the
+    /// conversation ends in [`Outcome::Success`], the password of the account may be in it, for the keyring.
+    Outlet,
     /// hellod is still at work: [`Answer::Continue`] asks again, and is kept waiting for at most [`crate::LONG_POLL`].
     Wait,
     /// The conversation is over.
@@ -34,6 +37,9 @@ pub struct Prompt {
     pub role: Role,
     /// What an acceptable answer looks like.
     pub shape: Shape,
+    /// Whether a password that is given in the place of this PIN, and that proves right, is to be kept: whoever follows in
+    /// the PAM stack may then begin [`crate::Purpose::KeepPassword`].
+    pub keeps_password: bool,
 }
 
 /// What a prompt asks for.
@@ -47,6 +53,8 @@ pub enum Role {
     Repeat,
     /// A word that hellod shows, typed by somebody who reads the screen.
     Challenge,
+    /// The password of the account, which the program has already; nobody is asked.
+    Password,
 }
 
 /// What can be a PIN, as far as a terminal may know.
@@ -121,6 +129,7 @@ struct Fields {
     role: Option<u32>,
     shape: Option<u32>,
     pipe: Option<OwnedFd>,
+    keeps_password: Option<bool>,
     outcome: Option<u32>,
 }
 
@@ -141,6 +150,7 @@ impl From<Step> for WireStep {
                     role: Some(prompt.role.number()),
                     shape: Some(prompt.shape.number()),
                     pipe: prompt.secret.map(OwnedFd::from),
+                    keeps_password: prompt.keeps_password.then_some(true),
                     ..Fields::default()
                 },
             },
@@ -149,6 +159,7 @@ impl From<Step> for WireStep {
                 fields: Fields { text: Some(text), style: Some(style.number()), ..Fields::default() },
             },
             Step::Wait => Self { kind: WAIT, fields: Fields::default() },
+            Step::Outlet => Self { kind: OUTLET, fields: Fields::default() },
             Step::End(outcome) => {
                 Self { kind: END, fields: Fields { outcome: Some(outcome.number()), ..Fields::default() } }
             }
@@ -167,12 +178,14 @@ impl TryFrom<WireStep> for Step {
                 role: fields.role.and_then(Role::from_number).ok_or(MalformedStep)?,
                 shape: fields.shape.and_then(Shape::from_number).unwrap_or(Shape::Any),
                 secret: fields.pipe.map(|pipe| close_on_exec(pipe.into())).transpose()?,
+                keeps_password: fields.keeps_password.unwrap_or_default(),
             })),
             MESSAGE => Ok(Self::Message {
                 style: fields.style.and_then(Style::from_number).unwrap_or(Style::Info),
                 text: fields.text.ok_or(MalformedStep)?,
             }),
             WAIT => Ok(Self::Wait),
+            OUTLET => Ok(Self::Outlet),
             END => {
                 Ok(Self::End(fields.outcome.and_then(Outcome::from_number).unwrap_or(Outcome::Unavailable)))
             }
@@ -230,7 +243,7 @@ macro_rules! numbered {
     };
 }
 
-numbered!(Role: Current, New, Repeat, Challenge);
+numbered!(Role: Current, New, Repeat, Challenge, Password);
 numbered!(Shape: Digits, Any);
 numbered!(Style: Info, Error);
 numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password);
@@ -239,6 +252,7 @@ const PROMPT: u32 = 0;
 const MESSAGE: u32 = 1;
 const WAIT: u32 = 2;
 const END: u32 = 3;
+const OUTLET: u32 = 4;
 
 const CONTINUE: u32 = 0;
 const SECRET: u32 = 1;
@@ -259,7 +273,7 @@ mod tests {
             assert_eq!(Outcome::from_number(number), Some(*outcome));
         }
         assert_eq!(Outcome::from_number(7), None);
-        assert_eq!(Role::from_number(4), None);
+        assert_eq!(Role::from_number(5), None);
         assert_eq!(Shape::from_number(2), None);
         assert_eq!(Style::from_number(u32::MAX), None);
     }
@@ -276,8 +290,13 @@ mod tests {
     fn the_pipe_of_a_prompt_is_inherited_by_no_program() {
         let (_read, write) = crate::secret_pipe::pair().unwrap();
         rustix::io::fcntl_setfd(&write, rustix::io::FdFlags::empty()).unwrap();
-        let prompt =
-            Prompt { text: "PIN: ".into(), secret: Some(write), role: Role::Current, shape: Shape::Any };
+        let prompt = Prompt {
+            text: "PIN: ".into(),
+            secret: Some(write),
+            role: Role::Current,
+            shape: Shape::Any,
+            keeps_password: false,
+        };
         let step = Step::try_from(WireStep::from(Step::Prompt(prompt)));
         let Ok(Step::Prompt(Prompt { secret: Some(pipe), .. })) = step else { panic!("{step:?}") };
         assert_eq!(rustix::io::fcntl_getfd(pipe).unwrap(), rustix::io::FdFlags::CLOEXEC);
@@ -285,7 +304,7 @@ mod tests {
 
     #[test]
     fn a_step_of_an_unknown_kind_is_malformed() {
-        let wire = WireStep { kind: 4, fields: Fields::default() };
+        let wire = WireStep { kind: 5, fields: Fields::default() };
         assert_eq!(Step::try_from(wire).unwrap_err(), MalformedStep);
     }
 

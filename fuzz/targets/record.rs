@@ -1,4 +1,4 @@
-//! An enrolment from disk. No record, however it was changed, is anybody's but the person's for whom it was made, and
+//! An enrolment from disk, or what is kept for a keyring. No record, however it was changed, is anybody's but the person's for whom it was made, and
 //! what is accepted for that person has every bound part as it was.
 #![no_main]
 
@@ -6,10 +6,18 @@ use std::sync::LazyLock;
 
 use hellod::accounts::Account;
 use hellod::enrolments::Enrolment;
+use hellod::keyring;
 use hellod::keys::{PinFail, Protector};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
+    if let Ok(keyring) = serde_json::from_slice::<keyring::Record>(octets) {
+        let text = serde_json::to_string(&keyring).expect("a record has a form");
+        assert_eq!(
+            serde_json::from_str::<keyring::Record>(&text).expect("what was written can be read"),
+            keyring
+        );
+    }
     let Ok(record) = serde_json::from_slice::<Enrolment>(octets) else { return };
     let text = serde_json::to_string(&record).expect("a record has a form");
     assert_eq!(serde_json::from_str::<Enrolment>(&text).expect("what was written can be read"), record);

@@ -28,6 +28,9 @@ pub(crate) enum Command {
     Reset(Whose),
     /// Remove the PIN; the password stays
     Unenroll(Whose),
+    /// Have the password kept for the keyring, or no longer
+    #[command(subcommand)]
+    Keyring(Keyring),
     /// Show what happened lately
     Events(Events),
     /// Ask for the PIN at sign-in on this computer, or no longer (root only)
@@ -86,6 +89,9 @@ impl Profile {
         }
     }
 
+    /// The one that has the password kept for the keyring, for whoever has agreed; it stands beside either.
+    pub(crate) const KEYRING: &str = "hello-keyring";
+
     /// The one that can't stand beside it.
     pub(crate) const fn other(self) -> Self {
         match self {
@@ -100,6 +106,15 @@ impl Profile {
 pub(crate) enum Pin {
     /// Choose another PIN; asks for the present one first
     Change(Whose),
+}
+
+/// What can be done with the password for the keyring.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum Keyring {
+    /// Have the password kept under the PIN, so that the PIN opens the keyring
+    Keep,
+    /// Have it kept no longer
+    Forget(Whose),
 }
 
 /// Whose enrolment it is about.
@@ -173,6 +188,9 @@ mod tests {
             ("helloctl pin change --user bob", Command::Pin(Pin::Change(whose("bob")))),
             ("helloctl reset", Command::Reset(Whose::default())),
             ("helloctl unenroll --user=bob", Command::Unenroll(whose("bob"))),
+            ("helloctl keyring keep", Command::Keyring(Keyring::Keep)),
+            ("helloctl keyring forget", Command::Keyring(Keyring::Forget(Whose::default()))),
+            ("helloctl keyring forget --user bob", Command::Keyring(Keyring::Forget(whose("bob")))),
             ("helloctl events", Command::Events(Events { limit: 20, json: false })),
             ("helloctl events --limit 5 --json", Command::Events(Events { limit: 5, json: true })),
             ("helloctl pam enable", pam(Enabling { dry_run: false, fail_closed: false })),
@@ -193,6 +211,7 @@ mod tests {
             ("helloctl pin", ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand),
             ("helloctl pin change 271828", ErrorKind::UnknownArgument),
             ("helloctl enroll --pin 271828", ErrorKind::UnknownArgument),
+            ("helloctl keyring keep --user bob", ErrorKind::UnknownArgument),
             ("helloctl enroll --user=", ErrorKind::InvalidValue),
             ("helloctl events --limit 0", ErrorKind::ValueValidation),
             ("helloctl events --limit -1", ErrorKind::UnknownArgument),

@@ -8,7 +8,7 @@ use hello_dbus::client::{Hellod, Wish};
 use hello_dbus::{Outcome, Unreachable};
 use tokio::runtime;
 
-use crate::cli::{Command, Pam, Pin};
+use crate::cli::{Command, Keyring, Pam, Pin};
 use crate::conversation::{self, Ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -34,6 +34,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Pin(Pin::Change(whose)) => wish(Wish::ChangePin, whose.user(), &mut interrupts).await,
         Command::Reset(whose) => wish(Wish::Reset, whose.user(), &mut interrupts).await,
         Command::Unenroll(whose) => wish(Wish::Unenroll, whose.user(), &mut interrupts).await,
+        Command::Keyring(Keyring::Keep) => wish(Wish::KeepPassword, "", &mut interrupts).await,
+        Command::Keyring(Keyring::Forget(whose)) => {
+            wish(Wish::ForgetPassword, whose.user(), &mut interrupts).await
+        }
         Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
@@ -49,11 +53,11 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
 async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
     let agent = match wish {
-        Wish::Enroll | Wish::Reset | Wish::Unenroll => {
+        Wish::Enroll | Wish::Reset | Wish::Unenroll | Wish::KeepPassword => {
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
         }
-        // Whoever knows the PIN that is to be changed has proved enough.
-        Wish::ChangePin => None,
+        // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
+        Wish::ChangePin | Wish::ForgetPassword => None,
     };
     let ended = converse(&hellod, wish, user, interrupts).await;
     if let Some(agent) = agent {
@@ -91,6 +95,8 @@ fn achieved(wish: Wish) -> &'static str {
         Wish::ChangePin => "The PIN is changed.",
         Wish::Reset => "The old PIN is gone. From now on the new one signs in.",
         Wish::Unenroll => "The PIN is removed. The password works as before.",
+        Wish::KeepPassword => "The password will be kept for the keyring.",
+        Wish::ForgetPassword => "The password is kept no longer.",
     }
 }
 
@@ -172,7 +178,15 @@ mod tests {
 
     #[test]
     fn sentences_stay_within_seventy_columns() {
-        let wishes = [Wish::Enroll, Wish::ChangePin, Wish::Reset, Wish::Unenroll].map(achieved);
+        let wishes = [
+            Wish::Enroll,
+            Wish::ChangePin,
+            Wish::Reset,
+            Wish::Unenroll,
+            Wish::KeepPassword,
+            Wish::ForgetPassword,
+        ]
+        .map(achieved);
         let outcomes = [
             Outcome::NotEnrolled,
             Outcome::Declined,

@@ -80,6 +80,8 @@ async fn steps(leader: &impl Leader, first: Step, terminal: &mut impl Terminal) 
                 told = false;
                 ask(prompt, terminal).await?
             }
+            // Nothing that a person does here opens a keyring.
+            Step::Outlet => return Err(Unreachable::Malformed.into()),
             Step::Wait => {
                 if waiting_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
                     return Err(Failure::Stalled);
@@ -106,7 +108,7 @@ async fn ask(prompt: Prompt, terminal: &mut impl Terminal) -> Result<Answer, Fai
                 sent => Ok(sent.map(|()| Answer::Secret)?),
             }
         }
-        (Role::Challenge, Some(_)) | (_, None) => Err(Unreachable::Malformed.into()),
+        (Role::Challenge | Role::Password, Some(_)) | (_, None) => Err(Unreachable::Malformed.into()),
     }
 }
 

@@ -79,11 +79,26 @@ impl Terminal for Person {
 
 fn secret(role: Role, shape: Shape) -> (Step, OwnedFd) {
     let (read, write) = secret_pipe::pair().unwrap();
-    (Step::Prompt(Prompt { text: "PIN: ".into(), secret: Some(write), role, shape }), read)
+    (
+        Step::Prompt(Prompt {
+            text: "PIN: ".into(),
+            secret: Some(write),
+            role,
+            shape,
+            keeps_password: false,
+        }),
+        read,
+    )
 }
 
 fn word() -> Step {
-    Step::Prompt(Prompt { text: "Word: ".into(), secret: None, role: Role::Challenge, shape: Shape::Any })
+    Step::Prompt(Prompt {
+        text: "Word: ".into(),
+        secret: None,
+        role: Role::Challenge,
+        shape: Shape::Any,
+        keeps_password: false,
+    })
 }
 
 fn message(style: Style) -> Step {
@@ -152,7 +167,13 @@ async fn what_can_never_be_a_pin_declines_after_three_tries_and_from_a_script_at
 #[tokio::test(start_paused = true)]
 async fn a_pin_asked_for_without_a_pipe_is_never_typed() {
     for role in [Role::Current, Role::New, Role::Repeat] {
-        let first = Step::Prompt(Prompt { text: "PIN: ".into(), secret: None, role, shape: Shape::Any });
+        let first = Step::Prompt(Prompt {
+            text: "PIN: ".into(),
+            secret: None,
+            role,
+            shape: Shape::Any,
+            keeps_password: false,
+        });
         let script = Script::default();
         let mut person = Person::typing(["271828"]);
         let ended = follow(&script, first, &mut person, pending()).await;

@@ -6,7 +6,9 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use hello_dbus::{Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, secret_pipe};
+use hello_dbus::{
+    Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_OUTLET, secret_pipe,
+};
 use thiserror::Error;
 use tokio::sync::mpsc;
 
@@ -14,15 +16,31 @@ use tokio::sync::mpsc;
 #[derive(Debug)]
 pub struct Terminal {
     steps: mpsc::Sender<Step>,
-    answers: mpsc::Receiver<Answer>,
+    answers: mpsc::Receiver<Said>,
+    version: u32,
 }
 
 /// The bus's end.
 #[derive(Debug)]
 pub struct Conversation {
     steps: mpsc::Receiver<Step>,
-    answers: mpsc::Sender<Answer>,
+    answers: mpsc::Sender<Said>,
     owed: Owed,
+}
+
+/// What the other end says to a step.
+#[derive(Debug)]
+pub enum Said {
+    /// Words.
+    Answer(Answer),
+    /// The write end of its pipe.
+    Outlet(OwnedFd),
+}
+
+impl From<Answer> for Said {
+    fn from(answer: Answer) -> Self {
+        Self::Answer(answer)
+    }
 }
 
 /// What the person said to a question for a secret.
@@ -52,6 +70,8 @@ enum Owed {
     Secret,
     /// The text, or a refusal.
     Text,
+    /// A pipe, or a refusal.
+    Outlet,
     /// That it showed a message.
     Seen,
     /// That it goes on waiting.
@@ -60,12 +80,12 @@ enum Owed {
     Nothing,
 }
 
-/// Makes the two ends.
+/// Makes the two ends. `version` is that of the contract which whoever is at the terminal speaks.
 #[must_use]
-pub fn pair() -> (Terminal, Conversation) {
+pub fn pair(version: u32) -> (Terminal, Conversation) {
     let (steps, steps_out) = mpsc::channel(1);
     let (answers, answers_in) = mpsc::channel(1);
-    let terminal = Terminal { steps, answers: answers_in };
+    let terminal = Terminal { steps, answers: answers_in, version };
     (terminal, Conversation { steps: steps_out, answers, owed: Owed::Patience })
 }
 
@@ -75,11 +95,43 @@ impl Terminal {
     /// # Errors
     /// [`Gone`].
     pub async fn secret(&mut self, text: &str, role: Role, shape: Shape) -> Result<Reply, Gone> {
+        self.secret_or_password(text, role, shape, false).await
+    }
+
+    /// The same where the person may type the password instead, and says whether that is to be kept.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn secret_or_password(
+        &mut self,
+        text: &str,
+        role: Role,
+        shape: Shape,
+        keeps_password: bool,
+    ) -> Result<Reply, Gone> {
         let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
-        let prompt = Prompt { text: text.to_owned(), secret: Some(write), role, shape };
+        let prompt = Prompt { text: text.to_owned(), secret: Some(write), role, shape, keeps_password };
         match self.ask(prompt).await? {
-            Answer::Secret => Ok(Reply::Secret(read)),
+            Said::Answer(Answer::Secret) => Ok(Reply::Secret(read)),
             _ => Ok(Reply::Declined),
+        }
+    }
+
+    /// Asks for a pipe into which a secret may be put for the program at the other end; nothing where that program does not
+    /// know how.
+    ///
+    /// The program makes the pipe. A monitor of the bus gets a copy of what is sent, and with the write end it reads nothing.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn outlet(&mut self) -> Result<Option<OwnedFd>, Gone> {
+        if self.version < VERSION_WITH_OUTLET {
+            return Ok(None);
+        }
+        self.send(Step::Outlet).await?;
+        match self.heard().await? {
+            Said::Outlet(pipe) => Ok(Some(pipe)),
+            Said::Answer(_) => Ok(None),
         }
     }
 
@@ -88,9 +140,15 @@ impl Terminal {
     /// # Errors
     /// [`Gone`].
     pub async fn text(&mut self, text: &str) -> Result<Option<String>, Gone> {
-        let prompt = Prompt { text: text.to_owned(), secret: None, role: Role::Challenge, shape: Shape::Any };
+        let prompt = Prompt {
+            text: text.to_owned(),
+            secret: None,
+            role: Role::Challenge,
+            shape: Shape::Any,
+            keeps_password: false,
+        };
         match self.ask(prompt).await? {
-            Answer::Text(text) => Ok(Some(text)),
+            Said::Answer(Answer::Text(text)) => Ok(Some(text)),
             _ => Ok(None),
         }
     }
@@ -109,7 +167,7 @@ impl Terminal {
         let _ = self.steps.send(Step::End(outcome)).await;
     }
 
-    async fn ask(&mut self, prompt: Prompt) -> Result<Answer, Gone> {
+    async fn ask(&mut self, prompt: Prompt) -> Result<Said, Gone> {
         self.send(Step::Prompt(prompt)).await?;
         self.heard().await
     }
@@ -118,7 +176,7 @@ impl Terminal {
         self.steps.send(step).await.map_err(|_| Gone)
     }
 
-    async fn heard(&mut self) -> Result<Answer, Gone> {
+    async fn heard(&mut self) -> Result<Said, Gone> {
         tokio::time::timeout(PATIENCE, self.answers.recv()).await.ok().flatten().ok_or(Gone)
     }
 }
@@ -142,6 +200,7 @@ impl Conversation {
             Step::Prompt(prompt) if prompt.secret.is_some() => Owed::Secret,
             Step::Prompt(_) => Owed::Text,
             Step::Message { .. } => Owed::Seen,
+            Step::Outlet => Owed::Outlet,
             Step::Wait => Owed::Patience,
             Step::End(_) => Owed::Nothing,
         };
@@ -152,16 +211,18 @@ impl Conversation {
     ///
     /// # Errors
     /// [`OutOfTurn`], which changes nothing.
-    pub fn answer(&mut self, answer: Answer) -> Result<(), OutOfTurn> {
-        match (self.owed, &answer) {
-            (Owed::Patience, Answer::Continue) => return Ok(()),
-            (Owed::Secret, Answer::Secret | Answer::Declined)
-            | (Owed::Text, Answer::Text(_) | Answer::Declined)
-            | (Owed::Seen, Answer::Continue) => self.owed = Owed::Patience,
+    pub fn answer(&mut self, said: impl Into<Said>) -> Result<(), OutOfTurn> {
+        let said = said.into();
+        match (self.owed, &said) {
+            (Owed::Patience, Said::Answer(Answer::Continue)) => return Ok(()),
+            (Owed::Secret, Said::Answer(Answer::Secret | Answer::Declined))
+            | (Owed::Text, Said::Answer(Answer::Text(_) | Answer::Declined))
+            | (Owed::Outlet, Said::Outlet(_) | Said::Answer(Answer::Declined))
+            | (Owed::Seen, Said::Answer(Answer::Continue)) => self.owed = Owed::Patience,
             _ => return Err(OutOfTurn),
         }
         // The flow may have given up waiting: its end is then the next step.
-        let _ = self.answers.try_send(answer);
+        let _ = self.answers.try_send(said);
         Ok(())
     }
 }
@@ -177,7 +238,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_question_reaches_the_terminal_and_its_secret_the_flow() {
-        let (mut terminal, mut conversation) = pair();
+        let (mut terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
         let flow = tokio::spawn(async move {
             let reply = terminal.secret("PIN: ", Role::Current, Shape::Digits).await;
             let Ok(Reply::Secret(pipe)) = reply else { panic!("{reply:?}") };
@@ -191,7 +252,7 @@ mod tests {
 
     #[tokio::test]
     async fn an_answer_to_another_question_is_out_of_turn_and_changes_nothing() {
-        let (mut terminal, mut conversation) = pair();
+        let (mut terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
         let flow = tokio::spawn(async move { terminal.text("Type river: ").await });
         assert_eq!(conversation.answer(Answer::Secret), Err(OutOfTurn));
         let Step::Prompt(_) = conversation.next().await else { panic!("no prompt") };
@@ -202,9 +263,23 @@ mod tests {
         assert_eq!(flow.await.unwrap().unwrap().as_deref(), Some("river"));
     }
 
+    #[tokio::test]
+    async fn a_pipe_is_asked_for_only_of_who_knows_how_and_taken_only_then() {
+        let (_, write) = secret_pipe::pair().unwrap();
+        let (mut terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
+        let flow = tokio::spawn(async move { terminal.outlet().await });
+        assert_eq!(conversation.answer(Said::Outlet(write.try_clone().unwrap())), Err(OutOfTurn));
+        assert!(matches!(conversation.next().await, Step::Outlet));
+        assert_eq!(conversation.answer(Answer::Continue), Err(OutOfTurn));
+        conversation.answer(Said::Outlet(write)).unwrap();
+        assert!(flow.await.unwrap().unwrap().is_some());
+        let (mut terminal, _conversation) = pair(VERSION_WITH_OUTLET - 1);
+        assert!(terminal.outlet().await.unwrap().is_none());
+    }
+
     #[tokio::test(start_paused = true)]
     async fn a_flow_at_work_is_waited_for_and_a_flow_that_died_ends_unavailable() {
-        let (terminal, mut conversation) = pair();
+        let (terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
         assert!(matches!(conversation.next().await, Step::Wait));
         conversation.answer(Answer::Continue).unwrap();
         drop(terminal);
@@ -214,10 +289,10 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_terminal_that_left_or_stays_silent_is_gone() {
-        let (mut terminal, conversation) = pair();
+        let (mut terminal, conversation) = pair(VERSION_WITH_OUTLET);
         drop(conversation);
         assert_eq!(terminal.show(Style::Info, "hello").await, Err(Gone));
-        let (mut terminal, mut conversation) = pair();
+        let (mut terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
         let flow = tokio::spawn(async move { terminal.text("Type river: ").await });
         let _prompt = conversation.next().await;
         assert_eq!(flow.await.unwrap(), Err(Gone));
@@ -265,7 +340,7 @@ mod tests {
             let runtime = runtime.enable_time().start_paused(true).build().unwrap();
             let left = acts.len();
             let (step, left) = runtime.block_on(async move {
-                let (terminal, mut conversation) = pair();
+                let (terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
                 let flow = tokio::spawn(play(terminal, acts, outcome));
                 let (mut left, mut step) = (left, conversation.next().await);
                 for answer in answers {

@@ -21,6 +21,7 @@ use crate::conversation::Terminal;
 use crate::enrolments::Enrolments;
 use crate::identity::local::Local;
 use crate::jobs::Job;
+use crate::keyring::Keyrings;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
@@ -132,6 +133,12 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Wish { wish: Wish::Unenroll, caller, account, terminal } => {
             provisioning::unenroll(&parts, &caller, &account, terminal).await;
         }
+        Job::Wish { wish: Wish::KeepPassword, caller, account, terminal } => {
+            provisioning::keep_password(&parts, &caller, &account, terminal).await;
+        }
+        Job::Wish { wish: Wish::ForgetPassword, caller, account, terminal } => {
+            provisioning::forget_password(&parts, &caller, &account, terminal).await;
+        }
         Job::Wish { wish: Wish::ChangePin, caller, account, terminal } => {
             let class = match parts.surfaces.admit_enrolment(&caller, &account) {
                 Admission::Admitted(class) => class,
@@ -152,6 +159,7 @@ async fn run(parts: Rc<Parts>, job: Job) {
 async fn login(parts: &Parts, caller: &Caller, request: &Request, terminal: Terminal) {
     match request.purpose {
         Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
+        Purpose::KeepPassword => authentication::keep_password(parts, caller, request, terminal).await,
         Purpose::ChangePin => match authentication::admitted(parts, caller, request).await {
             Ok(admitted) => {
                 let tried = provisioning::Tried { service: &request.service, class: admitted.class };
@@ -182,6 +190,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
     Ok(Parts {
         audit: Audit::new(store.path(), clock.clone()),
         enrolments: Enrolments::new(store.clone(), &device),
+        keyrings: Keyrings::new(store.clone(), config.policy.allow_keyring_password),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
         provider: Rc::new(Local::new(&device, store.clone(), clock.clone())),

@@ -23,6 +23,7 @@ pub mod conversation;
 pub mod enrolments;
 pub mod gesture;
 pub mod identity;
+pub mod keyring;
 pub mod parts;
 pub mod policy;
 pub mod store;

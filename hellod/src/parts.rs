@@ -14,6 +14,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::enrolments::Enrolments;
 use crate::identity::{IdentityProvider, Subject};
+use crate::keyring::Keyrings;
 use crate::keys::Binding;
 use crate::keys::child::Tpm;
 use crate::policy::{Policy, Surfaces};
@@ -30,6 +31,8 @@ pub struct Parts {
     pub audit: Audit,
     /// Who has a PIN.
     pub enrolments: Enrolments,
+    /// Whose password is kept for a keyring.
+    pub keyrings: Keyrings,
     /// Who may try.
     pub tries: TriesLog,
     /// The TPM, behind its child process.
@@ -89,6 +92,8 @@ pub enum Action {
     Reset,
     /// Removing an enrolment.
     Unenroll,
+    /// Having the password kept for the keyring.
+    KeepPassword,
 }
 
 /// Why there is no proof.

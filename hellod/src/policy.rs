@@ -14,6 +14,8 @@ pub struct Policy {
     pub use_passport_for_work: bool,
     /// Whether a key may be guarded by the TPM's common counter where a counter of its own can't be had.
     pub allow_da_auth: bool,
+    /// Whether people may have their password kept for their keyring.
+    pub allow_keyring_password: bool,
     /// What a PIN must look like.
     #[serde(rename = "PINComplexity")]
     pub pin_complexity: PinRules,
@@ -21,7 +23,12 @@ pub struct Policy {
 
 impl Default for Policy {
     fn default() -> Self {
-        Self { use_passport_for_work: true, allow_da_auth: false, pin_complexity: PinRules::default() }
+        Self {
+            use_passport_for_work: true,
+            allow_da_auth: false,
+            allow_keyring_password: true,
+            pin_complexity: PinRules::default(),
+        }
     }
 }
 
@@ -37,6 +44,8 @@ pub struct Surfaces {
     pub greeter: Vec<String>,
     /// Programs inside a session, which ask the person whose session it is.
     pub session: Vec<String>,
+    /// Programs of root that open a session, with the keyring in it, or that change the password.
+    pub keyring: Vec<String>,
     /// Services that may ask from a remote session, too.
     pub remote: Vec<String>,
     /// Whether everybody counts as local where there is no logind to ask. For machines without one.
@@ -69,6 +78,7 @@ impl Default for Surfaces {
                 "light-locker",
                 "passwd",
             ]),
+            keyring: list(&["login", "gdm-password", "lightdm", "sddm", "passwd"]),
             remote: Vec::new(),
             assume_local_session: false,
         }
@@ -180,6 +190,13 @@ impl Surfaces {
             return Admission::Declined(Decline::SomebodyElse);
         }
         self.admit_session(caller, account, asked.service, Class::Session)
+    }
+
+    /// Whether a program that was admitted hands a password to the keyring, and learns it from the person. Only one of root:
+    /// whatever runs as the person must not get it out of the PIN.
+    #[must_use]
+    pub fn opens_keyring(&self, caller: &Caller, service: &str) -> bool {
+        caller.uid == 0 && self.keyring.iter().any(|listed| listed == service)
     }
 
     /// Whether `caller` sits at this machine in a session of `account`, as enrolling asks for.

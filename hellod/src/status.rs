@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::enrolments::Enrolled;
+use crate::keyring::Consent;
 use crate::keys::Protector;
 use crate::keys::queue::Asker;
 use crate::parts::Parts;
@@ -25,6 +26,7 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
         "device": device(parts, account).await,
         "enrolment": enrolment,
         "tries": tries,
+        "keyring": keyring(parts, account),
         "policy": policy(parts),
         "last_sign_in": last_sign_in(parts, account),
     })
@@ -86,11 +88,22 @@ async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
     }
 }
 
+fn keyring(parts: &Parts, account: &Account) -> Value {
+    let record = parts.keyrings.of(account);
+    let kept = record.as_ref().and_then(|record| record.kept.as_ref());
+    json!({
+        "agreed": record.as_ref().map(|record| record.consent == Consent::Given),
+        "password_kept": kept.is_some(),
+        "since": kept.map(|kept| kept.since),
+    })
+}
+
 fn policy(parts: &Parts) -> Value {
     let rules = &parts.policy.pin_complexity;
     json!({
         "UsePassportForWork": parts.policy.use_passport_for_work,
         "AllowDaAuth": parts.policy.allow_da_auth,
+        "AllowKeyringPassword": parts.policy.allow_keyring_password,
         "MinimumPINLength": rules.minimum,
         "MaximumPINLength": rules.maximum,
     })

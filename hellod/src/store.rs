@@ -40,6 +40,8 @@ pub enum Kind {
     Intent,
     /// What an enrolment leaves in TPM and provider, named by uid.
     Footprint,
+    /// What is kept for a keyring, named by uid.
+    Keyring,
     /// The public keys that the local provider knows, named by `kid`.
     Directory,
     /// What concerns the machine as a whole.
@@ -208,8 +210,15 @@ impl Drop for Store {
 }
 
 impl Kind {
-    const ALL: &[Self] =
-        &[Self::Enrolment, Self::Tries, Self::Intent, Self::Footprint, Self::Directory, Self::Device];
+    const ALL: &[Self] = &[
+        Self::Enrolment,
+        Self::Tries,
+        Self::Intent,
+        Self::Footprint,
+        Self::Keyring,
+        Self::Directory,
+        Self::Device,
+    ];
 
     fn folder(self) -> &'static str {
         match self {
@@ -217,6 +226,7 @@ impl Kind {
             Self::Tries => "tries",
             Self::Intent => "intents",
             Self::Footprint => "footprints",
+            Self::Keyring => "keyrings",
             Self::Directory => "directory",
             Self::Device => "device",
         }

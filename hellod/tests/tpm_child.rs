@@ -113,9 +113,9 @@ fn a_pin_is_chosen_used_changed_and_taken_away() {
         assert!(created.self_tested);
         let key = created.key.check(&person(1000)).unwrap();
         assert_eq!(key.public_key().verify(b"first", &created.signature), Verdict::Valid);
-        let signed = tpm.sign(1000, &key, pipe(RIGHT), b"message").await.unwrap();
+        let signed = tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await.unwrap();
         assert_eq!(key.public_key().verify(b"message", &signed.signature), Verdict::Valid);
-        let wrong = tpm.sign(1000, &key, pipe(WRONG), b"message").await;
+        let wrong = tpm.sign(1000, &key, pipe(WRONG), (b"message", None)).await;
         assert_eq!(wrong, Err(KeyError::WrongPin { tries_left: 31 }));
         assert_eq!(tpm.tries(&key).await, Ok(Tries { used: 1, limit: 32 }));
 
@@ -125,15 +125,18 @@ fn a_pin_is_chosen_used_changed_and_taken_away() {
         assert_eq!(choosing.repeat(pipe("864209")).await, Ok(Same::Yes));
         let changed = choosing.change(&key).await.unwrap().key;
         let key = changed.check(&person(1000)).unwrap();
-        assert!(tpm.sign(1000, &key, pipe("864209"), b"message").await.is_ok());
+        assert!(tpm.sign(1000, &key, pipe("864209"), (b"message", None)).await.is_ok());
         assert_eq!(
-            tpm.sign(1000, &key, pipe(RIGHT), b"message").await,
+            tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await,
             Err(KeyError::WrongPin { tries_left: 31 })
         );
 
         let removed = tpm.remove(1000, &key.objects()).await.unwrap();
         assert_eq!((removed.undefined.len(), removed.absent.len()), (1, 1));
-        assert_eq!(tpm.sign(1000, &key, pipe("864209"), b"message").await, Err(KeyError::TpmReplaced));
+        assert_eq!(
+            tpm.sign(1000, &key, pipe("864209"), (b"message", None)).await,
+            Err(KeyError::TpmReplaced)
+        );
         assert_eq!(tpm.probe(Asker::Looking(1000)).await.unwrap().nv_defined, 0);
     });
 }
@@ -151,7 +154,7 @@ fn a_new_pin_is_asked_for_again_until_it_is_allowed_and_repeated() {
         assert_eq!(choosing.first(pipe("pa55word")).await, Ok(Ok(PinShape::Any)));
         assert_eq!(choosing.repeat(pipe("pa55word")).await, Ok(Same::Yes));
         let key = choosing.create(spec(1000), written_down).await.unwrap().key.check(&person(1000)).unwrap();
-        assert!(tpm.sign(1000, &key, pipe("pa55word"), b"message").await.is_ok());
+        assert!(tpm.sign(1000, &key, pipe("pa55word"), (b"message", None)).await.is_ok());
         for unrepeated in [false, true] {
             let mut choosing = tpm.choose(PinRules::default());
             assert_eq!(choosing.first(pipe(RIGHT)).await, Ok(Ok(PinShape::Digits)));
@@ -198,12 +201,12 @@ fn a_pin_that_does_not_arrive_costs_no_try() {
             write.write_all(frame).unwrap();
             drop(write);
             assert_eq!(
-                tpm.sign(1000, &key, read.into(), b"message").await,
+                tpm.sign(1000, &key, read.into(), (b"message", None)).await,
                 Err(KeyError::PinPipe),
                 "{frame:?}"
             );
         }
-        let refused = tpm.sign(1000, &key, pipe("\u{7}12345"), b"message").await;
+        let refused = tpm.sign(1000, &key, pipe("\u{7}12345"), (b"message", None)).await;
         assert_eq!(refused, Err(KeyError::Refused(PinRefused::NotText)));
         assert_eq!(tpm.tries(&key).await.unwrap().used, 0);
     });
@@ -216,7 +219,7 @@ fn a_pipe_that_stays_silent_is_given_up_after_five_seconds() {
         let key = enrol(&tpm, 1000).await;
         let (read, _write) = std::io::pipe().unwrap();
         let begun = Instant::now();
-        assert_eq!(tpm.sign(1000, &key, read.into(), b"message").await, Err(KeyError::PinPipe));
+        assert_eq!(tpm.sign(1000, &key, read.into(), (b"message", None)).await, Err(KeyError::PinPipe));
         assert!((Duration::from_secs(5)..Duration::from_secs(6)).contains(&begun.elapsed()));
     });
 }
@@ -233,12 +236,12 @@ fn a_tpm_that_hangs_is_given_up_and_used_again_once_it_answers() {
         };
         signal("-STOP");
         let begun = Instant::now();
-        let stalled = tpm.sign(1000, &key, pipe(RIGHT), b"message").await;
+        let stalled = tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await;
         assert!(matches!(stalled, Err(KeyError::Stalled { .. })), "{stalled:?}");
         assert!(begun.elapsed() < Duration::from_secs(3));
         assert!(children().is_empty());
         signal("-CONT");
-        assert!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await.is_ok());
+        assert!(tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await.is_ok());
     });
 }
 
@@ -273,10 +276,10 @@ fn no_tpm_and_another_tpm_are_told_apart() {
         let tpm = tpm(&swtpm);
         let key = enrol(&tpm, 1000).await;
         swtpm.stop();
-        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::NoTpm));
+        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await, Err(KeyError::NoTpm));
         assert_eq!(tpm.probe(Asker::Looking(1000)).await.err(), Some(KeyError::NoTpm));
         swtpm.replace();
-        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await, Err(KeyError::TpmReplaced));
+        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await, Err(KeyError::TpmReplaced));
     });
 }
 
@@ -286,10 +289,10 @@ fn a_call_that_is_given_up_at_any_moment_kills_its_child_and_harms_nobody() {
         let tpm = tpm(&swtpm);
         let key = enrol(&tpm, 1000).await;
         for milliseconds in (0..80).step_by(4) {
-            let sign = tpm.sign(1000, &key, pipe(RIGHT), b"message");
+            let sign = tpm.sign(1000, &key, pipe(RIGHT), (b"message", None));
             let _ = tokio::time::timeout(Duration::from_millis(milliseconds), sign).await;
         }
-        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), b"message").await.err(), None);
+        assert_eq!(tpm.sign(1000, &key, pipe(RIGHT), (b"message", None)).await.err(), None);
         tokio::time::sleep(Duration::from_millis(50)).await;
         assert!(children().is_empty());
     });
@@ -304,7 +307,7 @@ fn a_fourth_attempt_of_one_user_is_refused_and_others_get_their_turn() {
         let attempt = |uid, key: &Rc<CheckedKey>| {
             let (tpm, key, order) = (tpm.clone(), Rc::clone(key), Rc::clone(&order));
             tokio::task::spawn_local(async move {
-                let outcome = tpm.sign(uid, &key, pipe(RIGHT), b"message").await.map(|_| ());
+                let outcome = tpm.sign(uid, &key, pipe(RIGHT), (b"message", None)).await.map(|_| ());
                 order.borrow_mut().push(uid);
                 outcome
             })

@@ -16,6 +16,8 @@ pub(crate) struct Arguments {
     pub(crate) patience: Duration,
     /// `max_tries=`: wrong PINs in one conversation.
     pub(crate) max_tries: u8,
+    /// `keep_password`: the line asks for nothing, and has the password kept that others asked for.
+    pub(crate) keep_password: bool,
     /// Words that are no options, or that carry an impossible value.
     rejected: Vec<String>,
 }
@@ -56,6 +58,7 @@ impl Arguments {
     fn take(&mut self, word: &str) -> Option<()> {
         match word.split_once('=') {
             None if word == "debug" => self.debug = true,
+            None if word == "keep_password" => self.keep_password = true,
             None if word == "try_first_pass" => self.first_pass = FirstPass::Tried,
             None if word == "use_first_pass" => self.first_pass = FirstPass::Only,
             Some(("timeout", seconds)) => {
@@ -78,6 +81,7 @@ impl Default for Arguments {
             first_pass: FirstPass::Ignored,
             patience: Duration::from_secs(60),
             max_tries: 3,
+            keep_password: false,
             rejected: Vec::new(),
         }
     }
@@ -111,6 +115,7 @@ mod tests {
         let default = Arguments::default;
         for (word, expected) in [
             (c"debug", Arguments { debug: true, ..default() }),
+            (c"keep_password", Arguments { keep_password: true, ..default() }),
             (c"try_first_pass", Arguments { first_pass: FirstPass::Tried, ..default() }),
             (c"use_first_pass", Arguments { first_pass: FirstPass::Only, ..default() }),
             (c"timeout=5", Arguments { patience: Duration::from_secs(5), ..default() }),
@@ -155,7 +160,7 @@ mod tests {
         fn whatever_the_options_are_the_limits_hold(
             words in prop::collection::vec(prop_oneof![
                 "(timeout|max_tries)=[-+0-9]{0,22}".prop_map(String::into_bytes),
-                "(debug|try_first_pass|use_first_pass)(=1)?".prop_map(String::into_bytes),
+                "(debug|try_first_pass|use_first_pass|keep_password)(=1)?".prop_map(String::into_bytes),
                 prop::collection::vec(1u8.., 0..20),
             ], 0..8),
         ) {

@@ -1,6 +1,7 @@
 //! The way to hellod: a runtime that lives as long as one conversation and leaves nothing behind.
 
 use std::future::Future;
+use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod};
@@ -52,6 +53,11 @@ impl Daemon for Line {
     fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable> {
         let Some(conversation) = &self.conversation else { return Err(Unreachable::Malformed) };
         self.runtime.block_on(conversation.answer(answer))
+    }
+
+    fn hand_over(&mut self, pipe: OwnedFd) -> Result<Step, Unreachable> {
+        let Some(conversation) = &self.conversation else { return Err(Unreachable::Malformed) };
+        self.runtime.block_on(conversation.hand_over(pipe))
     }
 }
 

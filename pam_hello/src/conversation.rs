@@ -50,6 +50,10 @@ impl PamTerminal<'_> {
 
 impl Terminal for PamTerminal<'_> {
     fn ask_secret(&mut self, role: Role, text: &str) -> Result<Secret, NoReply> {
+        // Of that one nobody is asked: it is taken from where it is.
+        if role == Role::Password {
+            return Err(NoReply);
+        }
         let text = match self.wording.apply(role, text) {
             words if words == text => self.after_what_is_unsaid(text),
             // These must stand alone to be recognised.
@@ -86,12 +90,7 @@ impl Terminal for PamTerminal<'_> {
     }
 
     fn hand_on_password(&mut self, password: &Secret) {
-        let mut ended = Zeroizing::new(Vec::with_capacity(password.len() + 1));
-        ended.extend_from_slice(password);
-        ended.push(0);
-        let handed = std::ffi::CStr::from_bytes_with_nul(&ended)
-            .is_ok_and(|password| ffi::hand_on_password(self.handle, password));
-        if !handed {
+        if !ffi::hand_on_password(self.handle, password) {
             self.log.warn("the password can't be handed on; it will be asked for again");
         }
     }

@@ -8,6 +8,7 @@ use std::ffi::{CStr, c_int, c_void};
 
 use pam::items::ItemType;
 use pam::module::PamHandle;
+use zeroize::Zeroizing;
 
 #[link(name = "pam")]
 unsafe extern "C" {
@@ -23,6 +24,8 @@ pub(crate) enum Memory {
     MayChange,
     /// Whose PIN the last preliminary check has changed.
     Changed,
+    /// Whose password hellod would keep for the keyring, should it be right.
+    WantsPassword,
 }
 
 impl Memory {
@@ -31,13 +34,20 @@ impl Memory {
             Self::SignedIn => "pam_hello.signed-in",
             Self::MayChange => "pam_hello.may-change",
             Self::Changed => "pam_hello.changed",
+            Self::WantsPassword => "pam_hello.wants-password",
         }
     }
 }
 
-/// Puts a password into `PAM_AUTHTOK` for the modules that follow (pam_set_item(3)). Whether it went in.
+/// Puts a password into `PAM_AUTHTOK` for the modules that follow (pam_set_item(3)). Whether it went in: one with a NUL in
+/// it does not.
 #[must_use]
-pub(crate) fn hand_on_password(handle: &mut PamHandle, password: &CStr) -> bool {
+pub(crate) fn hand_on_password(handle: &mut PamHandle, password: &[u8]) -> bool {
+    // At once as long as it gets, for a buffer that grows leaves a copy.
+    let mut ended = Zeroizing::new(Vec::with_capacity(password.len() + 1));
+    ended.extend_from_slice(password);
+    ended.push(0);
+    let Ok(password) = CStr::from_bytes_with_nul(&ended) else { return false };
     let value = password.as_ptr().cast::<c_void>();
     // SAFETY: `handle` is the live handle that PAM gave this call; libpam copies the string before it returns.
     unsafe { pam_set_item(handle, ItemType::AuthTok as c_int, value) == 0 }

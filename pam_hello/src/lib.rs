@@ -13,6 +13,7 @@ mod arguments;
 mod client;
 mod conversation;
 mod ffi;
+mod keyring;
 mod log;
 mod outcome;
 mod prompt;
@@ -49,7 +50,13 @@ impl PamHooks for Door {
     /// pam_sm_authenticate(3). `PAM_DISALLOW_NULL_AUTHTOK` changes nothing: there is no empty PIN, and an empty answer
     /// always means the password.
     fn sm_authenticate(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
-        guard(PamResultCode::PAM_AUTHINFO_UNAVAIL, || sign_in(handle, &Arguments::read(&arguments), flags))
+        guard(PamResultCode::PAM_AUTHINFO_UNAVAIL, || {
+            let arguments = Arguments::read(&arguments);
+            if arguments.keep_password {
+                return keyring::keep_after_sign_in(handle, &arguments);
+            }
+            sign_in(handle, &arguments, flags)
+        })
     }
 
     /// pam_sm_setcred(3). There is no credential to set, whatever the flag. Linux-PAM walks the stack by the codes of
@@ -68,6 +75,8 @@ impl PamHooks for Door {
         guard(PamResultCode::PAM_AUTHTOK_ERR, || {
             let arguments = Arguments::read(&arguments);
             match Phase::of(flags) {
+                Phase::Update if arguments.keep_password => keyring::keep_after_change(handle, &arguments),
+                _ if arguments.keep_password => PamResultCode::PAM_IGNORE,
                 Phase::Check => check_change(handle, &arguments, flags),
                 Phase::Update => change(handle, &arguments, flags),
                 Phase::Nothing => PamResultCode::PAM_IGNORE,
@@ -78,7 +87,8 @@ impl PamHooks for Door {
 
 /// Authenticates the person at the other end of the PAM conversation.
 fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
-    if !ffi::remember(handle, Memory::SignedIn, "") {
+    if ![Memory::SignedIn, Memory::WantsPassword].into_iter().all(|memory| ffi::remember(handle, memory, ""))
+    {
         return PamResultCode::PAM_AUTHINFO_UNAVAIL;
     }
     let surface = match Surface::of(handle) {
@@ -94,8 +104,11 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
         max_tries: arguments.max_tries,
     };
     let begun = begin(&surface, rules.purpose, rules.max_tries);
-    let ending = converse(handle, &Call { surface: &surface, flags, log: &log }, &rules, begun);
+    let (ending, keyring) = converse(handle, &Call { surface: &surface, flags, log: &log }, &rules, begun);
     log.ending(&surface.user, &ending);
+    if keyring.wants_password && !ffi::remember(handle, Memory::WantsPassword, &surface.user) {
+        log.warn("that the password is to be kept can't be remembered");
+    }
     match outcome::of_sign_in(&ending) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {
             log.warn("the user changed while the PIN was asked for");
@@ -103,6 +116,10 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
         }
         PamResultCode::PAM_SUCCESS if !ffi::remember(handle, Memory::SignedIn, &surface.user) => {
             PamResultCode::PAM_AUTHINFO_UNAVAIL
+        }
+        PamResultCode::PAM_SUCCESS => {
+            keyring::hand_on(handle, keyring.opened, &log);
+            PamResultCode::PAM_SUCCESS
         }
         code => code,
     }
@@ -166,7 +183,7 @@ fn change_now(handle: &mut PamHandle, call: &Call<'_>, arguments: &Arguments, be
         patience: arguments.patience,
         max_tries: arguments.max_tries,
     };
-    let ending = converse(handle, call, &rules, begun);
+    let (ending, _) = converse(handle, call, &rules, begun);
     call.log.ending(&call.surface.user, &ending);
     outcome::of_change(&ending)
 }
@@ -197,10 +214,10 @@ fn begin(surface: &Surface, purpose: Purpose, max_tries: u8) -> Begun {
 }
 
 /// A conversation, once it has begun, to its end.
-fn converse(handle: &mut PamHandle, call: &Call<'_>, rules: &Rules, begun: Begun) -> Ending {
+fn converse(handle: &mut PamHandle, call: &Call<'_>, rules: &Rules, begun: Begun) -> (Ending, talk::Keyring) {
     let (mut line, first) = match begun {
         Ok(begun) => begun,
-        Err(unreachable) => return Ending::Lost(unreachable),
+        Err(unreachable) => return (Ending::Lost(unreachable), talk::Keyring::default()),
     };
     let mut terminal =
         PamTerminal::new(handle, call.flags & PAM_SILENT != 0, prompt::wording(call.surface), call.log);

@@ -1,5 +1,6 @@
 //! The conversation itself: hellod says what to do next, and this module does it until hellod ends it.
 
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 
 use hello_dbus::secret_pipe::{self, SecretPipeError};
@@ -16,6 +17,12 @@ pub(crate) trait Daemon {
     /// # Errors
     /// Every variant of [`Unreachable`]; a step of an unknown kind is [`Unreachable::Malformed`].
     fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable>;
+
+    /// Gives hellod the pipe that it asked for, and takes the next step.
+    ///
+    /// # Errors
+    /// As [`Daemon::answer`].
+    fn hand_over(&mut self, pipe: OwnedFd) -> Result<Step, Unreachable>;
 }
 
 /// The person, as far as a program lets a PAM module reach one.
@@ -80,24 +87,50 @@ pub(crate) enum Ending {
     Lost(Unreachable),
 }
 
+/// What came of a conversation, beside its ending, for the keyring.
+#[derive(Debug, Default)]
+pub(crate) struct Keyring {
+    /// The password that the PIN has opened. Only a success has one.
+    pub(crate) opened: Option<Secret>,
+    /// Whether hellod wants the password, should that be what signs the person in.
+    pub(crate) wants_password: bool,
+}
+
 /// Follows hellod from the `first` step to the end.
 pub(crate) fn follow(
     daemon: &mut impl Daemon,
     terminal: &mut impl Terminal,
     rules: &Rules,
     first: Step,
-) -> Ending {
-    let mut talk = Talk { terminal, rules, prompts: 0 };
-    match talk.run(daemon, first) {
+) -> (Ending, Keyring) {
+    let mut talk = Talk { terminal, rules, prompts: 0, outlet: None, keyring: Keyring::default() };
+    let ending = match talk.run(daemon, first) {
         Ok(outcome) => Ending::Outcome(outcome),
         Err(ending) => ending,
+    };
+    if matches!(ending, Ending::Outcome(Outcome::Success)) {
+        // It is there already, or it does not come: hellod answers after it.
+        let opened = talk.outlet.and_then(|outlet| secret_pipe::receive(&outlet, Duration::ZERO).ok());
+        talk.keyring.opened = opened.filter(|password| !password.is_empty());
     }
+    (ending, talk.keyring)
 }
 
 struct Talk<'a, T> {
     terminal: &'a mut T,
     rules: &'a Rules,
     prompts: u32,
+    /// The read end of the pipe that hellod was given.
+    outlet: Option<OwnedFd>,
+    keyring: Keyring,
+}
+
+/// What is said to a step.
+enum Reply {
+    Answer(Answer),
+    Pipe(OwnedFd),
+    /// The person would rather type the password.
+    Last,
 }
 
 impl<T: Terminal> Talk<'_, T> {
@@ -105,22 +138,29 @@ impl<T: Terminal> Talk<'_, T> {
         let mut step = first;
         let mut waited = Duration::ZERO;
         for _ in 0..MAX_STEPS {
-            let answer = match step {
+            let reply = match step {
                 Step::End(outcome) => return Ok(outcome),
-                Step::Wait => Answer::Continue,
+                Step::Wait => Reply::Answer(Answer::Continue),
+                Step::Outlet => self.make_outlet(),
                 Step::Message { style, text } => {
                     self.terminal.show(style, &text);
-                    Answer::Continue
+                    Reply::Answer(Answer::Continue)
                 }
-                Step::Prompt(prompt) => self.ask(&prompt)?,
+                Step::Prompt(prompt) => match self.ask(&prompt)? {
+                    Answer::Declined if self.rules.purpose == Purpose::Authenticate => Reply::Last,
+                    answer => Reply::Answer(answer),
+                },
             };
-            let last = answer == Answer::Declined && self.rules.purpose == Purpose::Authenticate;
             let asked = Instant::now();
-            let next = daemon.answer(answer);
-            // hellod was told, and whatever it says to it, nobody is let in who typed no PIN.
-            if last {
-                return Err(Ending::Password);
-            }
+            let next = match reply {
+                Reply::Answer(answer) => daemon.answer(answer),
+                Reply::Pipe(pipe) => daemon.hand_over(pipe),
+                Reply::Last => {
+                    // hellod is told, and whatever it says to it, nobody is let in who typed no PIN.
+                    let _ = daemon.answer(Answer::Declined);
+                    return Err(Ending::Password);
+                }
+            };
             step = next.map_err(Ending::Lost)?;
             waited += asked.elapsed();
             if waited > self.rules.patience {
@@ -130,7 +170,19 @@ impl<T: Terminal> Talk<'_, T> {
         Err(Ending::Endless)
     }
 
+    /// Makes the pipe that hellod asks for. Where there can be none, the keyring stays shut.
+    fn make_outlet(&mut self) -> Reply {
+        match secret_pipe::pair() {
+            Ok((read, write)) => {
+                self.outlet = Some(read);
+                Reply::Pipe(write)
+            }
+            Err(_) => Reply::Answer(Answer::Declined),
+        }
+    }
+
     fn ask(&mut self, prompt: &Prompt) -> Result<Answer, Ending> {
+        self.keyring.wants_password |= prompt.keeps_password;
         self.prompts += 1;
         if self.prompts > MAX_PROMPTS {
             return Err(Ending::Endless);

@@ -30,7 +30,12 @@ pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure
         return Err(PamFailure::NoProfile);
     }
     let before = Stack::of(Path::new("/"))?;
-    let change = ["--enable", profile.name(), "--disable", profile.other().name()];
+    let mut change = vec!["--enable", profile.name()];
+    // A module of another version may come without it.
+    if rehearsal::knows(Profile::KEYRING) {
+        change.push(Profile::KEYRING);
+    }
+    change.extend(["--disable", profile.other().name()]);
     let after = rehearsal::after(&change)?;
     if after == before {
         return if before.asks(profile) { unchanged() } else { Err(PamFailure::ChangedByHand) };
@@ -69,7 +74,7 @@ pub(crate) fn confirm() -> Result<Exit, PamFailure> {
     Ok(Exit::Done)
 }
 
-/// Disables both profiles. The timer asks with `only_unconfirmed`, and finds nothing to do after a confirmation.
+/// Disables every profile. The timer asks with `only_unconfirmed`, and finds nothing to do after a confirmation.
 pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
     demand_root()?;
     let probation = Probation::pending()?;
@@ -90,11 +95,11 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
     Ok(Exit::Done)
 }
 
-/// Takes both profiles out. Where pam-auth-update won't, or leaves what lets nobody in, what stood there before probation
+/// Takes every profile out. Where pam-auth-update won't, or leaves what lets nobody in, what stood there before probation
 /// is put back as it was.
 fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
     let [one, other] = [Profile::Hello, Profile::FailClosed].map(Profile::name);
-    let disabled = programs::pam_auth_update(&["--disable", one, other], None)
+    let disabled = programs::pam_auth_update(&["--disable", one, other, Profile::KEYRING], None)
         .and_then(|()| Stack::settle(Path::new("/")))
         .and_then(|()| Stack::of(Path::new("/")));
     let is_as_before = |now: &Stack| probation.is_some_and(|probation| now == probation.before());

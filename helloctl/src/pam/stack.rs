@@ -98,7 +98,9 @@ impl Stack {
     /// Whether the module stands there as `profile` has it.
     pub(super) fn asks(&self, profile: Profile) -> bool {
         self.lines().any(|line| {
-            line.contains(MODULE) && line.contains("default=die") == (profile == Profile::FailClosed)
+            line.contains(MODULE)
+                && !line.contains("keep_password")
+                && line.contains("default=die") == (profile == Profile::FailClosed)
         })
     }
 

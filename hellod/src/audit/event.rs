@@ -64,6 +64,30 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The person was asked whether their password may be kept.
+    #[error("asked whether the password may be kept for the keyring; the answer was {answer}")]
+    KeyringAnswered {
+        /// Yes or no.
+        answer: &'static str,
+    },
+    /// The password is kept.
+    #[error("the password is kept for the keyring, sealed under the PIN")]
+    PasswordKept,
+    /// The password could not be kept.
+    #[error("the password was not kept for the keyring: {why}")]
+    PasswordNotKept {
+        /// Why.
+        why: String,
+    },
+    /// The password is kept no longer.
+    #[error("the password is no longer kept for the keyring")]
+    PasswordForgotten,
+    /// The PIN was right, and the password could not be handed on all the same.
+    #[error("the password that is kept for the keyring could not be handed on: {why}")]
+    KeyringNotOpened {
+        /// Why.
+        why: String,
+    },
     /// The person did not prove who they are.
     #[error("the proof of identity was not given: {why}")]
     ProofRefused {
@@ -130,6 +154,11 @@ impl Event {
             Self::Reset { .. } => "8220",
             Self::Unenrolled => "8230",
             Self::UnenrolFailed { .. } => "7230",
+            Self::KeyringAnswered { .. } => "5240",
+            Self::PasswordKept => "8240",
+            Self::PasswordNotKept { .. } => "7240",
+            Self::PasswordForgotten => "8241",
+            Self::KeyringNotOpened { .. } => "7404",
             Self::ProofRefused { .. } => "6200",
             Self::SignedIn => "8400",
             Self::SignedInOffline => "8401",
@@ -161,6 +190,7 @@ impl Event {
                 | Self::EnrolmentStarted
                 | Self::EnrolmentFailed { .. }
                 | Self::PinChangeFailed { .. }
+                | Self::KeyringAnswered { .. }
                 | Self::ProofRefused { .. }
         )
     }

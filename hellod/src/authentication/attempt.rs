@@ -13,6 +13,7 @@ use crate::enrolments::{Enrolled, Enrolment};
 use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::{Nonce, ProviderError};
 use crate::keys::KeyError;
+use crate::keys::child::Opening;
 use crate::parts::Parts;
 use crate::tries::TryEnd;
 
@@ -21,6 +22,16 @@ use crate::tries::TryEnd;
 #[derive(Debug)]
 pub struct Proven {
     online: bool,
+    opened: Option<Result<(), KeyError>>,
+}
+
+/// What a person did to be let in, and where what is kept under it goes.
+#[derive(Debug)]
+pub(super) struct Gesture {
+    /// The pipe with the PIN.
+    pub(super) pin: OwnedFd,
+    /// The program's pipe for the keyring's password, if there is one.
+    pub(super) outlet: Option<OwnedFd>,
 }
 
 impl Proven {
@@ -28,6 +39,12 @@ impl Proven {
     #[must_use]
     pub fn online(&self) -> bool {
         self.online
+    }
+
+    /// Why the password that is kept for the keyring did not come along, if it should have.
+    #[must_use]
+    pub fn keyring_not_opened(&self) -> Option<&KeyError> {
+        self.opened.as_ref()?.as_ref().err()
     }
 }
 
@@ -68,7 +85,7 @@ pub(super) enum Failure {
 pub(super) async fn attempt(
     parts: &Parts,
     account: &Account,
-    pin: OwnedFd,
+    Gesture { pin, outlet }: Gesture,
     challenge: Result<Challenge, Failure>,
 ) -> Result<Proven, Failure> {
     // Read again: the PIN may have been changed while this prompt was open.
@@ -81,16 +98,21 @@ pub(super) async fn attempt(
     let input = to_be_signed(&enrolled, &challenge.audience, &challenge.nonce, parts.clock.now().wall)
         .map_err(|error| Failure::Record(error.to_string()))?;
     // What comes back was verified with the registered public key; a signature that is none is an error.
-    let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, input.as_bytes()).await?;
+    let kept = outlet.and_then(|outlet| {
+        let sealed = parts.keyrings.kept(account, &enrolled.record.kid)?;
+        Some(Opening { sealed, outlet })
+    });
+    let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, (input.as_bytes(), kept)).await?;
     settle_change(parts, &enrolled, signed.shape);
+    let proven = |online| Ok(Proven { online, opened: signed.opened.clone() });
     if !challenge.online {
-        return Ok(Proven { online: false });
+        return proven(false);
     }
     let assertion = input.signed(&signed.signature);
     match tokio::time::timeout(EXCHANGE_WAIT, parts.provider.exchange(&assertion)).await {
-        Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => Ok(Proven { online: true }),
+        Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => proven(true),
         Ok(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
-        Err(_) | Ok(Err(ProviderError::Unreachable)) => Ok(Proven { online: false }),
+        Err(_) | Ok(Err(ProviderError::Unreachable)) => proven(false),
         Ok(Err(error)) => Err(Failure::Provider(error)),
     }
 }

@@ -5,6 +5,7 @@
 
 mod assertion;
 mod attempt;
+mod keyring;
 
 use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
 
@@ -17,12 +18,13 @@ use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
 pub use attempt::Proven;
-use attempt::{Challenge, Failure, attempt};
+use attempt::{Challenge, Failure, Gesture, attempt};
+pub use keyring::keep_password;
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
 pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
     let outcome = match admitted(parts, caller, request).await {
-        Ok(admitted) => converse(parts, &admitted, request, &mut terminal).await,
+        Ok(admitted) => converse(parts, caller, &admitted, request, &mut terminal).await,
         Err(outcome) => Ok(outcome),
     };
     // Whoever left needs no outcome.
@@ -104,6 +106,7 @@ pub struct Told;
 
 async fn converse(
     parts: &Parts,
+    caller: &Caller,
     admitted: &Admitted,
     request: &Request,
     terminal: &mut Terminal,
@@ -113,6 +116,7 @@ async fn converse(
         return Ok(Outcome::Unavailable);
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled) };
+    let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
     for left_here in (0..request.tries).rev() {
         if parts.tries.is_locked(account.uid) {
             parts.record(&Event::Locked, account, &request.service);
@@ -130,8 +134,10 @@ async fn converse(
         let shape = enrolled.record.shape_at_a_prompt();
         // While the person types there is time to start the child that will read it.
         parts.tpm.spare();
-        let (reply, challenge) =
-            tokio::join!(terminal.secret(PROMPT, Role::Current, shape), Challenge::fetch(parts, account));
+        let (reply, challenge) = tokio::join!(
+            terminal.secret_or_password(PROMPT, Role::Current, shape, keyring.keeps_password),
+            Challenge::fetch(parts, account)
+        );
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
         let charge = match parts.tries.charge(account.uid, *class) {
             Ok(charge) => charge,
@@ -140,7 +146,8 @@ async fn converse(
                 return Ok(put_off.unwrap_or(Outcome::Unavailable));
             }
         };
-        let failure = match attempt(parts, account, pin, challenge).await {
+        let gesture = Gesture { pin, outlet: keyring.outlet() };
+        let failure = match attempt(parts, account, gesture, challenge).await {
             Ok(proven) => return Ok(welcome(parts, admitted, request, (charge, &proven))),
             Err(failure) => failure,
         };
@@ -166,6 +173,10 @@ fn welcome(
     parts.tries.settle(charge, TryEnd::Right);
     let event = if proven.online() { Event::SignedIn } else { Event::SignedInOffline };
     parts.record(&event, &admitted.account, &request.service);
+    if let Some(why) = proven.keyring_not_opened() {
+        let event = Event::KeyringNotOpened { why: why.to_string() };
+        parts.record(&event, &admitted.account, &request.service);
+    }
     Outcome::Success
 }
 

@@ -6,11 +6,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use hello_dbus::{Answer, BusError, Step};
+use hello_dbus::{BusError, Step};
 use zbus::names::OwnedUniqueName;
 use zbus::{Connection, MatchRule, MessageStream};
 
-use crate::conversation::Conversation;
+use crate::conversation::{Conversation, Said};
 
 /// All of them.
 #[derive(Debug, Default)]
@@ -75,7 +75,7 @@ impl Conversations {
         &self,
         owner: &OwnedUniqueName,
         number: u64,
-        answer: Option<Answer>,
+        said: Option<Said>,
     ) -> Result<Step, BusError> {
         let conversation = self
             .table()
@@ -86,8 +86,8 @@ impl Conversations {
             .ok_or_else(no_such)?;
         let mut conversation =
             conversation.try_lock().map_err(|_| BusError::Busy("a call is waiting already".into()))?;
-        if let Some(answer) = answer {
-            conversation.answer(answer).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
+        if let Some(said) = said {
+            conversation.answer(said).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         }
         let step = conversation.next().await;
         if matches!(step, Step::End(_)) {

@@ -13,7 +13,7 @@ use super::caller::{credentials, identify, sender, uid_of};
 use super::conversations::{About, Conversations};
 use crate::accounts::Account;
 use crate::caller::Caller;
-use crate::conversation::{Terminal, pair};
+use crate::conversation::{Said, Terminal, pair};
 use crate::jobs::Job;
 
 /// What the interfaces share.
@@ -145,10 +145,10 @@ impl Desk {
     pub(super) async fn converse(
         &self,
         visitor: Visitor<'_>,
-        about: &str,
+        (version, about): (u32, &str),
         job: impl FnOnce(Caller, Terminal) -> Job,
     ) -> Result<(u64, WireStep), BusError> {
-        let (terminal, conversation) = pair();
+        let (terminal, conversation) = pair(version);
         let about = About { uid: visitor.caller.uid, what: about.to_owned() };
         let number = self.conversations.open(&visitor.name, about, conversation)?;
         self.hand_over(job(visitor.caller, terminal)).await?;
@@ -161,9 +161,9 @@ impl Desk {
         &self,
         header: &message::Header<'_>,
         number: u64,
-        answer: hello_dbus::Answer,
+        said: Said,
     ) -> Result<Step, BusError> {
-        self.conversations.step(&sender(header)?, number, Some(answer)).await
+        self.conversations.step(&sender(header)?, number, Some(said)).await
     }
 
     /// Has a question answered.

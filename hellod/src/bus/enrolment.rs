@@ -18,37 +18,55 @@ impl Enrolment {
     async fn enroll(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        _version: u32,
+        version: u32,
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, Wish::Enroll, user).await
+        self.begin(&header, version, Wish::Enroll, user).await
     }
 
     async fn change_pin(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        _version: u32,
+        version: u32,
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, Wish::ChangePin, user).await
+        self.begin(&header, version, Wish::ChangePin, user).await
     }
 
     async fn reset(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        _version: u32,
+        version: u32,
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, Wish::Reset, user).await
+        self.begin(&header, version, Wish::Reset, user).await
     }
 
     async fn unenroll(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        _version: u32,
+        version: u32,
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, Wish::Unenroll, user).await
+        self.begin(&header, version, Wish::Unenroll, user).await
+    }
+
+    async fn keep_password(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::KeepPassword, user).await
+    }
+
+    async fn forget_password(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::ForgetPassword, user).await
     }
 }
 
@@ -56,13 +74,14 @@ impl Enrolment {
     async fn begin(
         &self,
         header: &message::Header<'_>,
+        version: u32,
         wish: Wish,
         user: &str,
     ) -> Result<(u64, WireStep), BusError> {
         let visitor = self.0.receive(header).await?;
         let account = account(&visitor.caller, user).await?;
         self.0
-            .converse(visitor, &account.name.clone(), |caller, terminal| Job::Wish {
+            .converse(visitor, (version, &account.name.clone()), |caller, terminal| Job::Wish {
                 wish,
                 caller,
                 account,

@@ -8,6 +8,7 @@ use zbus::{interface, message};
 
 use super::caller::sender;
 use super::desk::Desk;
+use crate::conversation::Said;
 use crate::jobs::Job;
 
 /// Sign-in.
@@ -16,21 +17,22 @@ pub(super) struct Login(pub(super) Arc<Desk>);
 
 #[interface(name = "org.hellod.Hello1.Login")]
 impl Login {
-    /// The version tells which steps the other end knows. There is one version so far, and every later one will know
-    /// its steps.
+    /// The version tells which steps the other end knows.
     async fn begin(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        _version: u32,
+        version: u32,
         request: HashMap<String, String>,
     ) -> Result<(u64, WireStep), BusError> {
         let request =
             Request::from_wire(request).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         let visitor = self.0.receive(&header).await?;
         self.0
-            .converse(visitor, &format!("{} {}", request.user, request.service), |caller, terminal| {
-                Job::Login { caller, request, terminal }
-            })
+            .converse(
+                visitor,
+                (version, &format!("{} {}", request.user, request.service)),
+                |caller, terminal| Job::Login { caller, request, terminal },
+            )
             .await
     }
 }
@@ -49,7 +51,16 @@ impl Answering {
     ) -> Result<WireStep, BusError> {
         let answer = Answer::try_from(answer)
             .map_err(|_| BusError::InvalidArgument("that is no answer to any step".into()))?;
-        self.0.go_on(&header, conversation, answer).await.map(WireStep::from)
+        self.0.go_on(&header, conversation, answer.into()).await.map(WireStep::from)
+    }
+
+    async fn hand_over(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        conversation: u64,
+        pipe: zbus::OwnedFd,
+    ) -> Result<WireStep, BusError> {
+        self.0.go_on(&header, conversation, Said::Outlet(pipe.into())).await.map(WireStep::from)
     }
 
     async fn cancel(

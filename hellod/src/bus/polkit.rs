@@ -58,6 +58,7 @@ fn action_id(action: Action) -> &'static str {
         Action::Enroll => "org.hellod.hello1.enroll",
         Action::Reset => "org.hellod.hello1.reset",
         Action::Unenroll => "org.hellod.hello1.unenroll",
+        Action::KeepPassword => "org.hellod.hello1.keep-password",
     }
 }
 

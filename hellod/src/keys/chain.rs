@@ -117,6 +117,8 @@ pub(crate) struct Chain {
     pub(crate) key_branches: [Policy; 2],
     /// The policy of the vault.
     pub(crate) vault: Policy,
+    /// The policy of a password that is kept for the keyring.
+    pub(crate) keyring: Policy,
 }
 
 impl Chain {
@@ -143,6 +145,7 @@ impl Chain {
             index_branches,
             key_branches,
             vault: Policy::START.secret(&counter, VAULT_REFERENCE),
+            keyring: Policy::START.secret(&counter, KEYRING_REFERENCE),
         }
     }
 
@@ -170,7 +173,7 @@ impl Chain {
         if chain.index.written_name() != counter.index_name {
             return Err(tampered(Part::Index));
         }
-        named(&Area::vault(chain.vault), &counter.vault.public, Part::Vault)?;
+        named(&Area::sealed(chain.vault), &counter.vault.public, Part::Vault)?;
         Ok(chain)
     }
 }
@@ -202,6 +205,8 @@ pub(crate) const INIT_REFERENCE: &[u8] = b"init";
 pub(crate) const RESET_REFERENCE: &[u8] = b"hello-reset";
 /// The policyRef under which the PIN opens the vault.
 pub(crate) const VAULT_REFERENCE: &[u8] = b"hello-vault";
+/// The policyRef under which the PIN opens what is kept for the keyring.
+pub(crate) const KEYRING_REFERENCE: &[u8] = b"hello-keyring";
 /// The policyRef under which the PIN opens the gate.
 pub(crate) const GATE_OPEN_REFERENCE: &[u8] = b"hello-gate-open";
 /// The policyRef under which the open gate counts.
@@ -256,7 +261,7 @@ pub(crate) mod tests {
             gate: chain.gate.handle,
             finger: blob(finger),
             reset: blob(reset),
-            vault: blob(made(&Area::vault(chain.vault), &[&[9; 32]])),
+            vault: blob(made(&Area::sealed(chain.vault), &[&[9; 32]])),
         };
         let protector = Protector::PinFail(Box::new(counter));
         UserKey { protector, public, private: vec![8; 100], srk, kdf: Kdf::with_salt([0; 32]) }

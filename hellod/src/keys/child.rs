@@ -11,7 +11,7 @@ use std::{
 };
 
 use super::{
-    Binding, CheckedKey, KeyError, TpmObjects, Verdict as SignatureVerdict,
+    Binding, Blob, CheckedKey, KeyError, TpmObjects, Verdict as SignatureVerdict,
     queue::{Asker, Place, Queue},
     tpm::wire::{Bound, FromChild, Job, Order, Reply, Role, ToChild, Verdict},
     worker::Worker,
@@ -37,6 +37,15 @@ pub struct TpmSettings {
     pub child_program: PathBuf,
     /// How many attempts of one user may wait while one runs; 2 unless there is a reason.
     pub waiting_per_user: usize,
+}
+
+/// What a right PIN is to open, and where it goes from there.
+#[derive(Debug)]
+pub struct Opening {
+    /// What [`Tpm::seal`] made.
+    pub sealed: Blob,
+    /// The write end of a pipe of the program that asked.
+    pub outlet: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -79,7 +88,7 @@ impl Tpm {
     }
 
     /// Signs the SHA-256 of `message` with the PIN in the pipe `pin`, and checks the signature with the key's public
-    /// part. `uid` is who waits in the queue.
+    /// part. `uid` is who waits in the queue. What is `kept` under the PIN goes into its pipe.
     ///
     /// # Errors
     /// [`KeyError`]. Only [`KeyError::WrongPin`], and [`KeyError::Locked`] for the last one, have cost a try.
@@ -88,13 +97,14 @@ impl Tpm {
         uid: u32,
         key: &CheckedKey,
         pin: OwnedFd,
-        message: &[u8],
+        (message, kept): (&[u8], Option<Opening>),
     ) -> Result<Signed, KeyError> {
+        let (opens, outlet) = kept.map(|Opening { sealed, outlet }| (sealed, outlet)).unzip();
         let mut worker = self.shared.worker()?;
         worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await.map_err(unasked)?;
         // At once: the child stretches the PIN as soon as it has it.
-        let job = Job::Sign { key: bound(key), message: message.to_vec() };
-        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), None).await.map_err(unasked)?;
+        let job = Job::Sign { key: bound(key), message: message.to_vec(), opens };
+        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), outlet).await.map_err(unasked)?;
         match worker.hear().await.map_err(unasked)? {
             FromChild::Verdict(Verdict::Taken) => {}
             _ => return Err(KeyError::Unasked),
@@ -103,6 +113,25 @@ impl Tpm {
         let place = self.shared.queue.admit(Asker::User(uid))?;
         match at_its_turn(&mut worker, &place).await? {
             Reply::Signed(signed) => verified(key, message, signed.signature.as_slice()).map(|()| signed),
+            _ => Err(KeyError::Child),
+        }
+    }
+
+    /// Seals the password in the pipe for the PIN of `key`, which is not asked for.
+    ///
+    /// # Errors
+    /// [`KeyError`]; [`KeyError::PasswordLength`] for one that can't be sealed, [`KeyError::Unsupported`] without a PIN
+    /// counter. None has cost a try.
+    pub async fn seal(&self, key: &CheckedKey, password: OwnedFd) -> Result<Blob, KeyError> {
+        let mut worker = self.shared.worker()?;
+        worker.tell(&ToChild::Password, Some(password)).await?;
+        match worker.hear().await? {
+            FromChild::Verdict(Verdict::Taken) => {}
+            _ => return Err(KeyError::Child),
+        }
+        let place = self.shared.queue.admit(Asker::Enrolling(key.uid()))?;
+        match self.shared.done(&mut worker, &place, Job::Seal { key: bound(key) }).await? {
+            Reply::Sealed(blob) => Ok(blob),
             _ => Err(KeyError::Child),
         }
     }

@@ -68,6 +68,9 @@ pub enum KeyError {
     /// The PIN didn't arrive through its pipe: none, cut short, too long or too late.
     #[error("The PIN didn't arrive.")]
     PinPipe,
+    /// The password is empty, or longer than a TPM seals.
+    #[error("A password of more than {} bytes can't be kept.", crate::secret::Password::LONGEST)]
+    PasswordLength,
     /// The parameters for stretching are out of bounds.
     #[error("The stored key has unusable parameters.")]
     Stretch,
@@ -124,6 +127,9 @@ pub enum Part {
     /// The public area of the vault.
     #[error("vault")]
     Vault,
+    /// The public area of what is kept for the keyring, or what is in it.
+    #[error("kept password")]
+    Kept,
     /// A private part, refused by the TPM.
     #[error("private part")]
     Private,

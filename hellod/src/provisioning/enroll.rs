@@ -4,6 +4,7 @@ use hello_dbus::{Outcome, Style};
 
 use super::choose::{Chosen, choose};
 use super::intent::{Footprint, Intent, settle_earlier};
+use super::keyring::offer;
 use super::{AT_WORK, REPLACED, end, entitled, proven, too_often};
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
@@ -22,6 +23,10 @@ use crate::tries::{LIMIT, NewPin};
 /// Gives `account` a PIN and a key, and ends the conversation.
 pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
     let outcome = Enrolling { parts, caller, account, action: Action::Enroll }.run(&mut terminal).await;
+    if outcome == Ok(Outcome::Success) {
+        // The enrolment stands, whatever is answered.
+        let _ = offer(parts, caller, account, &mut terminal).await;
+    }
     end(terminal, outcome).await;
 }
 

@@ -89,6 +89,7 @@ impl Intent {
         let name = self.uid.to_string();
         let (outcome, leftover) = match &self.adds {
             None => {
+                parts.keyrings.delete(self.uid)?;
                 parts.enrolments.delete(self.uid)?;
                 (Outcome::Finished, &self.removes)
             }

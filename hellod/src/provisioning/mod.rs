@@ -4,6 +4,7 @@ mod change;
 mod choose;
 mod enroll;
 mod intent;
+mod keyring;
 mod unenroll;
 
 use hello_dbus::{Outcome, Style};
@@ -19,6 +20,7 @@ use crate::tries::{MayWrite, in_words};
 pub use change::{Tried, change_pin};
 pub use enroll::{enroll, reset};
 pub use intent::recover;
+pub use keyring::{forget_password, keep_password};
 pub use unenroll::unenroll;
 
 /// A person for whom `caller` may work on an enrolment; where it may not, the person is told.

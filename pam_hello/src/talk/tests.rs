@@ -10,11 +10,21 @@ struct Script {
     steps: VecDeque<Result<Step, Unreachable>>,
     then: fn() -> Step,
     answers: Vec<Answer>,
+    /// The write ends that it was given.
+    pipes: Vec<OwnedFd>,
+    /// What it puts into each.
+    opens: &'static [u8],
 }
 
 impl Daemon for Script {
     fn answer(&mut self, answer: Answer) -> Result<Step, Unreachable> {
         self.answers.push(answer);
+        self.steps.pop_front().unwrap_or_else(|| Ok((self.then)()))
+    }
+
+    fn hand_over(&mut self, pipe: OwnedFd) -> Result<Step, Unreachable> {
+        secret_pipe::send(&pipe, self.opens).unwrap();
+        self.pipes.push(pipe);
         self.steps.pop_front().unwrap_or_else(|| Ok((self.then)()))
     }
 }
@@ -54,6 +64,7 @@ impl Terminal for Person {
 /// One conversation, and what was left of it.
 struct Played {
     ending: Ending,
+    keyring: Keyring,
     answers: Vec<Answer>,
     person: Person,
 }
@@ -69,10 +80,12 @@ fn play_on(
     then: fn() -> Step,
 ) -> Played {
     let first = steps.pop_front().unwrap().unwrap();
-    let mut script = Script { steps, then, answers: Vec::new() };
-    let ending = follow(&mut script, &mut person, rules, first);
-    Played { ending, answers: script.answers, person }
+    let mut script = Script { steps, then, answers: Vec::new(), pipes: Vec::new(), opens: KEYRING };
+    let (ending, keyring) = follow(&mut script, &mut person, rules, first);
+    Played { ending, keyring, answers: script.answers, person }
 }
+
+const KEYRING: &[u8] = b"correct horse";
 
 fn types(lines: &[&'static [u8]]) -> Person {
     Person { types: lines.iter().copied().collect(), ..Person::default() }
@@ -93,7 +106,16 @@ fn change() -> Rules {
 
 fn prompt(role: Role, shape: Shape) -> (OwnedFd, Step) {
     let (read, write) = secret_pipe::pair().unwrap();
-    (read, Step::Prompt(Prompt { text: format!("{role:?}: "), secret: Some(write), role, shape }))
+    (
+        read,
+        Step::Prompt(Prompt {
+            text: format!("{role:?}: "),
+            secret: Some(write),
+            role,
+            shape,
+            keeps_password: false,
+        }),
+    )
 }
 
 fn pin_prompt() -> (OwnedFd, Step) {
@@ -102,7 +124,13 @@ fn pin_prompt() -> (OwnedFd, Step) {
 
 fn word_prompt() -> Step {
     let text = "Type 'river': ".into();
-    Step::Prompt(Prompt { text, secret: None, role: Role::Challenge, shape: Shape::Any })
+    Step::Prompt(Prompt {
+        text,
+        secret: None,
+        role: Role::Challenge,
+        shape: Shape::Any,
+        keeps_password: false,
+    })
 }
 
 fn message(style: Style, text: &str) -> Step {
@@ -318,4 +346,30 @@ fn in_a_change_a_password_goes_nowhere_and_hellod_says_how_it_goes_on() {
     assert_eq!(received(&old), None);
     assert_eq!(received(&again).unwrap(), b"111111");
     assert_eq!(played.person.handed_on, None);
+}
+
+#[test]
+fn the_password_for_the_keyring_is_taken_from_the_pipe_after_a_success_and_after_nothing_else() {
+    for outcome in [Outcome::Success, Outcome::Refused, Outcome::Unavailable] {
+        let (_read, asked) = pin_prompt();
+        let played = play(&sign_in(), types(&[b"271828"]), vec![Step::Outlet, asked, Step::End(outcome)]);
+        let opened = played.keyring.opened.as_ref().map(|password| password.as_slice());
+        assert_eq!(opened, (outcome == Outcome::Success).then_some(KEYRING), "{outcome:?}");
+        assert_eq!(played.person.handed_on, None, "that is for later");
+    }
+    // Of whoever types the password instead, nothing is opened.
+    let (_read, asked) = pin_prompt();
+    let played = play(&sign_in(), types(&[b"pa55word"]), vec![Step::Outlet, asked]);
+    assert!(matches!(played.ending, Ending::Password) && played.keyring.opened.is_none());
+}
+
+#[test]
+fn that_the_password_is_wanted_is_heard_at_the_prompt() {
+    for wanted in [false, true] {
+        let (_read, step) = pin_prompt();
+        let Step::Prompt(prompt) = step else { panic!("no prompt") };
+        let step = Step::Prompt(Prompt { keeps_password: wanted, ..prompt });
+        let played = play(&sign_in(), types(&[b"pa55word"]), vec![step]);
+        assert_eq!(played.keyring.wants_password, wanted);
+    }
 }

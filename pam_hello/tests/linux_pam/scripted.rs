@@ -133,7 +133,7 @@ impl Part {
             Role::Current => ("PIN or password: ", Shape::Digits),
             _ => ("New PIN: ", Shape::Any),
         };
-        Step::Prompt(Prompt { text: text.into(), secret: Some(write), role, shape })
+        Step::Prompt(Prompt { text: text.into(), secret: Some(write), role, shape, keeps_password: false })
     }
 
     fn answer(&mut self, answer: &Answer) -> Step {

@@ -20,7 +20,7 @@ use super::{
     change, enrol,
     error::{Meaning, Refusal},
     hardening::harden,
-    lockout, objects,
+    lockout, objects, seal,
     session::{Chip, Parent},
     sign,
     wire::{
@@ -33,7 +33,7 @@ use crate::{
         pin::{PinRules, PinShape},
         stretch::{OutOfBounds, StretchedPin},
     },
-    secret::Pin,
+    secret::{Password, Pin},
 };
 
 /// The main of `hellod --tpm-child`. Standard input is one end of a SOCK_SEQPACKET pair.
@@ -67,15 +67,26 @@ fn serve(hellod: &mut Hellod) -> Result<Reply, KeyError> {
                 let verdict = pins.take(role, pipe)?;
                 hellod.say(&FromChild::Verdict(verdict))?;
             }
-            (ToChild::Run(order), None) => return obey(hellod, *order, pins),
+            (ToChild::Password, Some(pipe)) => {
+                hellod.step(Step::ReadPin, FRAME_DEADLINE + MARGIN)?;
+                let octets = secret_pipe::receive(&pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
+                pins.password = Some(Password::parse(octets).ok_or(KeyError::PasswordLength)?);
+                hellod.say(&FromChild::Verdict(Verdict::Taken))?;
+            }
+            (ToChild::Run(order), outlet) => return obey(hellod, *order, (pins, outlet)),
             _ => return Err(KeyError::Child),
         }
     }
 }
 
 /// Stretches while the TPM is still busy with others, and does the job once it is free.
-fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError> {
+fn obey(
+    hellod: &mut Hellod,
+    order: Order,
+    (mut pins, outlet): (Pins, Option<OwnedFd>),
+) -> Result<Reply, KeyError> {
     let Order { tcti, job } = order;
+    let password = pins.password.take();
     let (mut current, mut new) = pins.begin(&job)?;
     match hellod.hear()? {
         (ToChild::Go, None) => {}
@@ -95,10 +106,16 @@ fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError
             let key = checked(key)?;
             swept(chip, |chip| lockout::tries(chip, &key)).map(Reply::Tries)
         }
-        Job::Sign { key, message } => {
+        Job::Sign { key, message, opens } => {
             let key = checked(key)?;
-            swept(chip, |chip| sign::sign(chip, &key, &message, &mut old))
-                .map(|signature| Reply::Signed(Signed { signature, shape }))
+            let signed = swept(chip, |chip| sign::sign(chip, &key, (&message, opens.as_ref()), &mut old))?;
+            let opened = signed.opened.map(|opened| opened.and_then(|password| hand_on(outlet, &password)));
+            Ok(Reply::Signed(Signed { signature: signed.signature, shape, opened }))
+        }
+        Job::Seal { key } => {
+            let key = checked(key)?;
+            let password = password.ok_or(KeyError::Unsupported)?;
+            swept(chip, |chip| seal::seal(chip, &key, &password)).map(Reply::Sealed)
         }
         Job::Change { key } => {
             let key = checked(key)?;
@@ -107,6 +124,12 @@ fn obey(hellod: &mut Hellod, order: Order, pins: Pins) -> Result<Reply, KeyError
         Job::Create(spec) => swept(chip, |chip| enrol::create(chip, &spec, &mut fresh))
             .map(|created| Reply::Created(Box::new(created))),
     }
+}
+
+/// Past hellod, which never sees it, to the program that asked.
+fn hand_on(outlet: Option<OwnedFd>, password: &Password) -> Result<(), KeyError> {
+    let outlet = outlet.ok_or(KeyError::Unsupported)?;
+    secret_pipe::send(&outlet, password.expose()).map_err(|_| KeyError::PinPipe)
 }
 
 /// Once more after a sweep, if what a killed child left behind was in the way.
@@ -130,10 +153,11 @@ fn checked(Bound { key, reference }: Bound) -> Result<CheckedKey, KeyError> {
     CheckedKey::new(key, reference, u32::MAX)
 }
 
-/// The PINs that have arrived.
+/// The PINs that have arrived, or the password.
 #[derive(Default)]
 struct Pins {
     rules: PinRules,
+    password: Option<Password>,
     current: Option<Pin>,
     new: Option<Pin>,
     repeated: Option<Same>,
@@ -172,7 +196,7 @@ impl Pins {
         let current = current.ok_or(KeyError::Unsupported);
         let new = new.filter(|_| repeated == Some(Same::Yes)).ok_or(KeyError::Unsupported);
         Ok(match job {
-            Job::Probe | Job::Remove(_) | Job::Tries { .. } => (None, None),
+            Job::Probe | Job::Remove(_) | Job::Tries { .. } | Job::Seal { .. } => (None, None),
             Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
             Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
             Job::Change { key } => {

@@ -56,7 +56,7 @@ pub(crate) fn create(
     };
     chip.reopen()?;
     let checked = CheckedKey::new(key.clone(), reference, spec.binding.uid)?;
-    let signature = sign(chip, &checked, &spec.message, stretch)?;
+    let signature = sign(chip, &checked, (&spec.message, None), stretch)?.signature;
     Ok(Created { key, signature, chip: chip_id, self_tested })
 }
 
@@ -163,18 +163,18 @@ fn create_primary(chip: &mut Chip<'_>, hierarchy: Hierarchy) -> Result<KeyHandle
 }
 
 /// A TPM, the storage root key in it, and a salted session: where objects are made.
-struct Bench<'b, 'p> {
-    chip: &'b mut Chip<'p>,
-    root: KeyHandle,
-    salted: AuthSession,
+pub(super) struct Bench<'b, 'p> {
+    pub(super) chip: &'b mut Chip<'p>,
+    pub(super) root: KeyHandle,
+    pub(super) salted: AuthSession,
 }
 
 /// What a new object is made with.
 #[derive(Default)]
-struct Inside<'i> {
-    value: Option<&'i AuthValue>,
-    sealed: Option<&'i [u8]>,
-    challenge: Option<&'i [u8]>,
+pub(super) struct Inside<'i> {
+    pub(super) value: Option<&'i AuthValue>,
+    pub(super) sealed: Option<&'i [u8]>,
+    pub(super) challenge: Option<&'i [u8]>,
 }
 
 impl Bench<'_, '_> {
@@ -211,7 +211,7 @@ impl Bench<'_, '_> {
         let chain = Chain::compute(index, names, &spec.binding.reference(srk));
         let sealed = Zeroizing::new([*for_reset.expose(), *for_finger.expose()].concat());
         let inside = Inside { sealed: Some(&sealed), ..Inside::default() };
-        let vault = self.make(self.root, short, &Area::vault(chain.vault), inside)?;
+        let vault = self.make(self.root, short, &Area::sealed(chain.vault), inside)?;
         let key = self.key(&Area::counted_key(spec.algorithm, chain.key_policy()), None, &spec.challenge)?;
         let (index_name, gate) = (chain.index.written_name(), chain.gate.handle);
         let counter = PinFail { index, index_name, limit: spec.limit, init_name, gate, finger, reset, vault };
@@ -225,7 +225,7 @@ impl Bench<'_, '_> {
     }
 
     /// TPM2_Create in the salted session, which hides the value and what is sealed.
-    fn make(
+    pub(super) fn make(
         &mut self,
         parent: KeyHandle,
         (step, within): (Step, std::time::Duration),

@@ -13,6 +13,7 @@ mod hardening;
 mod lockout;
 mod objects;
 pub mod policy;
+mod seal;
 mod selftest;
 mod session;
 mod sign;

@@ -1,4 +1,4 @@
-//! A signature with the person's key: the one thing that a PIN is for.
+//! A signature with the person's key: what a PIN is for. What is kept under the PIN is opened beside it.
 
 use std::sync::Arc;
 
@@ -14,40 +14,49 @@ use tss_esapi::{
 use super::{
     super::{Blob, CheckedKey, Kdf, KeyError, PublicKey, chain::Chain},
     error::Fault,
-    lockout,
+    lockout, seal,
     session::{Chip, MISSING, PATIENCE, auth, entity, refused},
     wire::Step,
 };
 use crate::{
     gesture::stretch::{Purpose, StretchedPin},
-    secret::AuthValue,
+    secret::{AuthValue, Password},
 };
 
 /// Where authorisation values come from: a PIN, stretched as told.
 pub(crate) type Stretch<'s> = &'s mut dyn FnMut(&Kdf) -> Result<Arc<StretchedPin>, KeyError>;
 
-/// Signs the SHA-256 of `message`.
+/// What a right PIN has brought about.
+pub(crate) struct Obtained {
+    /// As [`Signed::signature`](super::wire::Signed).
+    pub(crate) signature: Vec<u8>,
+    /// What was to be opened, if anything was.
+    pub(crate) opened: Option<Result<Password, KeyError>>,
+}
+
+/// Signs the SHA-256 of `message`, and opens what is sealed under the same PIN.
 pub(crate) fn sign(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
-    message: &[u8],
+    (message, sealed): (&[u8], Option<&Blob>),
     stretch: Stretch<'_>,
-) -> Result<Vec<u8>, KeyError> {
+) -> Result<Obtained, KeyError> {
     let signature = match key.chain() {
-        Some(chain) => sign_counted(chip, (key, chain), message, stretch),
+        Some(chain) => sign_counted(chip, (key, chain), (message, sealed), stretch),
         None => sign_locked_out(chip, key, message, stretch),
     };
     signature.map_err(|fault| lockout::explain(chip, key, fault))
 }
 
-/// Nine commands. The policy session holds no secret and isn't salted; the salted session authorises the PIN check,
-/// and then stands beside the policy session, so that nobody on the bus can have another digest signed.
+/// Nine commands, and five more where something is to be opened. The policy session holds no secret and isn't salted;
+/// the salted session authorises the PIN check, and then stands beside the policy session, so that nobody on the bus
+/// can have another digest signed.
 fn sign_counted(
     chip: &mut Chip<'_>,
     (key, chain): (&CheckedKey, &Chain),
-    message: &[u8],
+    (message, sealed): (&[u8], Option<&Blob>),
     stretch: Stretch<'_>,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Obtained, Fault> {
     let root = chip.storage_root(&key.record().srk)?;
     let index = chip.counter(&chain.index)?;
     let salted = chip.salted(root)?;
@@ -57,13 +66,19 @@ fn sign_counted(
     let value =
         stretch(&key.record().kdf)?.value(Purpose::Counter, key.reference()).map_err(KeyError::from)?;
     chip.policy_secret((policy, salted), (entity(index), Some(&value)), key.reference())?;
-    drop(value);
     chip.policy_or(policy, &chain.key_branches)?;
-    chip.last_use(salted)?;
-    let signature = sign_loaded(chip, loaded, (policy, Some(salted)), (message, key.public_key()))?;
-    chip.ended(&[policy, salted]);
+    if sealed.is_none() {
+        chip.last_use(salted)?;
+    }
+    let octets = sign_loaded(chip, loaded, (policy, Some(salted)), (message, key.public_key()))?;
+    chip.ended(&[policy]);
     chip.flush(ObjectHandle::from(loaded))?;
-    Ok(signature)
+    // The person is proven by now, and stays so whatever becomes of this.
+    let opened = sealed.map(|sealed| seal::open(chip, (chain, index), (root, salted), (sealed, &value)));
+    if opened.as_ref().is_none_or(Result::is_ok) {
+        chip.ended(&[salted]);
+    }
+    Ok(Obtained { signature: octets, opened })
 }
 
 /// Five commands: the key's own value, checked under the common lockout.
@@ -72,7 +87,7 @@ fn sign_locked_out(
     key: &CheckedKey,
     message: &[u8],
     stretch: Stretch<'_>,
-) -> Result<Vec<u8>, Fault> {
+) -> Result<Obtained, Fault> {
     let root = chip.storage_root(&key.record().srk)?;
     let salted = chip.salted(root)?;
     let loaded = chip.load(root, salted, &blob(key))?;
@@ -80,10 +95,10 @@ fn sign_locked_out(
     let value = stretch(&key.record().kdf)?.value(Purpose::Key, key.reference()).map_err(KeyError::from)?;
     chip.set_auth(ObjectHandle::from(loaded), &value)?;
     chip.last_use(salted)?;
-    let signature = sign_loaded(chip, loaded, (salted, None), (message, key.public_key()))?;
+    let octets = sign_loaded(chip, loaded, (salted, None), (message, key.public_key()))?;
     chip.ended(&[salted]);
     chip.flush(ObjectHandle::from(loaded))?;
-    Ok(signature)
+    Ok(Obtained { signature: octets, opened: None })
 }
 
 /// TPM2_Sign. The digest is computed here: nobody can have one signed that isn't the hash of a message.

@@ -72,9 +72,9 @@ impl Area {
         Self { kind: Kind::Hmac, attributes, policy: None }
     }
 
-    /// The sealed values of the two objects above, under `policy` alone.
+    /// What is sealed under `policy` alone: the values of the two objects above, or a password.
     #[must_use]
-    pub const fn vault(policy: Policy) -> Self {
+    pub const fn sealed(policy: Policy) -> Self {
         Self { kind: Kind::Sealed, attributes: OURS | ADMIN_WITH_POLICY | NO_DA, policy: Some(policy) }
     }
 

@@ -1,11 +1,11 @@
-//! What hellod and its TPM child say to each other: one JSON datagram per message over a SOCK_SEQPACKET pair, and a
-//! descriptor beside a [`ToChild::Pin`]. Nothing secret is in any message.
+//! What hellod and its TPM child say to each other: one JSON datagram per message over a SOCK_SEQPACKET pair, and the
+//! end of a pipe where a secret comes or goes. Nothing secret is in any message.
 
 use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::super::{Algorithm, Binding, Kdf, KeyError, TpmObjects, UserKey, base64url};
+use super::super::{Algorithm, Binding, Blob, Kdf, KeyError, TpmObjects, UserKey, base64url};
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
 
 /// The longest datagram, in octets.
@@ -19,7 +19,9 @@ pub enum ToChild {
     Rules(PinRules),
     /// A PIN is in the pipe whose read end comes along.
     Pin(Role),
-    /// What to do, once the TPM is free.
+    /// A password to be sealed is in the pipe whose read end comes along.
+    Password,
+    /// What to do, once the TPM is free; with the write end of a pipe for what is opened along the way.
     Run(Box<Order>),
     /// The TPM is free.
     Go,
@@ -64,7 +66,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The current PIN is here. Whether it is right, only the TPM knows.
+    /// The current PIN, or the password, is here. Whether the PIN is right, only the TPM knows.
     Taken,
     /// The new PIN was judged by the rules.
     Judged(Result<PinShape, PinRefused>),
@@ -115,6 +117,13 @@ pub enum Job {
         /// What is signed.
         #[serde(with = "base64url")]
         message: Vec<u8>,
+        /// What the same PIN is to open along the way, for the pipe that came with the order.
+        opens: Option<Blob>,
+    },
+    /// Seal the password, for the PIN to open.
+    Seal {
+        /// The key whose PIN it is.
+        key: Bound,
     },
     /// Make a key for the new PIN.
     Create(CreateSpec),
@@ -184,6 +193,8 @@ pub enum Reply {
     Probe(TpmReport),
     /// Of [`Job::Sign`].
     Signed(Signed),
+    /// Of [`Job::Seal`].
+    Sealed(Blob),
     /// Of [`Job::Create`].
     Created(Box<Created>),
     /// Of [`Job::Change`].
@@ -231,6 +242,8 @@ pub struct Signed {
     pub signature: Vec<u8>,
     /// What the PIN consists of, which was right: after a PIN change that was cut short the record doesn't know.
     pub shape: PinShape,
+    /// What became of [`Job::Sign::opens`]. Whatever it is, the PIN was right.
+    pub opened: Option<Result<(), KeyError>>,
 }
 
 /// A new key.
@@ -310,6 +323,7 @@ pub enum Step {
     PinCheck,
     Policy,
     Sign,
+    Unseal,
     DefineIndex,
     WriteIndex,
     ReadIndex,
@@ -336,6 +350,7 @@ impl fmt::Display for Step {
             Self::PinCheck => "checking the PIN",
             Self::Policy => "satisfying a policy",
             Self::Sign => "signing",
+            Self::Unseal => "opening what is sealed",
             Self::DefineIndex => "defining the PIN counter",
             Self::WriteIndex => "writing the PIN counter",
             Self::ReadIndex => "reading the PIN counter",

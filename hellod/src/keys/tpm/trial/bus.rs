@@ -113,7 +113,7 @@ fn another_storage_root_is_noticed_before_anything_that_depends_on_the_pin() {
         let outcome = match job {
             0 => try_sign(&tpm, &key, RIGHT).map(|_| ()),
             1 => try_change(&tpm, &key, [RIGHT, "864209"]).map(|_| ()),
-            _ => with(&tpm, |chip| sign::sign(chip, &key, b"message", &mut never)).map(|_| ()),
+            _ => with(&tpm, |chip| sign::sign(chip, &key, (b"message", None), &mut never)).map(|_| ()),
         };
         assert_eq!(outcome, Err(KeyError::TpmReplaced));
         let transcript = tpm.transcript();
@@ -127,7 +127,7 @@ fn never(_: &Kdf) -> Result<Arc<StretchedPin>, KeyError> {
     panic!("asked for the PIN")
 }
 
-fn crosses(transcript: &[(Vec<u8>, Vec<u8>)], secret: &[u8]) -> bool {
+pub(super) fn crosses(transcript: &[(Vec<u8>, Vec<u8>)], secret: &[u8]) -> bool {
     transcript.iter().any(|(command, response)| {
         [command, response].iter().any(|octets| octets.windows(secret.len()).any(|window| window == secret))
     })

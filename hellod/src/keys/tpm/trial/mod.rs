@@ -5,6 +5,7 @@ mod swtpm;
 
 mod branches;
 mod bus;
+mod keyring;
 mod life;
 mod oracles;
 mod root;
@@ -102,7 +103,7 @@ fn enrol(tpm: &Swtpm, uid: u32) -> CheckedKey {
 }
 
 fn try_sign(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<Vec<u8>, KeyError> {
-    let signature = with(tpm, |chip| sign::sign(chip, key, b"message", &mut stretch(pin)))?;
+    let signature = with(tpm, |chip| sign::sign(chip, key, (b"message", None), &mut stretch(pin)))?.signature;
     assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
     Ok(signature)
 }

@@ -1,0 +1,149 @@
+//! Consent: whether the password of an account may be kept for its keyring. Asked once, and called what it is.
+
+use hello_dbus::{Outcome, Style};
+
+use super::{end, entitled, proven};
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Terminal};
+use crate::keyring::{self, Consent};
+use crate::keys::Protector;
+use crate::parts::{Action, Parts};
+use crate::store::StoreError;
+
+/// Asks `account` whether its password may be kept, and ends the conversation.
+pub async fn keep_password(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
+    let outcome = agree(parts, caller, account, &mut terminal).await;
+    end(terminal, outcome).await;
+}
+
+/// Keeps the password of `account` no longer, and ends the conversation.
+pub async fn forget_password(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
+    let outcome = forget(parts, caller, account, &mut terminal).await;
+    end(terminal, outcome).await;
+}
+
+/// Asks whoever has just set up a PIN, if they have never been asked and there is something to open here.
+pub(super) async fn offer(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    terminal: &mut Terminal,
+) -> Result<(), Gone> {
+    let is_for_oneself = caller.uid == account.uid;
+    if !is_for_oneself || !parts.keyrings.are_allowed() || parts.keyrings.of(account).is_some() {
+        return Ok(());
+    }
+    if !keyring::is_here() || !is_counted(parts, account) {
+        return Ok(());
+    }
+    let answer = ask(terminal).await?;
+    note(parts, account, answer, "enroll", terminal).await.map(drop)
+}
+
+async fn agree(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    if !entitled(parts, caller, account, "keyring", terminal).await? {
+        return Ok(Outcome::Declined);
+    }
+    let why_not = if caller.uid != account.uid {
+        Some("Only the person can agree to this, not root.")
+    } else if !parts.keyrings.are_allowed() {
+        Some("The policy of this machine does not allow passwords to be kept.")
+    } else if !parts.enrolments.exists(account.uid) {
+        return Ok(Outcome::NotEnrolled);
+    } else if !is_counted(parts, account) {
+        Some("This security chip has no counter of its own for your PIN, and keeps no password under it.")
+    } else {
+        None
+    };
+    if let Some(why_not) = why_not {
+        terminal.show(Style::Error, why_not).await?;
+        return Ok(Outcome::Refused);
+    }
+    let answer = ask(terminal).await?;
+    if answer == Consent::Given && !proven(parts, caller, account, Action::KeepPassword, terminal).await? {
+        return Ok(Outcome::Refused);
+    }
+    note(parts, account, answer, "keyring", terminal).await
+}
+
+async fn forget(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    if !entitled(parts, caller, account, "keyring", terminal).await? {
+        return Ok(Outcome::Declined);
+    }
+    // The answer is kept: whoever wants it no longer is not to be asked again.
+    match parts.keyrings.answer(account, Consent::Refused, parts.clock.now().wall) {
+        Ok(()) => {
+            parts.record(&Event::PasswordForgotten, account, "keyring");
+            let _ = terminal.show(Style::Info, "Done. Your password is not kept.").await;
+            Ok(Outcome::Success)
+        }
+        Err(error) => not_noted(&error, terminal).await,
+    }
+}
+
+/// Anything but a clear yes is a no.
+async fn ask(terminal: &mut Terminal) -> Result<Consent, Gone> {
+    terminal.show(Style::Info, EXPLANATION).await?;
+    let typed = terminal.text("Keep your password for the keyring? Type yes or no: ").await?;
+    let is_yes = typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"));
+    Ok(if is_yes { Consent::Given } else { Consent::Refused })
+}
+
+async fn note(
+    parts: &Parts,
+    account: &Account,
+    answer: Consent,
+    command: &str,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let (word, text, outcome) = match answer {
+        Consent::Given => ("yes", AGREED, Outcome::Success),
+        Consent::Refused => ("no", REFUSED, Outcome::Refused),
+    };
+    match parts.keyrings.answer(account, answer, parts.clock.now().wall) {
+        Ok(()) => {
+            parts.record(&Event::KeyringAnswered { answer: word }, account, command);
+            let _ = terminal.show(Style::Info, text).await;
+            Ok(outcome)
+        }
+        Err(error) => not_noted(&error, terminal).await,
+    }
+}
+
+async fn not_noted(error: &StoreError, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    terminal.show(Style::Error, &format!("Your answer can't be written down: {error}.")).await?;
+    Ok(Outcome::Unavailable)
+}
+
+/// Whether a PIN counter of the person's own guards what would be kept.
+fn is_counted(parts: &Parts, account: &Account) -> bool {
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    enrolled.is_some_and(|enrolled| matches!(enrolled.record.key.protector, Protector::PinFail(_)))
+}
+
+const EXPLANATION: &str = "\
+    Your keyring (stored passwords of browser, mail and Wi-Fi)\n\
+    opens with your password. After a sign-in by PIN it stays\n\
+    shut, and asks for the password later.\n\
+    This machine can keep your password for it, sealed in the\n\
+    security chip so that only your PIN opens it. It then is a\n\
+    stored password: with your PIN and this machine, somebody\n\
+    has your password, too.";
+const AGREED: &str = "\
+    Your password will be kept from your next sign-in with it.\n\
+    To end that: helloctl keyring forget";
+const REFUSED: &str = "\
+    Your password is not kept.\n\
+    Should you want it later: helloctl keyring keep";
