@@ -172,7 +172,7 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
 
 const EDGE: [&str; 3] = ["bus", "daemon", "jobs"];
 const FLOWS: [&str; 4] = ["registration", "provisioning", "authentication", "doctor"];
-const PARTS: [&str; 12] = [
+const PARTS: [&str; 13] = [
     "accounts",
     "audit",
     "config",
@@ -180,6 +180,7 @@ const PARTS: [&str; 12] = [
     "enrolments",
     "gesture",
     "identity",
+    "keyring",
     "parts",
     "policy",
     "store",
