@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::rc::Rc;
 
 use super::{LONGEST_DELAY, MayTry, MayWrite, NewPin, Span, Tries, TryEnd};
-use crate::clock::Clock;
+use crate::clock::{Clock, Stamp};
 use crate::policy::Class;
 use crate::store::{Kind, Store, StoreError};
 
@@ -49,24 +49,17 @@ impl TriesLog {
         judged.unwrap_or_else(|error| uncounted(&error))
     }
 
-    /// Judges and, if the try may be made, writes it down as failed, all in one step: of two conversations at once,
-    /// only as many get a try as there are.
+    /// Judges and, if the try may be made, writes it down as failed.
     ///
     /// # Errors
     /// Why not, which is never [`MayTry::Now`].
     pub fn charge(&self, uid: u32, class: Class) -> Result<Charge, MayTry> {
-        let charged = || {
-            let tries = self.read(uid)?;
-            let now = self.clock.now();
-            let may = tries.judge(class, &now);
-            if may != MayTry::Now {
-                return Ok(Err(may));
-            }
-            let charged = tries.charged(class, &now);
-            self.write(uid, &charged)?;
-            Ok(Ok(Charge { uid, class, span: charged.span() }))
-        };
-        charged().unwrap_or_else(|error| Err(uncounted(&error)))
+        let charged = self.spend(uid, |tries, now| match tries.judge(class, now) {
+            MayTry::Now => Ok(tries.charged(class, now)),
+            may => Err(may),
+        });
+        let charged = charged.unwrap_or_else(|error| Err(uncounted(&error)))?;
+        Ok(Charge { uid, class, span: charged.span() })
     }
 
     /// Writes down how a try ended.
@@ -81,23 +74,17 @@ impl TriesLog {
         judged.unwrap_or_else(|error| unwritten(&error))
     }
 
-    /// Judges and, if it may be, writes it down, all in one step.
+    /// Judges and, if it may be, writes it down.
     ///
     /// # Errors
     /// Why not, which is never [`MayWrite::Now`].
     pub fn begin_new_pin(&self, uid: u32, new: NewPin) -> Result<Writing, MayWrite> {
-        let begun = || {
-            let tries = self.read(uid)?;
-            let now = self.clock.now();
-            let may = tries.may_write(new, &now);
-            if may != MayWrite::Now {
-                return Ok(Err(may));
-            }
-            let written = tries.written(new, &now);
-            self.write(uid, &written)?;
-            Ok(Ok(Writing { uid, new, span: written.wear_span(new) }))
-        };
-        begun().unwrap_or_else(|error| Err(unwritten(&error)))
+        let begun = self.spend(uid, |tries, now| match tries.may_write(new, now) {
+            MayWrite::Now => Ok(tries.written(new, now)),
+            may => Err(may),
+        });
+        let begun = begun.unwrap_or_else(|error| Err(unwritten(&error)))?;
+        Ok(Writing { uid, new, span: begun.wear_span(new) })
     }
 
     /// Takes it back, because the TPM was not written.
@@ -133,6 +120,20 @@ impl TriesLog {
     /// Forgets `uid`'s failures, because a new PIN was set. What programs of their own have spent stays spent.
     pub fn forgive(&self, uid: u32) {
         self.update(uid, Tries::forgiven);
+    }
+
+    /// Judges and, if it may be, writes down what it costs, all in one step: of two conversations at once, only as many
+    /// get what they ask for as there is.
+    fn spend<No>(
+        &self,
+        uid: u32,
+        judge: impl FnOnce(&Tries, &Stamp) -> Result<Tries, No>,
+    ) -> Result<Result<Tries, No>, StoreError> {
+        let judged = judge(&self.read(uid)?, &self.clock.now());
+        if let Ok(spent) = &judged {
+            self.write(uid, spent)?;
+        }
+        Ok(judged)
     }
 
     /// Writes down what makes nobody's try harder. If that fails, the state before it stands, which is the stricter.
@@ -187,7 +188,6 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::clock::Stamp;
     use crate::store::tests::Scratch;
 
     struct Noon;
