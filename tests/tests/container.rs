@@ -196,24 +196,19 @@ fn whoever_is_in_the_middle_of_a_login_ends_it_across_an_upgrade_and_a_downgrade
     container.enable("hello");
     container.enrol(&ALICE, PIN);
 
-    let first = container.hellod();
-    container.console.send_line(ALICE.name);
-    container.console.expect(PROMPT);
-    container.install(&current);
-    assert_eq!(container.hellod(), first, "it waits for whoever is at the console");
-    container.console.send_line(PIN);
-    container.console.expect("alice@lab:~$ ");
-    until("the former hellod to make way", PATIENCE, || (container.hellod() != first).then_some(()));
-
-    container.console.send_line("sudo -k; sudo id -un");
-    container.console.expect(PROMPT);
-    let second = container.hellod();
-    container.install(&earlier);
-    assert_eq!(container.hellod(), second, "and for whoever is in sudo");
-    container.console.send_line(PIN);
-    container.console.expect("root\r\n");
-    until("the later hellod to make way", PATIENCE, || (container.hellod() != second).then_some(()));
-    container.console.send_line("sudo -k; sudo id -un");
+    let sudo = "sudo -k; sudo id -un";
+    let at_the_console = (ALICE.name, &current, "alice@lab:~$ ");
+    for (typed, installed, done) in [at_the_console, (sudo, &earlier, "root\r\n")] {
+        container.console.send_line(typed);
+        container.console.expect(PROMPT);
+        let former = container.hellod();
+        container.install(installed);
+        assert_eq!(container.hellod(), former, "it waits for whoever has typed {typed}");
+        container.console.send_line(PIN);
+        container.console.expect(done);
+        until("the former hellod to make way", PATIENCE, || (container.hellod() != former).then_some(()));
+    }
+    container.console.send_line(sudo);
     container.answer(PROMPT, PIN);
     container.console.expect("root\r\n");
 }
