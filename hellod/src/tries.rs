@@ -5,7 +5,9 @@
 //! its limit. Both are written down before an attempt, because a crash must not give a try back.
 
 mod budget;
+mod delay;
 mod log;
+mod restart;
 mod wear;
 
 use std::time::Duration;
@@ -17,6 +19,8 @@ use crate::keys::KeyError;
 use crate::policy::Class;
 pub use budget::Span;
 use budget::{Budget, Rate};
+pub use delay::in_words;
+use delay::{FREE, Failures};
 pub use log::{Charge, TriesLog, Writing};
 pub use wear::{MayWrite, NewPin};
 
@@ -45,17 +49,6 @@ pub struct Tries {
     /// came between.
     #[serde(default)]
     lost: u32,
-}
-
-/// Failures since the last success in the same place.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Failures {
-    count: u32,
-    /// When the last of them was.
-    last: Option<Stamp>,
-    /// When the one before it was, for a try that turns out to have been no guess.
-    before: Option<Stamp>,
 }
 
 /// Whether a try may be made.
@@ -148,21 +141,6 @@ impl Tries {
         }
     }
 
-    /// The state that a new run of hellod goes on with: what was in flight in the last one may have been counted by the
-    /// TPM or not, and so counts until the TPM says how many are left.
-    #[must_use]
-    pub fn after_a_crash(&self) -> Self {
-        Self { in_flight: 0, lost: self.lost.saturating_add(self.in_flight), ..self.clone() }
-    }
-
-    /// The state that hellod goes on with where it can't read what was written down: nobody gets a try earlier for it.
-    #[must_use]
-    fn strictest(now: &Stamp) -> Self {
-        let failed = || Failures { count: FREE + 1, last: Some(now.clone()), before: Some(now.clone()) };
-        let (own, worn) = (Budget::used_up(OWN, now), Self::worn_out(now));
-        Self { login: failed(), greeter: failed(), session: failed(), own, worn, ..Self::default() }
-    }
-
     /// The state after a success. It forgives root's programs their failures. A program of the person's own uid gets
     /// back only the try of the success itself: malware could else guess on between the owner's sign-ins.
     fn succeeded(&self, class: Class, span: &Span, now: &Stamp) -> Self {
@@ -232,75 +210,10 @@ impl Tries {
         let said = self.left_in_tpm.or((uncertain > 0).then_some(LIMIT));
         said.map(|left| left.saturating_sub(uncertain))
     }
-
-    /// The state as this boot may count on it: a moment that lies ahead, because the clock was set back over a reboot,
-    /// becomes now, so that a delay begins again but also ends. To be written down where it differs.
-    #[must_use]
-    pub fn restamped(&self, now: &Stamp) -> Self {
-        let restamp = |stamp: &Option<Stamp>| {
-            stamp.clone().map(|stamp| {
-                if stamp.boot != now.boot && stamp.wall > now.wall { now.clone() } else { stamp }
-            })
-        };
-        let failures = |failures: &Failures| Failures {
-            last: restamp(&failures.last),
-            before: restamp(&failures.before),
-            ..failures.clone()
-        };
-        Self {
-            login: failures(&self.login),
-            greeter: failures(&self.greeter),
-            session: failures(&self.session),
-            own: Budget { refilled: restamp(&self.own.refilled), ..self.own.clone() },
-            worn: Budget { refilled: restamp(&self.worn.refilled), ..self.worn.clone() },
-            ..self.clone()
-        }
-    }
-}
-
-impl Failures {
-    fn wait(&self, now: &Stamp) -> Duration {
-        let passed = self.last.as_ref().map_or(Duration::MAX, |last| now.since(last));
-        delay(self.count).saturating_sub(passed)
-    }
-
-    fn and_one(&self, now: &Stamp) -> Self {
-        Self { count: self.count.saturating_add(1), last: Some(now.clone()), before: self.last.clone() }
-    }
-
-    fn but_one(&self) -> Self {
-        Self { count: self.count.saturating_sub(1), last: self.before.clone(), before: self.before.clone() }
-    }
-}
-
-/// A wait, in words for a person.
-#[must_use]
-pub fn in_words(wait: Duration) -> String {
-    let seconds = wait.as_secs().max(1);
-    let (number, unit) = match seconds {
-        ..120 => (seconds, "second"),
-        120..7200 => (seconds.div_ceil(60), "minute"),
-        7200.. => (seconds.div_ceil(3600), "hour"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
-}
-
-/// How long to wait after so many failures: nothing for the first three, then 30 s, doubling to 15 min.
-fn delay(failures: u32) -> Duration {
-    match failures.checked_sub(FREE + 1) {
-        None => Duration::ZERO,
-        Some(doublings) => FIRST_DELAY.saturating_mul(2u32.saturating_pow(doublings)).min(LONGEST_DELAY),
-    }
 }
 
 /// Wrong PINs in a row until the TPM locks the PIN, as on Windows.
 pub const LIMIT: u32 = 32;
-/// Failures without a delay.
-const FREE: u32 = 3;
-/// The delay after the first failure that has one.
-const FIRST_DELAY: Duration = Duration::from_secs(30);
-/// No delay is longer.
-const LONGEST_DELAY: Duration = Duration::from_secs(15 * 60);
 /// Failures that programs of the person's own uid may make in a row, and how long it takes until they get one back.
 const OWN: Rate = Rate { most: 5, refill: Duration::from_secs(60 * 60) };
 /// Of the TPM's tries, those that only the console may use.
@@ -312,7 +225,7 @@ const NEAR_THE_LIMIT: u32 = 4;
 mod tests {
     use super::*;
 
-    fn at(seconds: u64) -> Stamp {
+    pub(super) fn at(seconds: u64) -> Stamp {
         Stamp {
             wall: 1_800_000_000 + i64::try_from(seconds).unwrap(),
             uptime: seconds * 1000,
@@ -320,34 +233,13 @@ mod tests {
         }
     }
 
-    fn after(failures: u32, class: Class) -> Tries {
+    pub(super) fn after(failures: u32, class: Class) -> Tries {
         (0..failures).fold(Tries::default(), |tries, _| tries.charged(class, &at(0)))
     }
 
     /// Ends a try in the span in which it was charged.
-    fn settled(tries: &Tries, class: Class, end: TryEnd) -> Tries {
+    pub(super) fn settled(tries: &Tries, class: Class, end: TryEnd) -> Tries {
         tries.settled(class, end, &tries.span(), &at(30))
-    }
-
-    #[test]
-    fn delays_start_at_the_fourth_failure_and_double_to_a_quarter_of_an_hour() {
-        let waits: Vec<u64> = (0..=10)
-            .map(|failures| match after(failures, Class::Login).judge(Class::Login, &at(0)) {
-                MayTry::Now => 0,
-                MayTry::After(wait) => wait.as_secs(),
-                MayTry::AtLogin => unreachable!(),
-            })
-            .collect();
-        assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900]);
-        assert_eq!(after(200, Class::Login).judge(Class::Login, &at(900)), MayTry::Now);
-    }
-
-    #[test]
-    fn a_wait_is_told_in_words_and_never_too_short() {
-        let table = [(0, "1 second"), (119, "119 seconds"), (121, "3 minutes"), (7199, "120 minutes")];
-        for (seconds, words) in table.into_iter().chain([(7200, "2 hours"), (10_000, "3 hours")]) {
-            assert_eq!(in_words(Duration::from_secs(seconds)), words);
-        }
     }
 
     #[test]
@@ -445,23 +337,6 @@ mod tests {
     }
 
     #[test]
-    fn a_try_whose_end_nobody_saw_counts_until_the_tpm_has_spoken_and_locks_nobody_out() {
-        let seventeen = Tries { left_in_tpm: Some(17), ..Tries::default() };
-        let charged = seventeen.charged(Class::Session, &at(0));
-        for lost in [charged.after_a_crash(), settled(&charged, Class::Session, TryEnd::Unsure)] {
-            assert_eq!(lost.judge(Class::Session, &at(9)), MayTry::AtLogin);
-            assert_eq!(lost.after_a_crash(), lost);
-            let spoken =
-                settled(&lost.charged(Class::Login, &at(9)), Class::Login, TryEnd::Wrong { left: 17 });
-            assert_eq!(spoken.judge(Class::Session, &at(9)), MayTry::Now);
-            let right = settled(&lost.charged(Class::Login, &at(9)), Class::Login, TryEnd::Right);
-            assert_eq!(right.judge(Class::Session, &at(9)), MayTry::Now);
-        }
-        let last = Tries { left_in_tpm: Some(1), ..Tries::default() };
-        assert!(!last.charged(Class::Login, &at(0)).after_a_crash().is_locked());
-    }
-
-    #[test]
     fn tries_whose_end_nobody_saw_count_before_the_tpm_has_said_anything_too() {
         let after = |lost| Tries { lost, ..Tries::default() };
         assert_eq!(after(15).judge(Class::Session, &at(0)), MayTry::Now);
@@ -477,21 +352,6 @@ mod tests {
         for error in [KeyError::TpmGone, KeyError::Child] {
             assert_eq!(TryEnd::from(&error), TryEnd::Unsure, "{error}");
         }
-    }
-
-    #[test]
-    fn a_clock_set_back_over_a_reboot_shortens_no_delay() {
-        let failed = after(4, Class::Login);
-        let yesterday = Stamp { wall: 1_800_000_000 - 86_400, uptime: 5_000, boot: "b".into() };
-        assert_eq!(failed.judge(Class::Login, &yesterday), MayTry::After(Duration::from_secs(30)));
-    }
-
-    #[test]
-    fn a_delay_that_began_before_a_clock_was_set_back_still_ends() {
-        let failed = after(4, Class::Login);
-        let yesterday = |uptime| Stamp { wall: 1_800_000_000 - 86_400, uptime, boot: "b".into() };
-        let restamped = failed.restamped(&yesterday(5_000));
-        assert_eq!(restamped.judge(Class::Login, &yesterday(35_000)), MayTry::Now);
     }
 }
 

@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::rc::Rc;
 
-use super::{LONGEST_DELAY, MayTry, MayWrite, NewPin, Span, Tries, TryEnd};
+use super::delay::LONGEST_DELAY;
+use super::{MayTry, MayWrite, NewPin, Span, Tries, TryEnd};
 use crate::clock::{Clock, Stamp};
 use crate::policy::Class;
 use crate::store::{Kind, Store, StoreError};

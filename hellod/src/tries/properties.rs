@@ -2,6 +2,7 @@
 
 use proptest::prelude::*;
 
+use super::delay::LONGEST_DELAY;
 use super::*;
 
 /// What befalls somebody's tries.
