@@ -94,6 +94,12 @@ impl Lab {
         LabBuilder { pam: PamStack::password(), activation: true, shown }
     }
 
+    /// The same with Hello before the password.
+    #[track_caller]
+    pub fn with_hello() -> LabBuilder {
+        Self::builder().pam(PamStack::hello())
+    }
+
     /// Switches a TPM on. There can be one.
     #[track_caller]
     pub fn swtpm(&self) -> Tpm {

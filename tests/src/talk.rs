@@ -1,6 +1,6 @@
 //! A conversation with hellod, led by hand: what a PAM module does, and what somebody does who only pretends to be one.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
@@ -15,6 +15,15 @@ pub struct Talk {
     pub shown: Vec<String>,
     /// How many secrets were asked for.
     pub prompts: usize,
+    /// How long hellod took to end it from the last secret on, or from the beginning where it asked for none.
+    pub took: Duration,
+}
+
+/// What hellod says to do next, as it is on the wire.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Step {
+    kind: u64,
+    fields: Value,
 }
 
 /// The endings of the contract, by their numbers on the wire.
@@ -62,13 +71,18 @@ impl Peer {
     /// # Errors
     /// The name of the D-Bus error, and its text.
     #[track_caller]
-    pub fn begin(&mut self, service: &str, user: &str, ruser: &str) -> Result<(Value, Value), Refusal> {
-        let request = json!({
-            "purpose": "authenticate", "user": user, "service": service, "tty": "", "rhost": "",
-            "ruser": ruser, "tries": "1", "account": "open",
-        });
-        let reply = self.hello("Login.Begin", json!([{ "u": 1 }, { "a{ss}": request }]))?;
-        Ok((reply[0].clone(), reply[1].clone()))
+    pub fn begin(&mut self, service: &str, user: &str, ruser: &str) -> Result<(u64, Step), Refusal> {
+        self.open("Login.Begin", request_for(service, user, ruser))
+    }
+
+    /// The same by any method of hellod that begins a conversation.
+    ///
+    /// # Errors
+    /// The name of the D-Bus error, and its text.
+    #[track_caller]
+    pub fn open(&mut self, method: &str, arguments: Value) -> Result<(u64, Step), Refusal> {
+        let reply = self.hello(method, arguments)?;
+        Ok((reply[0].as_u64().expect("a number"), Step::from(&reply[1])))
     }
 
     /// Answers the last step of a conversation by the number of the answer, and returns the next step.
@@ -76,10 +90,11 @@ impl Peer {
     /// # Errors
     /// The name of the D-Bus error, and its text.
     #[track_caller]
-    pub fn answer_step(&mut self, conversation: &Value, kind: u32, text: &str) -> Result<Value, Refusal> {
+    pub fn answer_step(&mut self, conversation: u64, kind: u32, text: &str) -> Result<Step, Refusal> {
         let arguments = json!([{ "t": conversation }, { "()": [{ "u": kind }, { "s": text }] }]);
         let reply = self.hello("Conversation.Answer", arguments)?;
-        Ok(if reply[0].is_array() { reply[0].clone() } else { reply })
+        // A lone structure comes as its fields.
+        Ok(Step::from(if reply[0].is_array() { &reply[0] } else { &reply }))
     }
 
     /// One try to sign `user` in with a PIN.
@@ -88,8 +103,17 @@ impl Peer {
     /// The name of the D-Bus error, and its text.
     #[track_caller]
     pub fn sign_in(&mut self, service: &str, user: &str, ruser: &str, pin: &str) -> Result<Talk, Refusal> {
-        let (conversation, step) = self.begin(service, user, ruser)?;
-        self.go_on(&conversation, step, &[pin])
+        self.converse("Login.Begin", request_for(service, user, ruser), &[pin])
+    }
+
+    /// A whole conversation, by the method of hellod that begins it; each prompt for a secret gets the next of `pins`.
+    ///
+    /// # Errors
+    /// The name of the D-Bus error, and its text.
+    #[track_caller]
+    pub fn converse(&mut self, method: &str, arguments: Value, pins: &[&str]) -> Result<Talk, Refusal> {
+        let (conversation, step) = self.open(method, arguments)?;
+        self.go_on(conversation, step, pins)
     }
 
     /// Goes through a conversation to its end; each prompt for a secret gets the next of `pins`.
@@ -97,32 +121,58 @@ impl Peer {
     /// # Errors
     /// The name of the D-Bus error, and its text.
     #[track_caller]
-    pub fn go_on(&mut self, conversation: &Value, first: Value, pins: &[&str]) -> Result<Talk, Refusal> {
-        let mut talk = Talk { outcome: None, shown: Vec::new(), prompts: 0 };
+    pub fn go_on(&mut self, conversation: u64, first: Step, pins: &[&str]) -> Result<Talk, Refusal> {
+        let (mut shown, mut prompts) = (Vec::new(), 0);
         let mut step = first;
         let begun = Instant::now();
+        let mut since = begun;
         loop {
             assert!(begun.elapsed() < PATIENCE, "hellod keeps somebody waiting for more than {PATIENCE:?}");
-            let (kind, text) = match step[0].as_u64() {
-                Some(0) if step[1]["pipe"].is_object() => {
-                    let pin = pins.get(talk.prompts).copied().unwrap_or_default();
-                    talk.prompts += 1;
-                    self.write_to(&step[1]["pipe"], &secret_frame(pin));
-                    (1, String::new())
+            let (kind, text) = match step.kind {
+                PROMPT if step.asks_for_a_secret() => {
+                    let pin = pins.get(prompts).copied().unwrap_or_default();
+                    prompts += 1;
+                    self.write_to(step.pipe(), &secret_frame(pin));
+                    since = Instant::now();
+                    (SECRET, String::new())
                 }
-                Some(0) => (2, word_asked_for(&step[1]["text"])),
-                Some(1) => {
-                    talk.shown.push(step[1]["text"].as_str().unwrap_or_default().to_owned());
-                    (0, String::new())
+                PROMPT => (TEXT, word_asked_for(step.text())),
+                MESSAGE => {
+                    shown.push(step.text().to_owned());
+                    (CONTINUE, String::new())
                 }
-                Some(2) => (0, String::new()),
-                _ => {
-                    talk.outcome = step[1]["outcome"].as_u64().and_then(Ending::from_number);
-                    return Ok(talk);
-                }
+                WAIT => (CONTINUE, String::new()),
+                _ => return Ok(Talk { outcome: step.outcome(), shown, prompts, took: since.elapsed() }),
             };
             step = self.answer_step(conversation, kind, &text)?;
         }
+    }
+}
+
+impl Step {
+    /// Whether a PIN is wanted.
+    pub fn asks_for_a_secret(&self) -> bool {
+        self.kind == PROMPT && self.pipe().is_object()
+    }
+
+    /// Where the PIN is to be written; see [`Peer::write_to`].
+    pub fn pipe(&self) -> &Value {
+        &self.fields["pipe"]
+    }
+
+    /// How the conversation has ended, if it has.
+    pub fn outcome(&self) -> Option<Ending> {
+        self.fields["outcome"].as_u64().and_then(Ending::from_number)
+    }
+
+    fn text(&self) -> &str {
+        self.fields["text"].as_str().unwrap_or_default()
+    }
+}
+
+impl From<&Value> for Step {
+    fn from(wire: &Value) -> Self {
+        Self { kind: wire[0].as_u64().expect("a kind"), fields: wire[1].clone() }
     }
 }
 
@@ -141,12 +191,34 @@ impl Ending {
     }
 }
 
+/// The arguments of `Login.Begin` as a module of that version has them, with these entries beside the usual ones or instead.
+pub fn request(version: u32, entries: &[(&str, &str)]) -> Value {
+    let mut request = json!({
+        "purpose": "authenticate", "tty": "", "rhost": "", "ruser": "", "tries": "1", "account": "open",
+    });
+    for (name, value) in entries {
+        request[name] = json!(value);
+    }
+    json!([{ "u": version }, { "a{ss}": request }])
+}
+
+fn request_for(service: &str, user: &str, ruser: &str) -> Value {
+    request(1, &[("service", service), ("user", user), ("ruser", ruser)])
+}
+
 /// The frame of a secret: two octets of length, and the secret.
 pub fn secret_frame(secret: &str) -> Vec<u8> {
     let length = u16::try_from(secret.len()).unwrap_or(u16::MAX);
     [&length.to_be_bytes(), secret.as_bytes()].concat()
 }
 
-fn word_asked_for(prompt: &Value) -> String {
-    prompt.as_str().and_then(|text| text.split('"').nth(1)).unwrap_or_default().to_owned()
+fn word_asked_for(prompt: &str) -> String {
+    prompt.split('"').nth(1).unwrap_or_default().to_owned()
 }
+
+const PROMPT: u64 = 0;
+const MESSAGE: u64 = 1;
+const WAIT: u64 = 2;
+const CONTINUE: u32 = 0;
+const SECRET: u32 = 1;
+const TEXT: u32 = 2;

@@ -1,11 +1,11 @@
-//! A machine on which Hello is in use: the laboratory with everything running, and alice with a PIN.
+//! A machine on which Hello is in use: the laboratory with everything running, and people who have a PIN.
 
 use std::time::Duration;
 
 use serde_json::Value;
 
 use crate::lab::{Lab, LabBuilder};
-use crate::{ALICE, Bus, Config, Hellod, Output, PamStack, Person, Terminal, Tpm};
+use crate::{ALICE, Bus, Config, Hellod, Interposer, Output, Peer, Person, ROOT, Talk, Terminal, Tpm};
 
 /// The PIN of everybody who has one.
 pub const PIN: &str = "271828";
@@ -21,56 +21,119 @@ pub const SUDO_PASSWORD: &str = "[sudo] password for alice: ";
 pub struct World {
     /// The daemon.
     pub hellod: Hellod,
-    /// The security chip.
-    pub tpm: Tpm,
+    /// Who stands between it and the TPM, if anybody does.
+    interposer: Option<Interposer>,
     /// The system bus.
     pub bus: Bus,
+    /// The security chip.
+    pub tpm: Tpm,
     /// The laboratory around them.
     pub lab: Lab,
+    config: Config,
 }
 
+/// How a world begins.
 impl World {
     /// Everything runs, and alice has a PIN. The bus can't start hellod.
     #[track_caller]
     pub fn enrolled() -> Self {
         let world = Self::bare();
-        world.enroll(&ALICE);
+        world.enrol(&ALICE, PIN);
         world
     }
 
-    /// Everything runs, and nobody has a PIN.
+    /// Everything runs, and nobody has a PIN. The bus can't start hellod.
     #[track_caller]
     pub fn bare() -> Self {
-        Self::of(Lab::builder().pam(PamStack::hello()).without_activation(), &Config::default())
+        Self::of(Lab::with_hello().without_activation(), &Config::default())
+    }
+
+    /// Everything runs, and nobody has a PIN. As where the packages are installed, the bus starts hellod for whoever asks.
+    #[track_caller]
+    pub fn activating() -> Self {
+        Self::of(Lab::with_hello(), &Config::default())
     }
 
     /// Everything runs in a laboratory of another kind, and nobody has a PIN.
     #[track_caller]
     pub fn of(builder: LabBuilder, config: &Config) -> Self {
-        let lab = builder.build();
-        let bus = lab.bus();
-        let tpm = lab.swtpm();
-        let hellod = lab.hellod(config);
-        Self { hellod, tpm, bus, lab }
+        Self::on(builder.build(), config)
     }
 
-    /// Gives somebody the [`PIN`], as root with the real helloctl.
+    /// Switches everything on in a laboratory that is there.
     #[track_caller]
-    pub fn enroll(&self, person: &Person) {
-        self.helloctl("root", &["enroll", "--user", person.name], &format!("{PIN}\n{PIN}\n")).ok();
+    pub fn on(lab: Lab, config: &Config) -> Self {
+        let (tpm, bus) = (lab.swtpm(), lab.bus());
+        Self { hellod: lab.hellod(config), interposer: None, bus, tpm, lab, config: config.clone() }
+    }
+
+    /// The same as [`World::activating`] with somebody between hellod and the TPM.
+    #[track_caller]
+    pub fn tapped() -> Self {
+        Self::tapped_with(&Config::default())
+    }
+
+    /// The same with other settings.
+    #[track_caller]
+    pub fn tapped_with(config: &Config) -> Self {
+        let lab = Lab::with_hello().build();
+        let (tpm, bus) = (lab.swtpm(), lab.bus());
+        let interposer = Interposer::new(&lab);
+        let hellod = interposer.hellod(&lab, config);
+        Self { hellod, interposer: Some(interposer), bus, tpm, lab, config: config.clone() }
+    }
+}
+
+/// What is done on it, and what is there to be seen.
+impl World {
+    /// Gives somebody a PIN, as root with the real helloctl.
+    #[track_caller]
+    pub fn enrol(&self, person: &Person, pin: &str) {
+        self.try_enrol(person, pin).ok();
+    }
+
+    /// Tries to.
+    #[track_caller]
+    pub fn try_enrol(&self, person: &Person, pin: &str) -> Output {
+        self.helloctl("root", &["enroll", "--user", person.name], &[pin, pin])
     }
 
     /// Runs helloctl as somebody, with lines to read.
     #[track_caller]
-    pub fn helloctl(&self, user: &str, arguments: &[&str], input: &str) -> Output {
-        self.lab.run_with_input(user, ["helloctl"].iter().chain(arguments), input)
+    pub fn helloctl(&self, user: &str, arguments: &[&str], lines: &[&str]) -> Output {
+        let input: String = lines.iter().map(|line| format!("{line}\n")).collect();
+        self.lab.run_with_input(user, ["helloctl"].iter().chain(arguments), &input)
+    }
+
+    /// Starts hellod again, with the settings that it began with; kills it first where it runs.
+    #[track_caller]
+    pub fn restart_hellod(&mut self) {
+        self.hellod.kill();
+        self.hellod = match &self.interposer {
+            Some(interposer) => interposer.hellod(&self.lab, &self.config),
+            None => self.lab.hellod(&self.config),
+        };
+    }
+
+    /// Whoever stands between hellod and the TPM.
+    ///
+    /// # Panics
+    /// In a world that isn't [`World::tapped`].
+    pub fn interposer(&self) -> &Interposer {
+        self.interposer.as_ref().expect("a tapped world")
+    }
+
+    /// Somebody on the bus.
+    #[track_caller]
+    pub fn peer(&self, person: &Person) -> Peer {
+        self.lab.peer(person)
     }
 
     /// The state that `helloctl status --json` prints about somebody.
     #[track_caller]
     pub fn status(&self, person: &Person) -> Value {
-        let output = self.helloctl("root", &["status", "--json", "--user", person.name], "");
-        serde_json::from_str(output.ok()).expect("the state is JSON")
+        let output = self.helloctl("root", &["status", "--json", "--user", person.name], &[]);
+        serde_json::from_str(output.ok()).unwrap_or_else(|error| panic!("{error}: {output:?}"))
     }
 
     /// What was counted against somebody: in the TPM, and in front of it.
@@ -80,8 +143,34 @@ impl World {
     }
 
     /// Forgets what was counted in front of the TPM, which spares a test the delays. The TPM's own count stays.
+    #[track_caller]
     pub fn forget_delays(&self, person: &Person) {
         self.lab.run_as("root", ["rm", "-f", &tries_file(person)]).ok();
+    }
+
+    /// The NV indices of the TPM that are in hellod's range, while nobody else uses the TPM.
+    #[track_caller]
+    pub fn counters(&self) -> Vec<String> {
+        let list = self.lab.run_as("root", ["tpm2_getcap", "-T", Tpm::TCTI, "handles-nv-index"]);
+        let handles = list.ok().lines().filter_map(|line| line.trim().strip_prefix("- "));
+        handles.map(str::to_owned).filter(|handle| handle.starts_with("0x184")).collect()
+    }
+
+    /// The names in a folder of the state directory.
+    #[track_caller]
+    pub fn records(&self, folder: &str) -> Vec<String> {
+        let list = self.lab.run_as("root", ["ls", "-1A", &format!("/var/lib/hellod/{folder}")]);
+        list.ok().lines().map(str::to_owned).collect()
+    }
+}
+
+/// How people sign in.
+impl World {
+    /// One try at the console as login(1) makes it, on a connection of its own and without a terminal.
+    #[track_caller]
+    pub fn sign_in(&self, person: &Person, pin: &str) -> Talk {
+        let talk = self.peer(&ROOT).sign_in("login", person.name, "", pin);
+        talk.unwrap_or_else(|refusal| panic!("hellod refused the call: {refusal:?}"))
     }
 
     /// alice's sudo, on a terminal.

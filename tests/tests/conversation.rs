@@ -3,26 +3,29 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Config, Lab, PIN, PROMPT, PamStack, ROOT, RawLogin, SUDO_PASSWORD, World,
-    finish_with_password, until,
+    ALICE, BOB, Ending, PIN, PROMPT, Peer, ROOT, SUDO_PASSWORD, Step, World, finish_with_password, request,
+    until,
 };
 use rustix::process::Signal;
 
 #[test]
 fn a_module_of_any_version_signs_in_and_what_is_unknown_in_its_request_is_ignored() {
     let world = World::enrolled();
+    let sudo = [("service", "sudo"), ("user", "alice"), ("ruser", "alice"), ("tty", "/dev/pts/0")];
     for version in [0, 2, 99] {
-        let mut module = RawLogin::new(&world.lab, &ROOT);
-        let pipe = module.begin_asking(version, &ALICE, &[("seat", "seat0"), ("gesture", "wink")]);
-        assert_eq!(module.finish_with_pin(&pipe), SUCCESS, "version {version}");
+        let mut module = world.peer(&ROOT);
+        let unknown = [&sudo[..], &[("seat", "seat0"), ("gesture", "wink")]].concat();
+        let (conversation, step) = module.open("Login.Begin", request(version, &unknown)).unwrap();
+        assert_eq!(after_the_pin(&mut module, conversation, step), SUCCESS, "version {version}");
     }
-    let mut module = RawLogin::new(&world.lab, &ROOT);
-    let garbled = module.begin(1, &ALICE, &[("purpose", "become-root")]).unwrap_err();
-    assert_eq!(garbled.0, "org.hellod.Hello1.Error.InvalidArgument");
-    let pipe = module.begin_asking(1, &ALICE, &[]);
-    let out_of_turn = module.answer(77, "").unwrap_err();
+    let mut module = world.peer(&ROOT);
+    let garbled = [&sudo[..], &[("purpose", "become-root")]].concat();
+    let refused = module.open("Login.Begin", request(1, &garbled)).unwrap_err();
+    assert_eq!(refused.0, "org.hellod.Hello1.Error.InvalidArgument");
+    let (conversation, step) = module.begin("sudo", "alice", "alice").unwrap();
+    let out_of_turn = module.answer_step(conversation, 77, "").unwrap_err();
     assert_eq!(out_of_turn.0, "org.hellod.Hello1.Error.InvalidArgument");
-    assert_eq!(module.finish_with_pin(&pipe), SUCCESS, "which changed nothing");
+    assert_eq!(after_the_pin(&mut module, conversation, step), SUCCESS, "which changed nothing");
 }
 
 #[test]
@@ -65,7 +68,7 @@ fn a_surface_that_is_killed_at_the_prompt_leaves_nothing_behind() {
 #[test]
 fn two_prompts_at_once_both_take_the_pin() {
     let world = World::enrolled();
-    world.enroll(&BOB);
+    world.enrol(&BOB, PIN);
     let mut first = world.sudo();
     first.expect(PROMPT);
     let mut second = world.login();
@@ -83,19 +86,17 @@ fn two_prompts_at_once_both_take_the_pin() {
 #[test]
 fn a_conversation_belongs_to_whoever_began_it() {
     let world = World::enrolled();
-    let mut alices = RawLogin::new(&world.lab, &ROOT);
-    let pipe = alices.begin_asking(1, &ALICE, &[]);
-    let mut other = RawLogin::new(&world.lab, &ROOT);
-    other.adopt(&alices);
-    let refused = other.answer(3, "").unwrap_err();
+    let (mut alices, mut other) = (world.peer(&ROOT), world.peer(&ROOT));
+    let (conversation, step) = alices.begin("sudo", "alice", "alice").unwrap();
+    let refused = other.answer_step(conversation, 3, "").unwrap_err();
     assert_eq!(refused.0, "org.hellod.Hello1.Error.NoSuchConversation");
-    assert_eq!(alices.finish_with_pin(&pipe), SUCCESS);
+    assert_eq!(after_the_pin(&mut alices, conversation, step), SUCCESS);
 }
 
 #[test]
 fn after_the_bus_came_back_the_next_who_asks_finds_hellod() {
-    let mut world = World::of(Lab::builder().pam(PamStack::hello()), &Config::default());
-    world.enroll(&ALICE);
+    let mut world = World::activating();
+    world.enrol(&ALICE, PIN);
     world.bus.restart();
     assert!(world.hellod.wait(Duration::from_secs(5)).success(), "it ends with its bus, and in order");
     // The bus starts it again, for whoever asks first.
@@ -129,5 +130,11 @@ fn hellod_told_to_end_leads_who_is_typing_to_the_password() {
     assert!(world.hellod.wait(Duration::from_secs(5)).success());
 }
 
-/// `Outcome::Success` on the wire.
-const SUCCESS: u64 = 0;
+/// How it ends when the first step asks for the PIN and gets it.
+#[track_caller]
+fn after_the_pin(module: &mut Peer, conversation: u64, step: Step) -> Option<Ending> {
+    assert!(step.asks_for_a_secret(), "{step:?}");
+    module.go_on(conversation, step, &[PIN]).ok().and_then(|talk| talk.outcome)
+}
+
+const SUCCESS: Option<Ending> = Some(Ending::Success);

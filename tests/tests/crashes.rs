@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Config, Ending, PATIENCE, Stage, Tpm, World, until};
+use hello_tests::{ALICE, Config, Ending, Lab, PATIENCE, Tpm, World, until};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
 
@@ -88,20 +88,20 @@ const ENROLMENT_IN_A_FULL_CHIP: Story = Story { name: "enrolment in a full chip"
 /// From one key under the common lockout to the next.
 const RESET_IN_A_FULL_CHIP: Story = Story { name: "reset in a full chip", full: true, ..RESET };
 
-/// A stage for the story, on which the machine has been tried out.
-fn stage(story: &Story, tapped: bool) -> Stage {
+/// A world for the story, on which the machine has been tried out.
+fn world(story: &Story, tapped: bool) -> World {
     let config = Config::with(if story.full { "[policy]\nAllowDaAuth = true\n" } else { "" });
-    let stage = if tapped { Stage::tapped_with(&config) } else { Stage::with(&config) };
-    stage.enrol(&ALICE, OLD);
+    let world = if tapped { World::tapped_with(&config) } else { World::of(Lab::with_hello(), &config) };
+    world.enrol(&ALICE, OLD);
     if story.full {
         // The common lockout guards where it has a password; here it is to bear some wrong PINs.
         tpm2(
-            &stage,
+            &world,
             "tpm2_changeauth -c lockout word && tpm2_dictionarylockout -s -n 1000 -t 1000 -l 1000 -p word",
         );
-        tpm2(&stage, FILL);
+        tpm2(&world, FILL);
     }
-    stage
+    world
 }
 
 /// Fills what alice's counter leaves free. The last octets go to indices as large as a counter.
@@ -113,41 +113,41 @@ const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size i
 const PLUG: &str = "cd /tmp && tpm2_nvdefine -Q -C o -s 8 -L policy -p hex:$(printf %064d 1) \
     -a 'policyread|policywrite|ownerread' 0x1600000 2>/dev/null || true";
 
-fn tpm2(stage: &Stage, commands: &str) {
+fn tpm2(world: &World, commands: &str) {
     let script = format!("export TPM2TOOLS_TCTI={}; {commands}", Tpm::TCTI);
-    stage.lab.run_as("root", ["sh", "-c", &script]).ok();
+    world.lab.run_as("root", ["sh", "-c", &script]).ok();
 }
 
-/// Puts the stage into the state that the story begins with.
-fn prepare(stage: &Stage, story: &Story) {
-    forget_tries(stage);
+/// Puts the world into the state that the story begins with.
+fn prepare(world: &World, story: &Story) {
+    world.forget_delays(&ALICE);
     if story.name == FIRST_ENROLMENT.name {
-        stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/device/proven-chip.json"]).ok();
+        world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/device/proven-chip.json"]).ok();
     }
-    let enrolled = !stage.records("enrolments").is_empty();
+    let enrolled = !world.records("enrolments").is_empty();
     if enrolled && (!story.enrolled_before || story.name != "PIN change") {
-        stage.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+        world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
     }
     if story.full {
-        tpm2(stage, PLUG);
+        tpm2(world, PLUG);
     }
     if story.enrolled_before && (story.name != "PIN change" || !enrolled) {
-        stage.enrol(&ALICE, OLD);
-    } else if story.enrolled_before && stage.login(&ALICE, OLD).outcome != Some(Ending::Success) {
-        stage.helloctl("alice", &["pin", "change"], &[NEW, OLD, OLD]).ok();
+        world.enrol(&ALICE, OLD);
+    } else if story.enrolled_before && world.sign_in(&ALICE, OLD).outcome != Some(Ending::Success) {
+        world.helloctl("alice", &["pin", "change"], &[NEW, OLD, OLD]).ok();
     }
-    forget_tries(stage);
+    world.forget_delays(&ALICE);
 }
 
 /// The old state or the new one, and nothing else anywhere.
-fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
+fn settled(world: &World, story: &Story, at: &str) -> bool {
     let what = format!("{} cut short {at}", story.name);
     until(&format!("{what} to be cleared up"), Duration::from_secs(10), || {
-        stage.records("intents").is_empty().then_some(())
+        world.records("intents").is_empty().then_some(())
     });
-    forget_tries(stage);
-    let enrolled = stage.records("enrolments") == ["6001.json"];
-    let signs_in = |pin| stage.login(&ALICE, pin).outcome == Some(Ending::Success);
+    world.forget_delays(&ALICE);
+    let enrolled = world.records("enrolments") == ["6001.json"];
+    let signs_in = |pin| world.sign_in(&ALICE, pin).outcome == Some(Ending::Success);
     let (old, new) = (signs_in(OLD), signs_in(NEW));
     let done = match story.after {
         Some(_) => new,
@@ -157,19 +157,15 @@ fn settled(stage: &Stage, story: &Story, at: &str) -> bool {
     assert!(done != undone, "{what}: the old PIN {old}, the new {new}, a record {enrolled}");
     assert_eq!(enrolled, old || new, "{what}");
     let whole = usize::from(enrolled);
-    assert_eq!(stage.records("directory").len(), whole, "{what}: what the provider knows");
+    assert_eq!(world.records("directory").len(), whole, "{what}: what the provider knows");
     let counters = if story.full { 0 } else { whole };
-    assert_eq!(stage.counters().len(), counters, "{what}: {:?} in the TPM", stage.counters());
-    assert_eq!(stage.records("footprints").len(), whole, "{what}: what there is to remove");
+    assert_eq!(world.counters().len(), counters, "{what}: {:?} in the TPM", world.counters());
+    assert_eq!(world.records("footprints").len(), whole, "{what}: what there is to remove");
     if enrolled {
         let protector = if counters == 1 { "PinFail" } else { "DaAuth" };
-        assert_eq!(stage.status(&ALICE)["enrolment"]["protector"], protector, "{what}");
+        assert_eq!(world.status(&ALICE)["enrolment"]["protector"], protector, "{what}");
     }
     done
-}
-
-fn forget_tries(stage: &Stage) {
-    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
 }
 
 fn kill(pid: u32) {
@@ -187,12 +183,12 @@ const LASTING: [&str; 5] =
     ["NV_DefineSpace", "NV_Write", "NV_ChangeAuth", "NV_UndefineSpace", "EvictControl"];
 
 /// Which of a story's commands to kill at: all that change what lasts, and of the others each `every`th.
-fn moments(stage: &Stage, story: &Story, every: usize) -> Vec<usize> {
-    prepare(stage, story);
-    stage.interposer().behave();
-    stage.helloctl(story.user, story.arguments, story.lines).ok();
-    let names = stage.interposer().names();
-    assert!(settled(stage, story, "nowhere"));
+fn moments(world: &World, story: &Story, every: usize) -> Vec<usize> {
+    prepare(world, story);
+    world.interposer().behave();
+    world.helloctl(story.user, story.arguments, story.lines).ok();
+    let names = world.interposer().names();
+    assert!(settled(world, story, "nowhere"));
     let lasting = |at: &usize| LASTING.contains(&names[*at].as_str());
     let moments: Vec<usize> = (0..names.len()).filter(|at| lasting(at) || at % every == 0).collect();
     assert!(moments.iter().any(lasting), "{names:?}");
@@ -201,14 +197,14 @@ fn moments(stage: &Stage, story: &Story, every: usize) -> Vec<usize> {
 
 /// Tells the story again and again, and kills after a command of the TPM whose answer nobody gets.
 fn at_commands(story: &Story, victim: Victim, every: usize) {
-    let mut stage = stage(story, true);
+    let mut world = world(story, true);
     let (mut done, mut undone) = (0, 0);
-    for at in moments(&stage, story, every) {
-        prepare(&stage, story);
+    for at in moments(&world, story, every) {
+        prepare(&world, story);
         let reached = Arc::new(AtomicBool::new(false));
-        let (theirs, hellod) = (reached.clone(), stage.hellod.program().pid());
+        let (theirs, hellod) = (reached.clone(), world.hellod.program().pid());
         let mut count = 0;
-        stage.interposer().meddle(move |command, ask| {
+        world.interposer().meddle(move |command, ask| {
             let answer = ask(command);
             count += 1;
             if count != at + 1 {
@@ -222,14 +218,14 @@ fn at_commands(story: &Story, victim: Victim, every: usize) {
             None
         });
         // However it ended: what is there afterwards is looked at.
-        let ended = stage.helloctl(story.user, story.arguments, story.lines);
-        let name = stage.interposer().names().get(at).cloned().unwrap_or_default();
-        stage.interposer().behave();
+        let ended = world.helloctl(story.user, story.arguments, story.lines);
+        let name = world.interposer().names().get(at).cloned().unwrap_or_default();
+        world.interposer().behave();
         assert!(reached.load(Ordering::SeqCst), "{ended:?}");
         if victim == Victim::Hellod {
-            stage.restart_hellod();
+            world.restart_hellod();
         }
-        if settled(&stage, story, &format!("after command {at}, {name}")) { done += 1 } else { undone += 1 }
+        if settled(&world, story, &format!("after command {at}, {name}")) { done += 1 } else { undone += 1 }
     }
     eprintln!("{}, {victim:?} killed: {undone} times undone, {done} times done", story.name);
     assert!(done + undone > 2);
@@ -237,17 +233,17 @@ fn at_commands(story: &Story, victim: Victim, every: usize) {
 
 /// The same after each file that appears or goes in the state directory.
 fn at_every_file(story: &Story) {
-    let mut stage = stage(story, false);
+    let mut world = world(story, false);
     let mut times = 0;
     for at in 0..40 {
-        prepare(&stage, story);
+        prepare(&world, story);
         let watch = inotify::init(inotify::CreateFlags::CLOEXEC | inotify::CreateFlags::NONBLOCK).unwrap();
         for folder in ["enrolments", "intents", "directory"] {
-            let path = stage.lab.outside(&format!("/var/lib/hellod/{folder}"));
+            let path = world.lab.outside(&format!("/var/lib/hellod/{folder}"));
             let events = inotify::WatchFlags::MOVED_TO | inotify::WatchFlags::DELETE;
             inotify::add_watch(&watch, &path, events).unwrap();
         }
-        let hellod = stage.hellod.program().pid();
+        let hellod = world.hellod.program().pid();
         let over = AtomicBool::new(false);
         let reached = std::thread::scope(|scope| {
             let killer = scope.spawn(|| {
@@ -267,14 +263,14 @@ fn at_every_file(story: &Story) {
                 }
                 false
             });
-            drop(stage.helloctl(story.user, story.arguments, story.lines));
+            drop(world.helloctl(story.user, story.arguments, story.lines));
             over.store(true, Ordering::SeqCst);
             killer.join().unwrap()
         });
         if reached {
-            stage.restart_hellod();
+            world.restart_hellod();
         }
-        settled(&stage, story, &format!("after file {at}"));
+        settled(&world, story, &format!("after file {at}"));
         times += 1;
         if !reached {
             break;
@@ -300,14 +296,14 @@ fn a_pin_change_killed_at_any_command_leaves_one_pin_that_works() {
 
 #[test]
 fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pin_may_be_typed() {
-    let mut stage = Stage::tapped();
-    stage.enrol(&ALICE, OLD);
+    let mut world = World::tapped();
+    world.enrol(&ALICE, OLD);
     // Before and after the TPM did it, to a PIN of digits and to one of letters.
     for (done, new, shape) in
         [(false, NEW, "digits"), (true, NEW, "digits"), (false, LETTERS, "digits"), (true, LETTERS, "any")]
     {
-        let hellod = stage.hellod.program().pid();
-        stage.interposer().meddle(move |command, ask| {
+        let hellod = world.hellod.program().pid();
+        world.interposer().meddle(move |command, ask| {
             if command[6..10] != [0, 0, 1, 0x3b] {
                 return Some(ask(command));
             }
@@ -317,21 +313,21 @@ fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pi
             kill(hellod);
             None
         });
-        stage.helloctl("alice", &["pin", "change"], &[OLD, new, new]);
-        stage.interposer().behave();
-        stage.restart_hellod();
-        forget_tries(&stage);
-        let wrong = stage.login(&ALICE, "000000");
+        world.helloctl("alice", &["pin", "change"], &[OLD, new, new]);
+        world.interposer().behave();
+        world.restart_hellod();
+        world.forget_delays(&ALICE);
+        let wrong = world.sign_in(&ALICE, "000000");
         assert!(wrong.shown.iter().any(|text| text.contains("31 tries left")), "{done} {new}: {wrong:?}");
-        assert_eq!(stage.status(&ALICE)["tries"]["failed"], 1, "{done} {new}");
+        assert_eq!(world.status(&ALICE)["tries"]["failed"], 1, "{done} {new}");
         let (now, other) = if done { (new, OLD) } else { (OLD, new) };
-        assert_eq!(stage.login(&ALICE, other).outcome, Some(Ending::Refused), "{done} {new}");
-        assert_eq!(stage.login(&ALICE, now).outcome, Some(Ending::Success), "{done} {new}");
+        assert_eq!(world.sign_in(&ALICE, other).outcome, Some(Ending::Refused), "{done} {new}");
+        assert_eq!(world.sign_in(&ALICE, now).outcome, Some(Ending::Success), "{done} {new}");
         // The prompt is again as clever as it may be.
-        assert_eq!(stage.status(&ALICE)["enrolment"]["pin"], shape, "{done} {new}");
-        assert!(stage.lab.read("/var/lib/hellod/enrolments/6001.json").contains("\"pending_shape\": null"));
+        assert_eq!(world.status(&ALICE)["enrolment"]["pin"], shape, "{done} {new}");
+        assert!(world.lab.read("/var/lib/hellod/enrolments/6001.json").contains("\"pending_shape\": null"));
         if done {
-            stage.helloctl("alice", &["pin", "change"], &[new, OLD, OLD]).ok();
+            world.helloctl("alice", &["pin", "change"], &[new, OLD, OLD]).ok();
         }
     }
 }
@@ -352,11 +348,11 @@ fn where_the_common_lockout_guards_a_key_an_enrolment_or_a_reset_cut_short_leave
 #[test]
 fn a_reset_takes_nobodys_counter_away_for_the_common_lockout() {
     let story = &RESET_IN_A_FULL_CHIP;
-    let stage = stage(story, false);
-    let reset = stage.helloctl(story.user, story.arguments, story.lines);
+    let world = world(story, false);
+    let reset = world.helloctl(story.user, story.arguments, story.lines);
     assert_ne!(reset.code, Some(0), "{reset:?}");
-    assert_eq!(stage.status(&ALICE)["enrolment"]["protector"], "PinFail");
-    assert_eq!(stage.login(&ALICE, OLD).outcome, Some(Ending::Success), "the former PIN stands");
+    assert_eq!(world.status(&ALICE)["enrolment"]["protector"], "PinFail");
+    assert_eq!(world.sign_in(&ALICE, OLD).outcome, Some(Ending::Success), "the former PIN stands");
 }
 
 #[test]
@@ -372,11 +368,11 @@ fn a_child_killed_at_a_command_is_cleared_up_after_by_hellod_itself() {
 
 #[test]
 fn without_the_intent_a_killed_enrolment_would_leave_its_counter_which_shows_that_it_is_looked_for() {
-    let mut stage = Stage::tapped();
-    stage.enrol(&ALICE, OLD);
-    prepare(&stage, &ENROLMENT);
-    let hellod = stage.hellod.program().pid();
-    stage.interposer().meddle(move |command, ask| {
+    let mut world = World::tapped();
+    world.enrol(&ALICE, OLD);
+    prepare(&world, &ENROLMENT);
+    let hellod = world.hellod.program().pid();
+    world.interposer().meddle(move |command, ask| {
         let answer = ask(command);
         if command[6..10] != [0, 0, 1, 0x2a] {
             return Some(answer);
@@ -384,15 +380,15 @@ fn without_the_intent_a_killed_enrolment_would_leave_its_counter_which_shows_tha
         kill(hellod);
         None
     });
-    assert!(!stage.try_enrol(&ALICE, NEW).success());
-    stage.interposer().behave();
-    assert_eq!(stage.records("intents"), ["6001.json"]);
-    stage.lab.run_as("root", ["rm", "/var/lib/hellod/intents/6001.json"]).ok();
-    stage.restart_hellod();
+    assert!(!world.try_enrol(&ALICE, NEW).success());
+    world.interposer().behave();
+    assert_eq!(world.records("intents"), ["6001.json"]);
+    world.lab.run_as("root", ["rm", "/var/lib/hellod/intents/6001.json"]).ok();
+    world.restart_hellod();
     let orphan =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settled(&stage, &ENROLMENT, "nowhere")));
+        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| settled(&world, &ENROLMENT, "nowhere")));
     assert!(orphan.is_err());
-    assert_eq!((stage.records("enrolments").len(), stage.counters().len()), (0, 1));
+    assert_eq!((world.records("enrolments").len(), world.counters().len()), (0, 1));
 }
 
 #[test]
@@ -413,7 +409,7 @@ fn a_hellod_waits_until_the_one_before_it_no_longer_works_on_the_state() {
     let _former = world.lab.start("root", ["flock", "/var/lib/hellod", "sleep", "3"]);
     until("the state is claimed", PATIENCE, || claimed().then_some(()));
     let begun = Instant::now();
-    world.hellod = world.lab.hellod(&Config::default());
+    world.restart_hellod();
     assert!(begun.elapsed() > Duration::from_secs(2), "{:?}", begun.elapsed());
     world.the_pin_answers_sudo();
 }

@@ -4,13 +4,13 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use hello_tests::{ALICE, BOB, Config, Lab, ONE_OFF, PIN, PamStack, Polkit, SUDO_PASSWORD, Terminal, World};
+use hello_tests::{ALICE, BOB, ONE_OFF, PIN, Polkit, SUDO_PASSWORD, Terminal, World};
 
 const OTHER: &str = "314159";
 
 /// A world with polkit, whose only wish is that people prove who they are.
 fn world_with_polkit() -> (World, Polkit) {
-    let world = World::of(Lab::builder().pam(PamStack::hello()).without_activation(), &Config::default());
+    let world = World::bare();
     world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
     let polkit = world.lab.polkit();
     (world, polkit)
@@ -42,7 +42,7 @@ fn a_person_enrols_with_the_password_of_the_account() {
     helloctl.finish_ok();
     world.the_pin_answers_sudo();
 
-    let again = world.helloctl("alice", &["enroll"], "");
+    let again = world.helloctl("alice", &["enroll"], &[]);
     assert!(!again.success() && again.stderr.contains("helloctl pin change"), "{again:?}");
     for secret in [PIN, ALICE.password] {
         assert!(!world.lab.journal().contains(secret));
@@ -64,11 +64,11 @@ fn without_the_password_nobody_enrols() {
     helloctl.type_keys("\u{3}");
     assert_eq!(helloctl.finish().0.code(), Some(130));
 
-    let nobody_asks = world.helloctl("alice", &["enroll"], &format!("{PIN}\n{PIN}\n"));
+    let nobody_asks = world.helloctl("alice", &["enroll"], &[PIN, PIN]);
     assert_eq!(nobody_asks.code, Some(1), "{nobody_asks:?}");
     assert!(nobody_asks.stderr.contains("can ask for your password"), "{nobody_asks:?}");
 
-    let by_mallory = world.helloctl("mallory", &["enroll", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    let by_mallory = world.helloctl("mallory", &["enroll", "--user", "alice"], &[PIN, PIN]);
     assert_eq!(by_mallory.code, Some(1), "{by_mallory:?}");
     assert!(by_mallory.stderr.contains("only root"), "{by_mallory:?}");
     assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
@@ -78,7 +78,7 @@ fn without_the_password_nobody_enrols() {
 #[test]
 fn the_pin_is_no_proof_for_a_change_of_itself() {
     let (world, _polkit) = world_with_polkit();
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     for command in ["reset", "unenroll"] {
         let mut helloctl = world.lab.pty("alice", ["helloctl", command]);
         let asked = helloctl.expect("Password: ");
@@ -89,14 +89,14 @@ fn the_pin_is_no_proof_for_a_change_of_itself() {
         assert_eq!(helloctl.finish().0.code(), Some(1));
     }
     world.the_pin_answers_sudo();
-    let events = world.helloctl("alice", &["events"], "");
+    let events = world.helloctl("alice", &["events"], &[]);
     assert!(events.ok().contains("the password is being asked for just now"), "{events:?}");
 }
 
 #[test]
 fn a_forgotten_pin_is_replaced_and_a_pin_removed_with_the_password() {
     let (world, _polkit) = world_with_polkit();
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let key = world.status(&ALICE)["enrolment"]["key_id"].clone();
     let mut helloctl = world.lab.pty("alice", ["helloctl", "reset"]);
     helloctl.expect("Password: ");
@@ -119,8 +119,8 @@ fn a_forgotten_pin_is_replaced_and_a_pin_removed_with_the_password() {
     helloctl.expect("Done.");
     helloctl.finish_ok();
     world.the_password_answers_sudo();
-    assert_eq!(world.helloctl("alice", &["reset"], "").code, Some(4));
-    assert_eq!(world.helloctl("alice", &["unenroll"], "").code, Some(4));
+    assert_eq!(world.helloctl("alice", &["reset"], &[]).code, Some(4));
+    assert_eq!(world.helloctl("alice", &["unenroll"], &[]).code, Some(4));
     let indices = world.lab.run_as("root", ["tpm2_getcap", "-T", hello_tests::Tpm::TCTI, "handles-nv-index"]);
     assert_eq!(indices.ok(), "", "nothing is left in the chip");
 }
@@ -145,12 +145,12 @@ fn a_pin_is_changed_by_whoever_knows_it() {
     helloctl.finish_ok();
     assert_eq!(world.status(&ALICE)["enrolment"]["key_id"], key, "the same key");
 
-    let wrong = world.helloctl("alice", &["pin", "change"], &format!("{PIN}\n{ONE_OFF}\n{ONE_OFF}\n"));
+    let wrong = world.helloctl("alice", &["pin", "change"], &[PIN, ONE_OFF, ONE_OFF]);
     assert!(
         !wrong.success() && wrong.stderr.contains("The current PIN was wrong; 31 tries left"),
         "{wrong:?}"
     );
-    let back = world.helloctl("alice", &["pin", "change"], &format!("{OTHER}\n{PIN}\n{PIN}\n"));
+    let back = world.helloctl("alice", &["pin", "change"], &[OTHER, PIN, PIN]);
     back.ok();
     world.the_pin_answers_sudo();
 }
@@ -158,15 +158,15 @@ fn a_pin_is_changed_by_whoever_knows_it() {
 #[test]
 fn a_reset_that_waits_for_its_password_keeps_nobody_else_from_the_enrolment() {
     let (world, _polkit) = world_with_polkit();
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let waiting = || {
         let mut helloctl = world.lab.pty("alice", ["helloctl", "reset"]);
         helloctl.expect("Password: ");
         helloctl
     };
     let mut reset = waiting();
-    world.helloctl("alice", &["pin", "change"], &format!("{PIN}\n{OTHER}\n{OTHER}\n")).ok();
-    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
+    world.helloctl("alice", &["pin", "change"], &[PIN, OTHER, OTHER]).ok();
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
     reset.send_secret(ALICE.password);
     assert_eq!(reset.finish().0.code(), Some(4), "what was to be replaced is gone by now");
 }
@@ -174,7 +174,7 @@ fn a_reset_that_waits_for_its_password_keeps_nobody_else_from_the_enrolment() {
 #[test]
 fn whoever_sits_before_the_questions_of_a_reset_or_a_change_keeps_root_from_nothing() {
     let (world, _polkit) = world_with_polkit();
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let asked_for_a_new_pin = |arguments: &[&str], prompt: &str, secret: &str| {
         let mut helloctl = world.lab.pty("alice", ["helloctl"].iter().chain(arguments));
         helloctl.expect(prompt);
@@ -189,16 +189,16 @@ fn whoever_sits_before_the_questions_of_a_reset_or_a_change_keeps_root_from_noth
         helloctl
     };
     let reset = asked_for_a_new_pin(&["reset"], "Password: ", ALICE.password);
-    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
     world.the_password_answers_sudo();
     assert_eq!(go_on(reset).finish().0.code(), Some(4), "what was to be replaced is gone by now");
     assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
 
     // Whoever chose first has the PIN.
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let reset = asked_for_a_new_pin(&["reset"], "Password: ", ALICE.password);
     let change = asked_for_a_new_pin(&["pin", "change"], "Current PIN: ", PIN);
-    world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n")).ok();
+    world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
     let mark = world.tpm.mark();
     for waited in [reset, change] {
         let mut waited = go_on(waited);
@@ -232,23 +232,21 @@ fn an_account_that_is_deleted_before_its_pin_is_chosen_gets_none() {
 #[test]
 fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_works_again() {
     let mut world = World::enrolled();
-    let change = |world: &World, from: &str, to: &str| {
-        world.helloctl("alice", &["pin", "change"], &format!("{from}\n{to}\n{to}\n"))
-    };
+    let change =
+        |world: &World, from: &str, to: &str| world.helloctl("alice", &["pin", "change"], &[from, to, to]);
     // Whoever doesn't know the PIN spends nothing of it.
     assert!(!change(&world, ONE_OFF, OTHER).success());
     let pins = [PIN, OTHER];
     let done = (0..20).take_while(|&at| change(&world, pins[at % 2], pins[(at + 1) % 2]).success()).count();
     assert_eq!(done, 9, "three of twelve went into the enrolment");
-    world.hellod.kill();
-    world.hellod = world.lab.hellod(&Config::default());
+    world.restart_hellod();
     let mark = world.tpm.mark();
     let refused = change(&world, OTHER, PIN);
     assert!(
         refused.stderr.contains("The next is possible in") && refused.stderr.contains(" minutes."),
         "{refused:?}"
     );
-    let by_root = world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    let by_root = world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]);
     assert!(!by_root.success() && by_root.stderr.contains("possible in 3 hours"), "{by_root:?}");
     assert_eq!(world.tpm.names_since(mark), [""; 0], "the TPM was not asked");
 
@@ -257,11 +255,11 @@ fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_work
     sudo.expect(hello_tests::PROMPT);
     sudo.send_secret(OTHER);
     sudo.expect("it is done");
-    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
-    let again = world.helloctl("root", &["enroll", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    let again = world.helloctl("root", &["enroll", "--user", "alice"], &[PIN, PIN]);
     assert!(!again.success() && again.stderr.contains("possible in 3 hours"), "{again:?}");
     assert_eq!(world.counted(&ALICE).0, serde_json::Value::Null);
-    world.enroll(&BOB);
+    world.enrol(&BOB, PIN);
 }
 
 #[test]
@@ -278,9 +276,9 @@ fn somebody_whose_programs_look_without_end_keeps_root_from_nothing() {
                 }
             });
         }
-        let reset = || world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n"));
+        let reset = || world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]);
         let resets: Vec<_> = (0..3).map(|_| reset()).collect();
-        let removed = world.helloctl("root", &["unenroll", "--user", "alice"], "");
+        let removed = world.helloctl("root", &["unenroll", "--user", "alice"], &[]);
         over.store(true, Ordering::SeqCst);
         for done in resets.iter().chain([&removed]) {
             done.ok();
@@ -297,22 +295,22 @@ fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     assert_eq!(status["tries"]["left"], 32);
     assert_eq!(status["last_sign_in"], serde_json::Value::Null);
     world.the_pin_answers_sudo();
-    let status = world.helloctl("alice", &["status"], "");
+    let status = world.helloctl("alice", &["status"], &[]);
     assert!(status.ok().contains("Enrolled : YES"), "{status:?}");
-    let events = world.helloctl("alice", &["events", "--json"], "");
+    let events = world.helloctl("alice", &["events", "--json"], &[]);
     assert!(events.ok().contains("signed in with the PIN"), "{events:?}");
-    assert!(!world.helloctl("bob", &["events"], "").stdout.contains("alice"));
-    let of_another = world.helloctl("bob", &["status", "--json", "--user", "alice"], "");
+    assert!(!world.helloctl("bob", &["events"], &[]).stdout.contains("alice"));
+    let of_another = world.helloctl("bob", &["status", "--json", "--user", "alice"], &[]);
     assert!(!of_another.success(), "{of_another:?}");
-    world.helloctl("alice", &["doctor"], "").ok();
-    let none = world.helloctl(BOB.name, &["doctor"], "");
+    world.helloctl("alice", &["doctor"], &[]).ok();
+    let none = world.helloctl(BOB.name, &["doctor"], &[]);
     assert!(none.stdout.contains("helloctl enroll"), "{none:?}");
     world.tpm.pull_the_plug();
-    let broken = world.helloctl("alice", &["doctor"], "");
+    let broken = world.helloctl("alice", &["doctor"], &[]);
     assert!(!broken.success() && broken.stdout.contains("Turn on the TPM"), "{broken:?}");
     world.hellod.kill();
-    assert_eq!(world.helloctl("alice", &["status"], "").code, Some(3));
-    assert_eq!(world.helloctl("alice", &["doctor"], "").code, Some(3));
+    assert_eq!(world.helloctl("alice", &["status"], &[]).code, Some(3));
+    assert_eq!(world.helloctl("alice", &["doctor"], &[]).code, Some(3));
     let mut sudo = world.sudo();
     sudo.expect(SUDO_PASSWORD);
 }

@@ -10,23 +10,16 @@ use std::fs;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Ending, MALLORY, NOBODY, PATIENCE, Peer, Person, ROOT, Stage, until};
+use hello_tests::{
+    ALICE, BOB, Ending, MALLORY, NOBODY, PATIENCE, PIN, Peer, Person, ROOT, World, request, until,
+};
 use serde_json::{Value, json};
 
-const PIN: &str = "271828";
-
 /// Resident memory in KiB: `VmRSS` or its peak `VmHWM`.
-fn memory(stage: &Stage, field: &str) -> u64 {
-    let status = fs::read_to_string(format!("/proc/{}/status", stage.hellod.program().pid())).unwrap();
+fn memory(world: &World, field: &str) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", world.hellod.program().pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with(field)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()
-}
-
-fn request(service: &str, user: &str) -> Value {
-    let request = json!({
-        "purpose": "authenticate", "user": user, "service": service, "tries": "1", "account": "open",
-    });
-    json!([{ "u": 1 }, { "a{ss}": request }])
 }
 
 /// How long alice takes from the first call to success, by a program that is there already.
@@ -53,21 +46,25 @@ fn median(mut times: Vec<Duration>) -> Duration {
 // The peers' failure F, T37
 #[test]
 fn endless_large_and_malformed_messages_leave_hellods_memory_bounded_and_alice_signed_in() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let mut root = world.peer(&ROOT);
     for _ in 0..3 {
         login_takes(&mut root, &ALICE);
     }
-    let before = memory(&stage, "VmRSS");
+    let before = memory(&world, "VmRSS");
     let mut sent = 0;
     for person in [NOBODY, MALLORY] {
-        let mut peer = stage.peer(&person);
+        let mut peer = world.peer(&person);
         for _ in 0..4 {
             // Wrong types, 64 KiB to 1 MiB each; and right ones with far too much in them.
             sent += peer.flood(60, "Login.Begin", json!([{ "u": 1 }, { "ay": 65536 }])) * 64;
             sent += peer.flood(10, "Conversation.Answer", json!([{ "t": 1 }, { "ay": 1_048_576 }])) * 1024;
-            sent += peer.flood(40, "Login.Begin", request("sudo", &"a".repeat(65536))) * 64;
+            sent += peer.flood(
+                40,
+                "Login.Begin",
+                request(1, &[("service", "sudo"), ("user", &"a".repeat(65536))]),
+            ) * 64;
             sent += peer.flood(40, "Status.Status", json!([{ "s": "b".repeat(65536) }])) * 64;
             let sixteen: Vec<Value> = (0..16).map(|_| json!({ "h": "nothing" })).collect();
             peer.flood(100, "Login.Begin", json!(sixteen));
@@ -80,7 +77,7 @@ fn endless_large_and_malformed_messages_leave_hellods_memory_bounded_and_alice_s
     }
     // Everything that was sent is dealt with before this answer.
     login_takes(&mut root, &ALICE);
-    let (after, peak) = (memory(&stage, "VmRSS"), memory(&stage, "VmHWM"));
+    let (after, peak) = (memory(&world, "VmRSS"), memory(&world, "VmHWM"));
     eprintln!(
         "memory before {before} KiB, after {} MiB of nonsense {after} KiB, peak {peak} KiB",
         sent / 1024
@@ -88,26 +85,26 @@ fn endless_large_and_malformed_messages_leave_hellods_memory_bounded_and_alice_s
     assert!(sent > 80 * 1024, "{sent}");
     assert!(after < before + 32 * 1024, "{before} -> {after} KiB");
     assert!(peak < before + 96 * 1024, "{before}, peak {peak} KiB");
-    let descriptors = fs::read_dir(format!("/proc/{}/fd", stage.hellod.program().pid())).unwrap().count();
+    let descriptors = fs::read_dir(format!("/proc/{}/fd", world.hellod.program().pid())).unwrap().count();
     assert!(descriptors < 40, "{descriptors} descriptors are open");
 }
 
 // T37
 #[test]
 fn five_hundred_open_conversations_lock_nobody_out() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    stage.enrol(&MALLORY, PIN);
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    world.enrol(&MALLORY, PIN);
+    let mut root = world.peer(&ROOT);
     let alone = median((0..9).map(|_| login_takes(&mut root, &ALICE)).collect());
-    let before = memory(&stage, "VmRSS");
-    let mut peers: Vec<Peer> = (0..5).map(|_| stage.peer(&MALLORY)).collect();
+    let before = memory(&world, "VmRSS");
+    let mut peers: Vec<Peer> = (0..5).map(|_| world.peer(&MALLORY)).collect();
     let mut open = 0;
     let mut busy = 0;
     for peer in &mut peers {
         for _ in 0..100 {
             match peer.begin("vlock", "mallory", "") {
-                Ok((_, step)) if step[0] == 0 => open += 1,
+                Ok((_, step)) if step.asks_for_a_secret() => open += 1,
                 Ok(_) => {}
                 Err((name, _)) => {
                     assert_eq!(name, "org.hellod.Hello1.Error.Busy");
@@ -118,14 +115,14 @@ fn five_hundred_open_conversations_lock_nobody_out() {
     }
     assert!((1..=8).contains(&open) && busy >= 490, "{open} open, {busy} refused");
     let meanwhile = median((0..9).map(|_| login_takes(&mut root, &ALICE)).collect());
-    let after = memory(&stage, "VmRSS");
+    let after = memory(&world, "VmRSS");
     eprintln!(
         "of 500 conversations {open} are open; {before} -> {after} KiB; alice signs in within {meanwhile:?}, alone {alone:?}"
     );
     assert!(after < before + 16 * 1024);
     assert!(meanwhile < alone * 3 + Duration::from_millis(50));
     drop(peers);
-    let mut mallory = stage.peer(&MALLORY);
+    let mut mallory = world.peer(&MALLORY);
     until("the places to be free again", Duration::from_secs(5), || {
         mallory
             .sign_in("vlock", "mallory", "", PIN)
@@ -137,21 +134,21 @@ fn five_hundred_open_conversations_lock_nobody_out() {
 // T37: nobody is stalled
 #[test]
 fn alice_signs_in_while_mallory_floods_calls_and_wrong_pins() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    stage.enrol(&MALLORY, PIN);
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    world.enrol(&MALLORY, PIN);
+    let mut root = world.peer(&ROOT);
     let alone = median((0..11).map(|_| login_takes(&mut root, &ALICE)).collect());
     let over = AtomicBool::new(false);
     let begun = Instant::now();
     let times: Vec<Duration> = std::thread::scope(|scope| {
         scope.spawn(|| {
-            let mut mallory = stage.peer(&MALLORY);
+            let mut mallory = world.peer(&MALLORY);
             // And one prompt that she leaves unanswered.
-            let mut silent = stage.peer(&MALLORY);
+            let mut silent = world.peer(&MALLORY);
             let _unanswered = silent.begin("vlock", "mallory", "");
             while !over.load(Ordering::SeqCst) && begun.elapsed() < PATIENCE {
-                mallory.flood(20, "Login.Begin", request("sudo", "alice"));
+                mallory.flood(20, "Login.Begin", request(1, &[("service", "sudo"), ("user", "alice")]));
                 mallory.flood(
                     20,
                     "Conversation.Answer",
@@ -174,13 +171,13 @@ fn alice_signs_in_while_mallory_floods_calls_and_wrong_pins() {
 // Own uid: malware of the person's own
 #[test]
 fn ten_thousand_tries_by_alices_own_programs_reach_the_tpm_five_times_and_leave_her_console_alone() {
-    let mut stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
+    let mut world = World::activating();
+    world.enrol(&ALICE, PIN);
     let start = Instant::now();
     let (mut tries, mut judged) = (0_u32, 0_u32);
-    let mark = stage.tpm.mark();
+    let mark = world.tpm.mark();
     for round in 0..5 {
-        let mut malware = stage.peer(&ALICE);
+        let mut malware = world.peer(&ALICE);
         while tries < 2000 * (round + 1) {
             let talk = malware.sign_in("vlock", "alice", "alice", &format!("{tries:06}"));
             tries += 1;
@@ -194,16 +191,16 @@ fn ten_thousand_tries_by_alices_own_programs_reach_the_tpm_five_times_and_leave_
             // Other ways to the same counter.
             if tries % 500 == 1 {
                 let change = [&format!("{tries:06}"), "161803", "161803"];
-                assert!(!stage.helloctl("alice", &["pin", "change"], &change).success());
+                assert!(!world.helloctl("alice", &["pin", "change"], &change).success());
             }
         }
         drop(malware);
-        stage.hellod.kill();
-        stage.tpm.pull_the_plug();
-        stage.tpm.switch_on();
-        stage.restart_hellod();
+        world.hellod.kill();
+        world.tpm.pull_the_plug();
+        world.tpm.switch_on();
+        world.restart_hellod();
     }
-    let asked = stage.tpm.since(mark);
+    let asked = world.tpm.since(mark);
     let guesses = asked
         .iter()
         .filter(|exchange| ["PolicySecret", "NV_ChangeAuth"].contains(&&*exchange.name()))
@@ -211,35 +208,35 @@ fn ten_thousand_tries_by_alices_own_programs_reach_the_tpm_five_times_and_leave_
     eprintln!("{tries} tries in {:?}: {judged} prompts, {guesses} guesses at the TPM", start.elapsed());
     assert_eq!(tries, 10_000);
     assert!(guesses <= 5, "{guesses} guesses reached the TPM");
-    let failed = stage.status(&ALICE)["tries"]["failed"].as_u64().unwrap();
+    let failed = world.status(&ALICE)["tries"]["failed"].as_u64().unwrap();
     assert!((1..=5).contains(&failed), "{failed}");
     // Hers at the console, and then malware's budget is what it was.
-    let mut login = stage.lab.pty("root", ["login", "alice"]);
+    let mut login = world.lab.pty("root", ["login", "alice"]);
     login.expect("PIN or password: ");
     login.send_secret(PIN);
     login.expect("$ ");
     drop(login);
-    let talk = stage.peer(&ALICE).sign_in("vlock", "alice", "alice", PIN).unwrap();
+    let talk = world.peer(&ALICE).sign_in("vlock", "alice", "alice", PIN).unwrap();
     assert_eq!(
         (talk.outcome, talk.prompts),
         (Some(Ending::Unavailable), 0),
         "no success restores it: {talk:?}"
     );
-    let status = stage.status(&ALICE);
+    let status = world.status(&ALICE);
     assert_eq!(status["tries"]["failed"], 0, "{status}");
 }
 
 // T11
 #[test]
 fn a_hundred_wrong_pins_of_alice_are_nothing_to_bob() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    stage.enrol(&BOB, PIN);
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    world.enrol(&BOB, PIN);
+    let mut root = world.peer(&ROOT);
     let alone = median((0..9).map(|_| login_takes(&mut root, &BOB)).collect());
     let times: Vec<Duration> = std::thread::scope(|scope| {
         let alice = scope.spawn(|| {
-            let mut console = stage.peer(&ROOT);
+            let mut console = world.peer(&ROOT);
             let wrong = (0..100).filter_map(|try_| {
                 console.sign_in("login", "alice", "", &format!("{try_:06}")).ok()?.outcome
             });
@@ -255,6 +252,6 @@ fn a_hundred_wrong_pins_of_alice_are_nothing_to_bob() {
     let meanwhile = median(times);
     eprintln!("bob signs in within {meanwhile:?} while alice types wrong PINs, alone {alone:?}");
     assert!(meanwhile < alone * 3 + Duration::from_millis(50));
-    assert_eq!(stage.status(&ALICE)["tries"]["failed"], 4);
-    assert_eq!(stage.status(&BOB)["tries"]["failed"], 0);
+    assert_eq!(world.status(&ALICE)["tries"]["failed"], 4);
+    assert_eq!(world.status(&BOB)["tries"]["failed"], 0);
 }

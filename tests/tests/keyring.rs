@@ -1,7 +1,9 @@
 //! The keyring after a PIN: a password that is kept with consent, and handed on where a session opens, and nowhere else.
 #![allow(clippy::panic, reason = "what fails here fails the test")]
 
-use hello_tests::{ALICE, BOB, Config, Lab, PIN, PROMPT, PamStack, Person, Polkit, ROOT, World, leave};
+use hello_tests::{
+    ALICE, BOB, Config, Lab, PIN, PROMPT, PamStack, Person, Polkit, ROOT, World, leave, request,
+};
 use serde_json::{Value, json};
 
 /// As a keyring's module does: writes what it finds in PAM_AUTHTOK, or what it is told when it has to ask, to a file.
@@ -27,7 +29,7 @@ fn world_with(config: &Config) -> (World, Polkit) {
         0o644,
     );
     let polkit = world.lab.polkit();
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     (world, polkit)
 }
 
@@ -88,7 +90,7 @@ fn with_consent_the_pin_opens_the_keyring_at_login_and_is_told_to_sudo_never() {
     sudo.finish_ok();
 
     let record = world.lab.read("/var/lib/hellod/keyrings/6001.json");
-    let events = world.helloctl("root", &["events"], "").stdout;
+    let events = world.helloctl("root", &["events"], &[]).stdout;
     assert!(!record.contains(ALICE.password) && !events.contains(ALICE.password));
     assert!(!world.lab.journal().contains(ALICE.password));
     assert!(events.contains("the answer was yes") && events.contains("the password is kept"), "{events}");
@@ -97,13 +99,13 @@ fn with_consent_the_pin_opens_the_keyring_at_login_and_is_told_to_sudo_never() {
 #[test]
 fn a_no_is_asked_once_and_keeps_nothing() {
     let (world, _polkit) = world_with(&Config::default());
-    let said = world.helloctl("alice", &["keyring", "keep"], "no\n");
+    let said = world.helloctl("alice", &["keyring", "keep"], &["no"]);
     assert!(said.stdout.contains("Your password is not kept."), "{said:?}");
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     assert_eq!(keyring(&world, &ALICE), json!({ "agreed": false, "password_kept": false, "since": null }));
     assert_eq!(found_at_login(&world, PIN), NOTHING);
     // Nobody agrees for somebody else, root neither.
-    let said = world.helloctl("root", &["keyring", "keep"], "yes\n");
+    let said = world.helloctl("root", &["keyring", "keep"], &["yes"]);
     assert!(!said.success(), "{said:?}");
 }
 
@@ -136,19 +138,18 @@ fn forgetting_a_reset_and_removal_leave_no_password_behind() {
     let (world, _polkit) = world_with(&Config::default());
     agree(&world);
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
-    world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n")).ok();
+    world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
     assert_eq!(found_at_login(&world, PIN), NOTHING, "sealed under a PIN that is gone");
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     assert_eq!(found_at_login(&world, PIN), ALICE.password, "the consent holds");
 
-    world.helloctl("alice", &["keyring", "forget"], "").ok();
+    world.helloctl("alice", &["keyring", "forget"], &[]).ok();
     assert_eq!(found_at_login(&world, PIN), NOTHING);
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     assert_eq!(keyring(&world, &ALICE)["password_kept"], false);
 
-    world.helloctl("root", &["unenroll", "--user", "alice"], "").ok();
-    let left = world.lab.run_as("root", ["ls", "-A", "/var/lib/hellod/keyrings"]);
-    assert_eq!(left.ok(), "");
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    assert_eq!(world.records("keyrings"), [""; 0]);
 }
 
 #[test]
@@ -159,22 +160,20 @@ fn what_policy_forbids_is_not_kept_and_not_asked_for() {
     world.hellod.terminate();
     world.hellod = world.lab.hellod(&Config::with("[policy]\nAllowKeyringPassword = false\n"));
     assert_eq!(found_at_login(&world, PIN), NOTHING);
-    assert_eq!(world.lab.run_as("root", ["ls", "-A", "/var/lib/hellod/keyrings"]).ok(), "");
-    let said = world.helloctl("alice", &["keyring", "keep"], "yes\n");
+    assert_eq!(world.records("keyrings"), [""; 0]);
+    let said = world.helloctl("alice", &["keyring", "keep"], &["yes"]);
     assert!(!said.success() && said.stderr.contains("policy"), "{said:?}");
 }
 
 #[test]
 fn a_program_of_the_person_is_asked_for_no_pipe_and_keeps_nothing() {
     let (world, _polkit) = world_with(&Config::default());
-    world.enroll(&BOB);
+    world.enrol(&BOB, PIN);
     agree(&world);
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     let begin = |person: &Person, version: u32, purpose: &str, service: &str| {
-        let request = json!({ "purpose": purpose, "user": "alice", "service": service, "tty": "", "rhost": "",
-            "ruser": "", "tries": "1", "account": "open" });
-        let mut peer = world.lab.peer(person);
-        let reply = peer.hello("Login.Begin", json!([{ "u": version }, { "a{ss}": request }]));
+        let entries = [("purpose", purpose), ("user", "alice"), ("service", service)];
+        let reply = world.peer(person).hello("Login.Begin", request(version, &entries));
         reply.expect("a conversation")[1].clone()
     };
     let (prompt, end, outlet) = (0, 3, 4);
@@ -195,7 +194,7 @@ fn a_program_of_the_person_is_asked_for_no_pipe_and_keeps_nothing() {
 fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_password() {
     let (world, _polkit) = world_with(&Config::default());
     agree(&world);
-    let mut root = world.lab.peer(&ROOT);
+    let mut root = world.peer(&ROOT);
     root.order(json!({ "monitor": true }));
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     assert_eq!(found_at_login(&world, PIN), ALICE.password);
@@ -204,7 +203,6 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_password() {
     assert!(heard["descriptors"].as_u64() >= Some(4), "{heard}");
     assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)), "{heard}");
     // Were the read end handed over, it would be read.
-    let _ =
-        world.lab.peer(&ROOT).hello("Conversation.HandOver", json!([{ "t": 1 }, { "h": ALICE.password }]));
+    let _ = world.peer(&ROOT).hello("Conversation.HandOver", json!([{ "t": 1 }, { "h": ALICE.password }]));
     assert_eq!(root.order(json!({ "overheard": ALICE.password }))["in_descriptors"], true);
 }

@@ -7,7 +7,7 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use hello_tests::{ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, PamStack, Running, World, modules, until};
+use hello_tests::{ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, Running, World, modules, until};
 
 #[test]
 fn swaylock_opens_with_the_pin_with_the_password_and_after_a_slip() {
@@ -49,13 +49,13 @@ fn kscreenlocker_opens_with_the_pin_with_the_password_and_after_a_slip() {
         hello_tests::program("hellod").ancestors().nth(2).map(|target| target.join("plasma/sessions"));
     let module = module.filter(|module| module.join("qmldir").exists());
     let module = module.expect("one module of plasma-workspace is needed: run `make plasma`");
-    let mut builder = Lab::builder().pam(PamStack::hello()).without_activation();
+    let mut builder = Lab::with_hello().without_activation();
     for entry in fs::read_dir(module).into_iter().flatten().flatten() {
         let target = format!("{QML}/org/kde/plasma/private/sessions/{}", entry.file_name().to_string_lossy());
         builder = builder.show(entry.path(), &target);
     }
     let world = World::of(builder, &Config::default());
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     world.lab.write("/etc/pam.d/kde", "@include common-auth\n", 0o644);
     runtime(&world.lab);
     for typed in [&[PIN][..], &[ALICE.password], &[ONE_OFF, PIN], &["not-it", ALICE.password]] {

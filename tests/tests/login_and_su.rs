@@ -67,14 +67,14 @@ fn su_takes_the_pin_from_oneself_alone() {
     su.expect("alice");
     su.finish_ok();
     assert_eq!(world.counted(&ALICE), before, "what is declined costs no try");
-    let events = world.helloctl("root", &["events"], "");
+    let events = world.helloctl("root", &["events"], &[]);
     assert!(events.ok().contains("the one who asks is somebody else"), "{events:?}");
 }
 
 #[test]
 fn su_by_alice_to_bob_asks_for_his_password_even_if_he_has_a_pin() {
     let world = World::enrolled();
-    world.enroll(&BOB);
+    world.enrol(&BOB, PIN);
     let before = world.counted(&BOB);
     let mut su = world.lab.pty("alice", ["su", "-", "bob", "-c", "id -un"]);
     let asked = su.expect("Password: ");

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Config, Lab, ONE_OFF, PIN, PROMPT, PamStack, ROOT, RawLogin, SUDO_PASSWORD, Tpm, World,
-    finish_with_password, quickest, until,
+    ALICE, BOB, Ending, ONE_OFF, PIN, PROMPT, ROOT, SUDO_PASSWORD, Tpm, World, finish_with_password,
+    quickest, until,
 };
 use rustix::process::Signal;
 
@@ -69,7 +69,7 @@ fn when_hellod_is_not_there() {
 #[test]
 fn when_hellod_can_not_be_started() {
     // The bus tries, and what it starts ends at once.
-    let mut world = World::of(Lab::builder().pam(PamStack::hello()), &Config::default());
+    let mut world = World::activating();
     world.hellod.kill();
     world.lab.write("/etc/hellod/hellod.toml", "nonsense", 0o644);
     the_password_works_within(HANGS, "hellod fails to start", &world);
@@ -109,7 +109,7 @@ fn when_hellod_hangs_or_dies_at_the_prompt() {
         surface.send_secret(PIN);
         within(ABSENT, "hellod died at the prompt", surface.expect(asks).after);
         finish_with_password(&mut surface);
-        world.hellod = world.lab.hellod(&Config::default());
+        world.restart_hellod();
     }
 }
 
@@ -129,7 +129,7 @@ fn when_the_bus_dies_at_the_prompt() {
         within(HANGS, "bus died at the prompt, password", sudo.expect("it is done").after);
         sudo.finish_ok();
         world.bus.start();
-        world.hellod = world.lab.hellod(&Config::default());
+        world.restart_hellod();
     }
 }
 
@@ -208,21 +208,20 @@ fn when_the_account_is_locked() {
 #[test]
 fn when_the_pin_is_locked_in_the_tpm() {
     let world = World::enrolled();
-    let mut guesser = RawLogin::new(&world.lab, &ROOT);
+    let mut guesser = world.peer(&ROOT);
     for tried in 0..32 {
         if tried % 3 == 0 {
             world.forget_delays(&ALICE);
         }
-        let pipe = guesser.begin_asking(1, &ALICE, &[("service", "login")]);
-        let step = guesser.type_secret(&pipe, ONE_OFF);
-        assert_ne!(guesser.follow(step), 0);
+        let talk = guesser.sign_in("login", "alice", "alice", ONE_OFF).unwrap();
+        assert!(talk.prompts == 1 && talk.outcome != Some(Ending::Success), "{talk:?}");
     }
     world.forget_delays(&ALICE);
     assert_eq!(world.status(&ALICE)["tries"]["locked"], true);
     the_password_works_when_locked(&world);
-    let doctor = world.helloctl("alice", &["doctor"], "");
+    let doctor = world.helloctl("alice", &["doctor"], &[]);
     assert!(doctor.stdout.contains("helloctl reset"), "{doctor:?}");
-    world.helloctl("root", &["reset", "--user", "alice"], &format!("{PIN}\n{PIN}\n")).ok();
+    world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
     world.the_pin_answers_sudo();
 }
 

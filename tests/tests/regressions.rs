@@ -33,12 +33,11 @@ fn daemon_restart_keeps_failure_counter() {
     sudo.expect(SUDO_PASSWORD);
     drop(sudo);
     let before = world.counted(&ALICE);
-    world.hellod.kill();
-    world.hellod = world.lab.hellod(&Config::default());
+    world.restart_hellod();
     assert_eq!(world.counted(&ALICE), before, "killed and started again");
     assert!(world.hellod.terminate().success());
     world.tpm.reboot();
-    world.hellod = world.lab.hellod(&Config::default());
+    world.restart_hellod();
     assert_eq!(world.counted(&ALICE), before, "after a reboot");
     let mut su = world.su();
     su.expect(PROMPT);
@@ -66,7 +65,7 @@ fn clock_minus_1_day() {
     tries["session"]["last"]["boot"] = "another".into();
     world.lab.write(record, &tries.to_string(), 0o600);
     world.lab.run_as("root", ["chown", "hellod:hellod", record]).ok();
-    world.hellod = world.lab.hellod(&Config::default());
+    world.restart_hellod();
     let mut su = world.su();
     let said = su.expect("Too many wrong PINs. Wait ");
     assert!(!said.before.contains(PROMPT), "{said:?}");
@@ -85,7 +84,7 @@ fn debug_does_not_leak_secret() {
         ["TSS2_LOG=all+trace", "RUST_LOG=trace", "RUST_BACKTRACE=full"].map(str::to_owned).to_vec();
     let config = Config { environment, ..Config::default() };
     let world = World::of(Lab::builder().pam(stack).without_activation(), &config);
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let mut login = world.login();
     login.expect(PROMPT);
     login.send_secret(ONE_OFF);
@@ -96,7 +95,7 @@ fn debug_does_not_leak_secret() {
     let mut sudo = world.sudo();
     sudo.expect(PROMPT);
     finish_with_password(&mut sudo);
-    world.helloctl("alice", &["pin", "change"], &format!("{PIN}\n314159\n314159\n")).ok();
+    world.helloctl("alice", &["pin", "change"], &[PIN, "314159", "314159"]).ok();
     world
         .lab
         .journal()
@@ -194,7 +193,7 @@ fn a_module_behind_hello_never_sees_a_pin_and_always_a_password() {
     let stack = PamStack::hello().behind_hello(line).at_the_end(line);
     let world = World::of(Lab::builder().pam(stack).without_activation(), &Config::default());
     world.lab.write("/usr/local/libexec/recorder", RECORDER, 0o755);
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     let recorded = || world.lab.read("/root/recorded");
 
     // After the right PIN there is nothing to be found, and so the recorder asks for itself.

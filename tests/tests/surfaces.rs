@@ -7,9 +7,7 @@ use std::process::Command;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use hello_tests::{
-    ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, PamStack, World, modules, program, source_root,
-};
+use hello_tests::{ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, World, modules, program, source_root};
 
 /// The programs of the suite, and the service files that they read.
 const PERSONAS: [(&str, &str); 10] = [
@@ -128,7 +126,7 @@ fn polkit127_sandbox_ok() {
     assert_eq!(world.status(&ALICE)["last_sign_in"]["service"], "polkit-1");
 
     // And the real one. Whose question it answers is for polkitd to say, which isn't there: it gets as far as PAM's success.
-    world.enroll(&BOB);
+    world.enrol(&BOB, PIN);
     let agent = ["unshare", "--net", "setpriv", "--no-new-privs", "--bounding-set=-all", AGENT, "bob"];
     let said = world.lab.run_with_input("root", agent, &format!("no-cookie\n{PIN}\n"));
     assert!(said.stdout.starts_with("PAM_PROMPT_ECHO_OFF PIN or password"), "{said:?}");
@@ -141,7 +139,7 @@ fn greeter_before_daemon_ready() {
     let mut world =
         World::of(activating(), &Config::with("login = [\"login\", \"gdm-password\", \"lightdm\"]\n"));
     furnish(&world.lab);
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     world.lab.write(
         "/usr/local/libexec/slow-hellod",
         "#!/bin/sh\nsleep 2\nexec /usr/libexec/hellod\n",
@@ -192,7 +190,7 @@ fn played(world: &World, persona: &str, secrets: [&str; 3], arguments: &[&str]) 
 fn at_all_surfaces() -> World {
     let world = World::of(builder(), &Config::default());
     furnish(&world.lab);
-    world.enroll(&ALICE);
+    world.enrol(&ALICE, PIN);
     world
 }
 
@@ -202,7 +200,7 @@ fn builder() -> LabBuilder {
 
 fn activating() -> LabBuilder {
     let module = format!("{}/pam_hello.so", modules());
-    Lab::builder().pam(PamStack::hello()).show(program("surfaces"), SUITE).show(shipped_module(), &module)
+    Lab::with_hello().show(program("surfaces"), SUITE).show(shipped_module(), &module)
 }
 
 /// The module as it is shipped. Built together with the daemon it gets more of tokio, which keeps two sockets for signals.

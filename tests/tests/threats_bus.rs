@@ -7,10 +7,8 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Ending, Lab, MALLORY, NOBODY, Person, ROOT, Stage, until};
+use hello_tests::{ALICE, BOB, Ending, Lab, MALLORY, NOBODY, PIN, Person, ROOT, World, request, until};
 use serde_json::{Value, json};
-
-const PIN: &str = "271828";
 
 const DENIED: &str = "org.hellod.Hello1.Error.AccessDenied";
 const BUS_DENIED: &str = "org.freedesktop.DBus.Error.AccessDenied";
@@ -20,19 +18,19 @@ fn error<T>(answer: Result<T, (String, String)>) -> String {
 }
 
 /// Everything that an attack must not move.
-fn standing(stage: &Stage, person: &Person) -> Value {
-    let status = stage.status(person);
+fn standing(world: &World, person: &Person) -> Value {
+    let status = world.status(person);
     json!([status["enrolment"], status["tries"]])
 }
 
 // T22
 #[test]
 fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let before = standing(&stage, &ALICE);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let before = standing(&world, &ALICE);
     for person in [MALLORY, NOBODY, BOB] {
-        let mut peer = stage.peer(&person);
+        let mut peer = world.peer(&person);
         for method in ["Enroll", "ChangePin", "Reset", "Unenroll"] {
             for user in ["alice", "6001", "ALICE", "alice ", "root", "nosuchuser"] {
                 let answer = peer.hello(&format!("Enrolment.{method}"), json!([{ "u": 1 }, { "s": user }]));
@@ -47,61 +45,61 @@ fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
         let events = peer.hello("Status.Events", json!([{ "u": 1000 }])).unwrap();
         assert!(!events.to_string().contains("alice"), "{events}");
     }
-    assert_eq!(standing(&stage, &ALICE), before);
+    assert_eq!(standing(&world, &ALICE), before);
     // The same calls from who may make them: what was refused above was refused for who asked.
-    let mut root = stage.peer(&ROOT);
+    let mut root = world.peer(&ROOT);
     assert!(root.hello("Status.Status", json!([{ "s": "alice" }])).is_ok());
     let events = root.hello("Status.Events", json!([{ "u": 1000 }])).unwrap();
     assert!(events.to_string().contains("alice"));
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
 }
 
 // T22, the peers' failure B
 #[test]
 fn su_and_pkexec_to_alice_never_ask_for_her_pin_and_spend_no_try() {
-    let stage = Stage::new();
-    let _polkit = stage.lab.polkit();
-    stage.enrol(&ALICE, PIN);
-    let before = standing(&stage, &ALICE);
+    let world = World::activating();
+    let _polkit = world.lab.polkit();
+    world.enrol(&ALICE, PIN);
+    let before = standing(&world, &ALICE);
     for _ in 0..2 {
-        let mut su = stage.lab.pty("mallory", ["su", "alice", "-c", "true"]);
+        let mut su = world.lab.pty("mallory", ["su", "alice", "-c", "true"]);
         let asked = su.expect("assword: ").before;
         assert!(!asked.contains("PIN"), "{asked}");
         su.send_secret("000000");
         assert!(!su.finish().0.success());
     }
     for argv in [vec!["pkexec", "--user", "alice", "true"], vec!["sudo", "-n", "-u", "alice", "true"]] {
-        assert!(!stage.lab.run_as("mallory", argv).success());
+        assert!(!world.lab.run_as("mallory", argv).success());
     }
-    assert!(!stage.lab.run_as("nobody", ["su", "alice", "-c", "true"]).success());
-    assert_eq!(standing(&stage, &ALICE), before);
+    assert!(!world.lab.run_as("nobody", ["su", "alice", "-c", "true"]).success());
+    assert_eq!(standing(&world, &ALICE), before);
     // To herself it does ask, and there a wrong one counts.
-    let mut su = stage.lab.pty("alice", ["su", "alice", "-c", "true"]);
+    let mut su = world.lab.pty("alice", ["su", "alice", "-c", "true"]);
     su.expect("PIN or password: ");
     su.send_secret("000000");
     su.expect("Wrong PIN");
     drop(su);
-    assert_ne!(standing(&stage, &ALICE), before);
+    assert_ne!(standing(&world, &ALICE), before);
 }
 
 // T23
 #[test]
 fn a_conversation_belongs_to_the_connection_that_began_it() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let mut alice = stage.peer(&ALICE);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let mut alice = world.peer(&ALICE);
     let (conversation, step) = alice.begin("vlock", "alice", "").unwrap();
-    for mut thief in [stage.peer(&MALLORY), stage.peer(&ROOT), stage.peer(&ALICE)] {
+    for mut thief in [world.peer(&MALLORY), world.peer(&ROOT), world.peer(&ALICE)] {
         for number in 0..20 {
             for kind in [0, 1, 3] {
-                let stolen = thief.answer_step(&json!(number), kind, "");
+                let stolen = thief.answer_step(number, kind, "");
                 assert_eq!(error(stolen), "org.hellod.Hello1.Error.NoSuchConversation");
             }
             let cancelled = thief.hello("Conversation.Cancel", json!([{ "t": number }]));
             assert_eq!(error(cancelled), "org.hellod.Hello1.Error.NoSuchConversation");
         }
     }
-    let talk = alice.go_on(&conversation, step, &[PIN]).unwrap();
+    let talk = alice.go_on(conversation, step, &[PIN]).unwrap();
     assert_eq!(talk.outcome, Some(Ending::Success), "{talk:?}");
     // And its owner answers it.
     let (conversation, _step) = alice.begin("vlock", "alice", "").unwrap();
@@ -111,36 +109,29 @@ fn a_conversation_belongs_to_the_connection_that_began_it() {
 // T23
 #[test]
 fn whoever_leaves_in_the_middle_of_a_call_leaves_nothing_behind() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let before = standing(&stage, &ALICE);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let before = standing(&world, &ALICE);
     for _ in 0..12 {
-        let mut alice = stage.peer(&ALICE);
+        let mut alice = world.peer(&ALICE);
         alice.begin("vlock", "alice", "").unwrap();
-        alice.flood(4, "Login.Begin", request("vlock", "alice"));
+        alice.flood(4, "Login.Begin", request(1, &[("service", "vlock"), ("user", "alice")]));
         alice.program().kill();
-        let mut mallory = stage.peer(&MALLORY);
-        mallory.flood(4, "Login.Begin", request("login", "alice"));
+        let mut mallory = world.peer(&MALLORY);
+        mallory.flood(4, "Login.Begin", request(1, &[("service", "login"), ("user", "alice")]));
         mallory.program().kill();
     }
     // Nothing of it is left to count against the next.
-    let talk = stage.peer(&ALICE).sign_in("vlock", "alice", "", PIN).unwrap();
+    let talk = world.peer(&ALICE).sign_in("vlock", "alice", "", PIN).unwrap();
     assert_eq!(talk.outcome, Some(Ending::Success), "{talk:?}");
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    assert_eq!(standing(&stage, &ALICE), before);
-}
-
-fn request(service: &str, user: &str) -> Value {
-    let request = json!({
-        "purpose": "authenticate", "user": user, "service": service, "tries": "1", "account": "open",
-    });
-    json!([{ "u": 1 }, { "a{ss}": request }])
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(standing(&world, &ALICE), before);
 }
 
 // T23
 #[test]
 fn a_person_can_not_be_hellod_and_where_the_bus_lets_them_the_module_does_not() {
-    let lab = Lab::builder().without_activation().pam(hello_tests::PamStack::hello()).build();
+    let lab = Lab::with_hello().without_activation().build();
     let mut bus = lab.bus();
     let take = json!([{ "s": "org.hellod.Hello1" }, { "u": 0 }]);
     let bus_name = "org.freedesktop.DBus";
@@ -169,9 +160,9 @@ fn a_person_can_not_be_hellod_and_where_the_bus_lets_them_the_module_does_not() 
 // T26
 #[test]
 fn no_other_spelling_of_a_name_is_a_person() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let mut root = world.peer(&ROOT);
     let spellings = [
         "ALICE",
         "Alice",
@@ -203,14 +194,14 @@ fn no_other_spelling_of_a_name_is_a_person() {
         let refused = error(root.sign_in("login", user, "", PIN));
         assert_eq!(refused, "org.hellod.Hello1.Error.InvalidArgument", "{user:?}");
     }
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
     // A second name for her number is somebody whom hellod doesn't know.
-    let passwd = stage.lab.read("/etc/passwd");
+    let passwd = world.lab.read("/etc/passwd");
     let alias = "alias:x:6001:6001::/home/alice:/bin/bash\n";
-    stage.lab.write("/etc/passwd", &format!("{passwd}{alias}"), 0o644);
+    world.lab.write("/etc/passwd", &format!("{passwd}{alias}"), 0o644);
     let talk = root.sign_in("login", "alias", "", PIN).unwrap();
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
-    stage.lab.write("/etc/passwd", &format!("{alias}{passwd}"), 0o644);
+    world.lab.write("/etc/passwd", &format!("{alias}{passwd}"), 0o644);
     let talk = root.sign_in("login", "alice", "", PIN).unwrap();
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
 }
@@ -218,16 +209,16 @@ fn no_other_spelling_of_a_name_is_a_person() {
 // T33
 #[test]
 fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
-    let stage = Stage::new();
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    let mut root = world.peer(&ROOT);
     root.order(json!({ "monitor": true }));
-    stage.enrol(&ALICE, PIN);
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    let mut login = stage.lab.pty("root", ["login", "alice"]);
+    world.enrol(&ALICE, PIN);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    let mut login = world.lab.pty("root", ["login", "alice"]);
     login.expect("PIN or password: ");
     login.send_secret(PIN);
     login.expect("$ ");
-    let change = stage.helloctl("alice", &["pin", "change"], &[PIN, "314159", "314159"]);
+    let change = world.helloctl("alice", &["pin", "change"], &[PIN, "314159", "314159"]);
     change.ok();
     for pin in [PIN, "314159"] {
         let heard = root.order(json!({ "overheard": pin }));
@@ -241,7 +232,7 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
         assert_eq!(heard["read"], 0, "{heard}");
     }
     // Were the pipe made by the client, its read end would cross the bus, and so would the PIN.
-    let mut alice = stage.peer(&ALICE);
+    let mut alice = world.peer(&ALICE);
     let refused = alice.hello("Login.Begin", json!([{ "u": 1 }, { "h": "161803" }]));
     assert!(refused.is_err());
     let heard = root.order(json!({ "overheard": "161803" }));
@@ -257,9 +248,9 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
 // T36, T5: nothing on the bus takes octets, a digest or a command for the TPM
 #[test]
 fn no_method_takes_anything_that_could_be_signed() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let mut alice = stage.peer(&ALICE);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let mut alice = world.peer(&ALICE);
     let xml = alice
         .call(
             "org.hellod.Hello1",
@@ -289,7 +280,7 @@ fn no_method_takes_anything_that_could_be_signed() {
     // The only text of a caller's choosing that comes near the TPM is none that a step asked for.
     let (conversation, _step) = alice.begin("vlock", "alice", "").unwrap();
     for kind in [0, 2, 7, u32::MAX] {
-        let refused = alice.answer_step(&conversation, kind, &"a".repeat(64));
+        let refused = alice.answer_step(conversation, kind, &"a".repeat(64));
         assert_eq!(error(refused), "org.hellod.Hello1.Error.InvalidArgument");
     }
 }
@@ -297,13 +288,13 @@ fn no_method_takes_anything_that_could_be_signed() {
 // T38, coarse
 #[test]
 fn the_time_of_an_answer_tells_mallory_nothing_about_who_is_enrolled() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let mut mallory = stage.peer(&MALLORY);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let mut mallory = world.peer(&MALLORY);
     let users = ["alice", "bob", "nosuchuser"];
     let mut times = users.map(|_| Vec::new());
     let mut outcomes = users.map(|_| None);
-    let mark = stage.tpm.mark();
+    let mark = world.tpm.mark();
     // In turn, so that what else this machine does is added to each of them.
     for _ in 0..40 {
         for (at, user) in users.iter().enumerate() {
@@ -313,7 +304,7 @@ fn the_time_of_an_answer_tells_mallory_nothing_about_who_is_enrolled() {
         }
     }
     // A chip takes longer than a software TPM: whatever asked it would be told apart there.
-    let asked = stage.tpm.names_since(mark);
+    let asked = world.tpm.names_since(mark);
     assert!(asked.is_empty(), "the TPM was asked: {asked:?}");
     assert_eq!(outcomes[0], outcomes[1], "enrolled or not, the answer is the same");
     let medians = times.map(|mut times| {

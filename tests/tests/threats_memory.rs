@@ -5,7 +5,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
-use hello_tests::{ALICE, BOB, Config, Ending, Hellod, PATIENCE, ROOT, Stage, auth_value, until};
+use hello_tests::{ALICE, BOB, Config, Ending, Hellod, Lab, PATIENCE, ROOT, World, auth_value, until};
 
 const PIN: &str = "27182818284590";
 const NEXT_PIN: &str = "31415926535897";
@@ -52,22 +52,22 @@ fn children(hellod: &Hellod) -> Vec<u32> {
 // T32
 #[test]
 fn neither_hellod_nor_a_waiting_child_holds_a_pin_or_its_value_after_a_sign_in() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let first = auth_value(&stage.lab.read(RECORD), PIN);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let first = auth_value(&world.lab.read(RECORD), PIN);
     for _ in 0..3 {
-        assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+        assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
     }
-    assert_eq!(stage.login(&ALICE, "27182818284591").outcome, Some(Ending::Refused));
-    stage.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
-    let second = auth_value(&stage.lab.read(RECORD), NEXT_PIN);
+    assert_eq!(world.sign_in(&ALICE, "27182818284591").outcome, Some(Ending::Refused));
+    world.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
+    let second = auth_value(&world.lab.read(RECORD), NEXT_PIN);
     // A prompt is open, and so a child waits.
-    let mut root = stage.peer(&ROOT);
+    let mut root = world.peer(&ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
     let waiting =
-        until("a child to wait", Duration::from_secs(5), || children(&stage.hellod).first().copied());
+        until("a child to wait", Duration::from_secs(5), || children(&world.hellod).first().copied());
     let wrong = b"27182818284591".as_slice();
-    for pid in [stage.hellod.program().pid(), waiting] {
+    for pid in [world.hellod.program().pid(), waiting] {
         let memory = memory_of(pid);
         for needle in [PIN.as_bytes(), NEXT_PIN.as_bytes(), wrong, &first, &second] {
             let found = found(&memory, needle);
@@ -81,14 +81,14 @@ fn neither_hellod_nor_a_waiting_child_holds_a_pin_or_its_value_after_a_sign_in()
 // T32: while it works the child has the PIN, and nobody but root may look
 #[test]
 fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
     let pids = std::sync::Arc::new(std::sync::Mutex::new((0_u32, 0_u32)));
-    let (theirs, daemon) = (pids.clone(), stage.hellod.program().pid());
+    let (theirs, daemon) = (pids.clone(), world.hellod.program().pid());
     // Held at the signature: the child has read and used the PIN.
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let (go, on) = std::sync::mpsc::channel::<()>();
-    stage.interposer().meddle(move |command, ask| {
+    world.interposer().meddle(move |command, ask| {
         if command[6..10] == [0, 0, 1, 0x5d] {
             let _ = tell.send(());
             let _ = on.recv_timeout(Duration::from_secs(20));
@@ -96,18 +96,18 @@ fn a_child_at_work_can_not_be_dumped_or_traced_by_its_own_user() {
         Some(ask(command))
     });
     let examined = std::thread::scope(|scope| {
-        let login = scope.spawn(|| stage.login(&ALICE, PIN));
+        let login = scope.spawn(|| world.sign_in(&ALICE, PIN));
         told.recv_timeout(Duration::from_secs(20)).unwrap();
-        let child = *stage.interposer().callers().last().unwrap();
+        let child = *world.interposer().callers().last().unwrap();
         *theirs.lock().unwrap() = (daemon, child);
         let limits = fs::read_to_string(format!("/proc/{child}/limits")).unwrap();
         let owner =
             fs::metadata(format!("/proc/{child}/mem")).map(|file| std::os::unix::fs::MetadataExt::uid(&file));
         let inside =
-            stage.lab.run_as("root", ["sh", "-c", "pgrep -f -- ' --tpm-child$' | tr '\\n' ' '"]).stdout;
+            world.lab.run_as("root", ["sh", "-c", "pgrep -f -- ' --tpm-child$' | tr '\\n' ' '"]).stdout;
         let look =
             format!("for pid in {inside}; do cat /proc/$pid/maps /proc/$pid/environ && echo readable; done");
-        let looked = stage.lab.run_as("hellod", ["sh", "-c", &look]);
+        let looked = world.lab.run_as("hellod", ["sh", "-c", &look]);
         let seen = memory_of(child);
         go.send(()).unwrap();
         assert_eq!(login.join().unwrap().outcome, Some(Ending::Success));
@@ -141,10 +141,10 @@ struct Dump {
 }
 
 impl Dump {
-    fn take(stage: &Stage, user: &str, process: u32) -> Self {
+    fn take(world: &World, user: &str, process: u32) -> Self {
         let (number, prefix) = (inside(process), format!("/tmp/core-of-{user}"));
-        let ran = stage.lab.run_as(user, ["gcore", "-o", &prefix, &number]);
-        let core = stage.lab.outside(&format!("{prefix}.{number}"));
+        let ran = world.lab.run_as(user, ["gcore", "-o", &prefix, &number]);
+        let core = world.lab.outside(&format!("{prefix}.{number}"));
         Self { octets: fs::read(core).unwrap_or_default(), said: format!("{ran:?}") }
     }
 
@@ -160,12 +160,12 @@ impl Dump {
 // T32: by the tool that people use for it
 #[test]
 fn gcore_gets_the_pin_from_neither_hellod_nor_a_child_at_work_unless_root_runs_it() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
-    let daemon = stage.hellod.program().pid();
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
+    let daemon = world.hellod.program().pid();
     let (tell, told) = std::sync::mpsc::channel::<()>();
     let (go, on) = std::sync::mpsc::channel::<()>();
-    stage.interposer().meddle(move |command, ask| {
+    world.interposer().meddle(move |command, ask| {
         if command[6..10] == [0, 0, 1, 0x5d] {
             let _ = tell.send(());
             let _ = on.recv_timeout(PATIENCE);
@@ -174,13 +174,13 @@ fn gcore_gets_the_pin_from_neither_hellod_nor_a_child_at_work_unless_root_runs_i
     });
     let people = ["alice", "mallory", "nobody", "hellod", "root"];
     let (of_child, of_daemon) = std::thread::scope(|scope| {
-        scope.spawn(|| stage.lab.peer(&ROOT).sign_in("login", "alice", "", PIN));
+        scope.spawn(|| world.lab.peer(&ROOT).sign_in("login", "alice", "", PIN));
         told.recv_timeout(PATIENCE).unwrap();
-        let child = *stage.interposer().callers().last().unwrap();
+        let child = *world.interposer().callers().last().unwrap();
         // hellod would give the child up meanwhile.
-        stage.hellod.program().hang();
-        let dumps = [child, daemon].map(|process| people.map(|user| Dump::take(&stage, user, process)));
-        stage.hellod.program().resume();
+        world.hellod.program().hang();
+        let dumps = [child, daemon].map(|process| people.map(|user| Dump::take(&world, user, process)));
+        world.hellod.program().resume();
         let _ = go.send(());
         dumps.into()
     });
@@ -209,43 +209,43 @@ fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
         "DBUS_SYSTEM_BUS_ADDRESS=unix:path=/tmp/evil",
     ];
     let environment = hostile.map(str::to_owned).to_vec();
-    let stage = Stage::with(&Config { environment, ..Config::default() });
-    stage.enrol(&ALICE, PIN);
-    let value = auth_value(&stage.lab.read(RECORD), PIN);
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Refused));
-    let mut root = stage.peer(&ROOT);
+    let world = World::of(Lab::with_hello(), &Config { environment, ..Config::default() });
+    world.enrol(&ALICE, PIN);
+    let value = auth_value(&world.lab.read(RECORD), PIN);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    assert_eq!(world.sign_in(&ALICE, NEXT_PIN).outcome, Some(Ending::Refused));
+    let mut root = world.peer(&ROOT);
     let (_conversation, _step) = root.begin("login", "alice", "").unwrap();
     let look =
         "for pid in $(pgrep -f -- ' --tpm-child$'); do tr '\\0' '\\n' < /proc/$pid/environ; echo; done";
-    let environment = stage.lab.run_as("root", ["sh", "-c", look]);
+    let environment = world.lab.run_as("root", ["sh", "-c", look]);
     assert_eq!(
         environment.ok(),
         "GLIBC_TUNABLES=glibc.malloc.hugetlb=1\nTSS2_LOG=all+none",
         "{environment:?}"
     );
-    let written = stage.lab.run_as("root", ["sh", "-c", "ls /tmp /var/lib/hellod /run/hellod"]).stdout;
+    let written = world.lab.run_as("root", ["sh", "-c", "ls /tmp /var/lib/hellod /run/hellod"]).stdout;
     assert!(!written.contains("tss.log") && !written.contains("tss.pcap"), "{written}");
-    let stderr = stage.lab.read("/var/log/hellod.stderr");
+    let stderr = world.lab.read("/var/log/hellod.stderr");
     let value = hello_tests::hexadecimal(&value);
     for needle in [PIN, NEXT_PIN, &value, &value.to_uppercase()] {
-        assert!(!stage.lab.journal().contains(needle), "the journal has {needle}");
+        assert!(!world.lab.journal().contains(needle), "the journal has {needle}");
         assert!(!stderr.contains(needle), "standard error has {needle}");
-        let grep = stage.lab.run_as("root", ["grep", "-rlF", needle, "/var/lib/hellod", "/run", "/var/log"]);
+        let grep = world.lab.run_as("root", ["grep", "-rlF", needle, "/var/lib/hellod", "/run", "/var/log"]);
         assert_eq!(grep.stdout, "", "{needle}");
     }
     // libtss2 does write when it is let.
     let tools = ["env", "TSS2_LOG=all+trace", "TSS2_LOGFILE=/tmp/tools.log", "tpm2_getrandom", "-T"];
-    stage.lab.run_as("root", tools.iter().chain(&[hello_tests::Tpm::TCTI, "8"])).ok();
-    assert!(stage.lab.read("/tmp/tools.log").contains("trace"));
+    world.lab.run_as("root", tools.iter().chain(&[hello_tests::Tpm::TCTI, "8"])).ok();
+    assert!(world.lab.read("/tmp/tools.log").contains("trace"));
 }
 
 // T41
 #[test]
 fn the_state_is_hellods_alone_and_follows_no_link() {
-    let mut stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    let list = stage.lab.run_as("root", ["find", "/var/lib/hellod", "-printf", "%y %m %U %p\n"]);
+    let mut world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let list = world.lab.run_as("root", ["find", "/var/lib/hellod", "-printf", "%y %m %U %p\n"]);
     assert!(list.ok().lines().count() >= 8, "{list:?}");
     for line in list.ok().lines() {
         let wanted = if line.starts_with('d') { "d 700 960 " } else { "f 600 960 " };
@@ -253,17 +253,17 @@ fn the_state_is_hellods_alone_and_follows_no_link() {
     }
     // hellod itself, were it broken into, is not root; but a link that somebody managed to put there is not followed.
     let elsewhere = "cp -a /var/lib/hellod/enrolments/6001.json /tmp/6001.json && chown 960 /tmp/6001.json";
-    stage.lab.run_as("root", ["sh", "-c", elsewhere]).ok();
+    world.lab.run_as("root", ["sh", "-c", elsewhere]).ok();
     let link = |target: &str, at: &str| {
-        stage.lab.run_as("root", ["ln", "-sfn", target, &format!("/var/lib/hellod/{at}")]).ok();
+        world.lab.run_as("root", ["ln", "-sfn", target, &format!("/var/lib/hellod/{at}")]).ok();
     };
     link("/tmp/6001.json", "enrolments/6001.json");
-    let talk = stage.login(&ALICE, PIN);
+    let talk = world.sign_in(&ALICE, PIN);
     assert_ne!(talk.outcome, Some(Ending::Success), "the record is read through a link: {talk:?}");
-    stage.lab.run_as("root", ["mv", "/tmp/6001.json", "/var/lib/hellod/enrolments/6001.json"]).ok();
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    world.lab.run_as("root", ["mv", "/tmp/6001.json", "/var/lib/hellod/enrolments/6001.json"]).ok();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
     // A temporary file and a record to be, both links to what must not be written.
-    stage.lab.write("/etc/victim", "untouched", 0o666);
+    world.lab.write("/etc/victim", "untouched", 0o666);
     for name in
         ["6002.json", ".6002.json", ".new", "new", "6002.json.new", "6002.json.tmp", ".6002.json.tmp", ".tmp"]
     {
@@ -271,18 +271,18 @@ fn the_state_is_hellods_alone_and_follows_no_link() {
             link("/etc/victim", &format!("{folder}/{name}"));
         }
     }
-    drop(stage.try_enrol(&BOB, PIN));
-    drop(stage.login(&BOB, "000000"));
-    assert_eq!(stage.lab.read("/etc/victim"), "untouched");
+    drop(world.try_enrol(&BOB, PIN));
+    drop(world.sign_in(&BOB, "000000"));
+    assert_eq!(world.lab.read("/etc/victim"), "untouched");
     // Open to others, it isn't served from at all.
-    stage.hellod.kill();
+    world.hellod.kill();
     for mode in ["750", "701"] {
-        stage.lab.run_as("root", ["chmod", mode, "/var/lib/hellod"]).ok();
+        world.lab.run_as("root", ["chmod", mode, "/var/lib/hellod"]).ok();
         let argv =
             ["setpriv", "--reuid", "hellod", "--regid", "hellod", "--groups", "tss", "/usr/libexec/hellod"];
-        let started = stage.lab.run_as("root", ["timeout", "5"].iter().chain(&argv));
+        let started = world.lab.run_as("root", ["timeout", "5"].iter().chain(&argv));
         assert_eq!(started.code, Some(1), "{started:?}");
     }
-    stage.hellod = stage.lab.hellod(&Config::default());
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    world.restart_hellod();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
 }

@@ -5,31 +5,28 @@ use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use hello_tests::{ALICE, Ending, Exchange, Named, ROOT, Stage, Swapper, auth_value, reseal, secret_frame};
+use hello_tests::{
+    ALICE, Ending, Exchange, Named, PIN, ROOT, Swapper, World, auth_value, reseal, secret_frame,
+};
 
-const PIN: &str = "271828";
 const NEXT_PIN: &str = "314159";
 const RECORD: &str = "/var/lib/hellod/enrolments/6001.json";
 
 /// Commands that carry a PIN's value or are keyed by it.
 const PIN_BEARING: [&str; 5] = ["PolicySecret", "NV_ChangeAuth", "NV_DefineSpace", "Sign", "Unseal"];
 
-fn forget_tries(stage: &Stage) {
-    stage.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/tries/6001.json"]).ok();
-}
-
 // T1
 #[test]
 fn enrolling_signing_in_and_changing_the_pin_put_neither_pin_nor_value_on_the_wire() {
-    let stage = Stage::new();
-    let mark = stage.tpm.mark();
-    stage.enrol(&ALICE, PIN);
-    let first = auth_value(&stage.lab.read(RECORD), PIN);
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    stage.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
-    let second = auth_value(&stage.lab.read(RECORD), NEXT_PIN);
-    assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Success));
-    let exchanges = stage.tpm.since(mark);
+    let world = World::activating();
+    let mark = world.tpm.mark();
+    world.enrol(&ALICE, PIN);
+    let first = auth_value(&world.lab.read(RECORD), PIN);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    world.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]).ok();
+    let second = auth_value(&world.lab.read(RECORD), NEXT_PIN);
+    assert_eq!(world.sign_in(&ALICE, NEXT_PIN).outcome, Some(Ending::Success));
+    let exchanges = world.tpm.since(mark);
     for name in ["NV_DefineSpace", "PolicySecret", "NV_ChangeAuth", "Sign"] {
         assert!(exchanges.iter().any(|exchange| exchange.name() == name), "no {name} in the transcript");
     }
@@ -37,97 +34,97 @@ fn enrolling_signing_in_and_changing_the_pin_put_neither_pin_nor_value_on_the_wi
         assert!(!exchanges.iter().any(|exchange| exchange.carries(needle)), "{needle:02x?} was heard");
     }
     // The values looked for are the right ones, and a password session would have shown them.
-    let [index] = stage.counters().try_into().unwrap();
+    let [index] = world.counters().try_into().unwrap();
     let index = u32::from_str_radix(index.trim_start_matches("0x"), 16).unwrap().to_be_bytes();
-    let mark = stage.tpm.mark();
+    let mark = world.tpm.mark();
     let read = |value: &[u8; 32]| {
         let password = [&[0, 0, 0, 41, 0x40, 0, 0, 9, 0, 0, 0, 0, 32][..], value].concat();
         let parts = [&[0x80, 2, 0, 0, 0, 67, 0, 0, 1, 0x4e][..], &index, &index, &password, &[0, 8, 0, 0]];
-        stage.tpm.exchange(&parts.concat())
+        world.tpm.exchange(&parts.concat())
     };
     let opened = read(&second);
     assert_eq!(opened[6..10], [0; 4], "the value computed here opens the counter: {opened:02x?}");
-    assert!(stage.tpm.since(mark).iter().any(|exchange| exchange.carries(&second)), "and is heard in clear");
+    assert!(world.tpm.since(mark).iter().any(|exchange| exchange.carries(&second)), "and is heard in clear");
     assert_ne!(read(&first)[6..10], [0; 4]);
 }
 
 // T5
 #[test]
 fn only_the_child_speaks_to_the_tpm_and_no_person_can() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
-    stage.interposer().behave();
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    let callers = stage.interposer().callers();
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
+    world.interposer().behave();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    let callers = world.interposer().callers();
     assert!(!callers.is_empty());
-    assert!(!callers.contains(&stage.hellod.program().pid()), "the daemon itself opened the TPM");
-    let links = format!("/proc/{}/fd", stage.hellod.program().pid());
+    assert!(!callers.contains(&world.hellod.program().pid()), "the daemon itself opened the TPM");
+    let links = format!("/proc/{}/fd", world.hellod.program().pid());
     for entry in std::fs::read_dir(links).unwrap().flatten() {
         let target = std::fs::read_link(entry.path()).unwrap_or_default();
         assert!(!target.to_string_lossy().contains("tpm"), "{target:?}");
     }
     for user in ["alice", "mallory", "nobody"] {
-        let opened = stage.lab.run_as(user, ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]);
+        let opened = world.lab.run_as(user, ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]);
         assert!(!opened.success(), "{opened:?}");
     }
-    stage.lab.run_as("hellod", ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]).ok();
+    world.lab.run_as("hellod", ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]).ok();
     // Were it open to all, anybody would get through.
-    stage.lab.run_as("root", ["sh", "-c", "chmod 755 /run/tpm && chmod 666 /run/tpm/socket*"]).ok();
-    stage.lab.run_as("mallory", ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]).ok();
+    world.lab.run_as("root", ["sh", "-c", "chmod 755 /run/tpm && chmod 666 /run/tpm/socket*"]).ok();
+    world.lab.run_as("mallory", ["tpm2_getrandom", "-T", hello_tests::Tpm::TCTI, "4"]).ok();
 }
 
 // T10, T13, T42: what the files say can be turned back, what the TPM says can't
 #[test]
 fn state_turned_back_gives_no_try_back_and_a_locked_pin_leaves_the_password() {
-    let mut stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
+    let mut world = World::activating();
+    world.enrol(&ALICE, PIN);
     for wrong in 1..=32_u32 {
-        forget_tries(&stage);
+        world.forget_delays(&ALICE);
         if wrong % 8 == 0 {
-            stage.restart_hellod();
+            world.restart_hellod();
         }
-        let talk = stage.login(&ALICE, "000000");
+        let talk = world.sign_in(&ALICE, "000000");
         assert_ne!(talk.outcome, Some(Ending::Success));
         if wrong == 3 {
-            assert_eq!(stage.status(&ALICE)["tries"]["failed"], 3);
+            assert_eq!(world.status(&ALICE)["tries"]["failed"], 3);
         }
     }
-    forget_tries(&stage);
-    stage.restart_hellod();
-    let status = stage.status(&ALICE);
+    world.forget_delays(&ALICE);
+    world.restart_hellod();
+    let status = world.status(&ALICE);
     assert_eq!((&status["tries"]["left"], &status["tries"]["locked"]), (&0.into(), &true.into()), "{status}");
-    let talk = stage.login(&ALICE, PIN);
+    let talk = world.sign_in(&ALICE, PIN);
     assert_eq!(talk.outcome, Some(Ending::Unavailable), "the right PIN is refused, too: {talk:?}");
     assert!(talk.shown.iter().any(|text| text.contains("locked")), "{talk:?}");
-    let mut login = stage.lab.pty("root", ["login", "alice"]);
+    let mut login = world.lab.pty("root", ["login", "alice"]);
     login.expect("assword: ");
     login.send_secret(ALICE.password);
     login.expect("$ ");
     drop(login);
     // The way out.
-    stage.helloctl("root", &["reset", "--user", "alice"], &[NEXT_PIN, NEXT_PIN]).ok();
-    assert_eq!(stage.login(&ALICE, NEXT_PIN).outcome, Some(Ending::Success));
-    assert_eq!(stage.counters().len(), 1);
+    world.helloctl("root", &["reset", "--user", "alice"], &[NEXT_PIN, NEXT_PIN]).ok();
+    assert_eq!(world.sign_in(&ALICE, NEXT_PIN).outcome, Some(Ending::Success));
+    assert_eq!(world.counters().len(), 1);
 }
 
 // T42, T13: the soft count is written before the attempt
 #[test]
 fn a_killed_hellod_remembers_every_try_and_delays_before_the_tpm_is_asked() {
-    let mut stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
+    let mut world = World::activating();
+    world.enrol(&ALICE, PIN);
     for _ in 0..4 {
-        let talk = stage.login(&ALICE, "000000");
+        let talk = world.sign_in(&ALICE, "000000");
         assert_eq!(talk.outcome, Some(Ending::Refused), "{talk:?}");
-        stage.restart_hellod();
+        world.restart_hellod();
     }
-    let mark = stage.tpm.mark();
-    let talk = stage.login(&ALICE, PIN);
+    let mark = world.tpm.mark();
+    let talk = world.sign_in(&ALICE, PIN);
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Unavailable), 0), "{talk:?}");
     assert!(talk.shown[0].contains("Wait"), "{talk:?}");
-    assert!(!stage.tpm.names_since(mark).contains(&"PolicySecret".to_owned()));
-    assert_eq!(stage.status(&ALICE)["tries"]["failed"], 4);
+    assert!(!world.tpm.names_since(mark).contains(&"PolicySecret".to_owned()));
+    assert_eq!(world.status(&ALICE)["tries"]["failed"], 4);
     let sudo = |secret: &str| {
-        let mut sudo = stage.lab.pty("alice", ["sudo", "true"]);
+        let mut sudo = world.lab.pty("alice", ["sudo", "true"]);
         sudo.expect("assword");
         sudo.send_secret(secret);
         sudo.finish().0.success()
@@ -138,13 +135,13 @@ fn a_killed_hellod_remembers_every_try_and_delays_before_the_tpm_is_asked() {
 // T42: neither the answer nor the TPM's own count is needed for it
 #[test]
 fn a_hellod_killed_in_the_middle_of_an_attempt_has_counted_it() {
-    let mut stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
+    let mut world = World::tapped();
+    world.enrol(&ALICE, PIN);
     for _ in 0..4 {
         // Held before the TPM has judged.
         let (tell, told) = std::sync::mpsc::channel();
         let (go, on) = std::sync::mpsc::channel::<()>();
-        stage.interposer().meddle(move |command, ask| {
+        world.interposer().meddle(move |command, ask| {
             if command[6..10] == [0, 0, 1, 0x51] {
                 let _ = tell.send(());
                 let _ = on.recv_timeout(Duration::from_secs(20));
@@ -152,35 +149,35 @@ fn a_hellod_killed_in_the_middle_of_an_attempt_has_counted_it() {
             }
             Some(ask(command))
         });
-        let mut console = stage.peer(&ROOT);
+        let mut console = world.peer(&ROOT);
         let (conversation, step) = console.begin("login", "alice", "").unwrap();
-        console.write_to(&step[1]["pipe"], &secret_frame(PIN));
+        console.write_to(step.pipe(), &secret_frame(PIN));
         std::thread::scope(|scope| {
-            let answer = scope.spawn(|| console.answer_step(&conversation, 1, ""));
+            let answer = scope.spawn(|| console.answer_step(conversation, 1, ""));
             told.recv_timeout(Duration::from_secs(20)).unwrap();
-            stage.hellod.kill();
+            world.hellod.kill();
             let _ = answer.join().unwrap();
         });
         go.send(()).unwrap();
-        stage.interposer().behave();
-        stage.restart_hellod();
+        world.interposer().behave();
+        world.restart_hellod();
     }
-    let mark = stage.tpm.mark();
-    let talk = stage.login(&ALICE, PIN);
+    let mark = world.tpm.mark();
+    let talk = world.sign_in(&ALICE, PIN);
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Unavailable), 0), "{talk:?}");
-    assert!(!stage.tpm.names_since(mark).contains(&"PolicySecret".to_owned()));
-    assert_eq!(stage.status(&ALICE)["tries"]["failed"], 0, "the TPM has heard of none");
+    assert!(!world.tpm.names_since(mark).contains(&"PolicySecret".to_owned()));
+    assert_eq!(world.status(&ALICE)["tries"]["failed"], 0, "the TPM has heard of none");
 }
 
 // T14: whatever the TPM answers instead, nobody is let in
 #[test]
 fn every_error_at_every_command_of_a_sign_in_denies_it() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
-    stage.interposer().behave();
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    let commands = stage.interposer().heard().len();
-    assert!((6..=12).contains(&commands), "{:?}", stage.interposer().names());
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
+    world.interposer().behave();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    let commands = world.interposer().heard().len();
+    assert!((6..=12).contains(&commands), "{:?}", world.interposer().names());
     let failure = |code: u32| [&[0x80, 1, 0, 0, 0, 10][..], &code.to_be_bytes()].concat();
     let answers: Vec<Option<Vec<u8>>> = vec![
         None,
@@ -196,40 +193,40 @@ fn every_error_at_every_command_of_a_sign_in_denies_it() {
             if at < commands.saturating_sub(4) && number != at % answers.len() {
                 continue;
             }
-            forget_tries(&stage);
+            world.forget_delays(&ALICE);
             let (answer, mut count) = (answer.clone(), 0);
-            stage.interposer().meddle(move |command, ask| {
+            world.interposer().meddle(move |command, ask| {
                 count += 1;
                 if count - 1 == at { answer.clone() } else { Some(ask(command)) }
             });
-            let talk = stage.login(&ALICE, PIN);
+            let talk = world.sign_in(&ALICE, PIN);
             // Behind the signature only the key is put away: what fails there takes nothing from the proof.
-            let names = stage.interposer().names();
+            let names = world.interposer().names();
             if names.get(at).map(String::as_str) == Some("FlushContext") {
                 continue;
             }
             assert_ne!(talk.outcome, Some(Ending::Success), "answer {number} to {at} of {names:?}: {talk:?}");
         }
     }
-    forget_tries(&stage);
-    stage.interposer().behave();
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success), "nothing of it lasts");
+    world.forget_delays(&ALICE);
+    world.interposer().behave();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success), "nothing of it lasts");
 }
 
 // T14
 #[test]
 fn an_interposer_that_answers_a_wrong_pin_with_success_and_a_junk_signature_is_refused() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
-    stage.interposer().behave();
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    let good = stage.interposer().heard();
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
+    world.interposer().behave();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    let good = world.interposer().heard();
     // Every answer is one that the TPM gave to the right PIN before; the signature is that one, or junk.
     for junk in [false, true] {
         for from in ["PolicySecret", "Load", "Sign"] {
             let recorded = replies(&good);
             let mut lying = false;
-            stage.interposer().meddle(move |command, ask| {
+            world.interposer().meddle(move |command, ask| {
                 let name = Exchange { command: command.to_vec(), answer: Vec::new() }.name();
                 lying |= name == from;
                 let mut answer = if lying { recorded.get(&name)?.clone() } else { ask(command) };
@@ -238,19 +235,19 @@ fn an_interposer_that_answers_a_wrong_pin_with_success_and_a_junk_signature_is_r
                 }
                 Some(answer)
             });
-            forget_tries(&stage);
-            let talk = stage.login(&ALICE, "000000");
+            world.forget_delays(&ALICE);
+            let talk = world.sign_in(&ALICE, "000000");
             assert_ne!(talk.outcome, Some(Ending::Success), "junk {junk} from {from}: {talk:?}");
-            let heard = stage.interposer().heard();
+            let heard = world.interposer().heard();
             let lied = heard.iter().filter(|exchange| exchange.name() == from);
-            assert!(lied.clone().count() > 0 || from == "Sign", "{:?}", stage.interposer().names());
+            assert!(lied.clone().count() > 0 || from == "Sign", "{:?}", world.interposer().names());
             // Whoever believes response codes would have believed this one.
             assert!(lied.clone().all(|exchange| exchange.response_code() == 0));
         }
     }
     // The right PIN, and an answer that is changed on the way.
-    forget_tries(&stage);
-    stage.interposer().meddle(|command, ask| {
+    world.forget_delays(&ALICE);
+    world.interposer().meddle(|command, ask| {
         let mut answer = ask(command);
         if command[6..10] == [0, 0, 1, 0x5d] {
             answer[100] ^= 1;
@@ -259,9 +256,9 @@ fn an_interposer_that_answers_a_wrong_pin_with_success_and_a_junk_signature_is_r
         }
         Some(answer)
     });
-    let talk = stage.login(&ALICE, PIN);
+    let talk = world.sign_in(&ALICE, PIN);
     assert_ne!(talk.outcome, Some(Ending::Success), "{talk:?}");
-    assert!(stage.interposer().names().contains(&"Sign".to_owned()));
+    assert!(world.interposer().names().contains(&"Sign".to_owned()));
 }
 
 fn replies(exchanges: &[Exchange]) -> HashMap<String, Vec<u8>> {
@@ -272,64 +269,64 @@ fn replies(exchanges: &[Exchange]) -> HashMap<String, Vec<u8>> {
 // under its own Name by nobody but hellod.
 #[test]
 fn a_false_storage_root_gets_nothing_that_the_pin_is_in() {
-    let stage = Stage::tapped();
-    stage.enrol(&ALICE, PIN);
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
     let between = hello_tests::Interposer::TCTI;
     // A program that salts to the public area it is told is read: the thief knows the key of its session.
     for named in [Named::True, Named::False] {
         let mut thief = Swapper::new(named);
         let opened = thief.opened.clone();
-        stage.interposer().meddle(move |command, ask| thief.answer(command, ask));
+        world.interposer().meddle(move |command, ask| thief.answer(command, ask));
         let trusting = format!(
             "export TPM2TOOLS_TCTI={between}; cd /tmp; rm -f s; \
              tpm2_startauthsession -Q --hmac-session --tpmkey-context 0x81000001 -S s && \
              echo secret | tpm2_create -Q -C 0x81000001 -P session:s -i - -u u -r r"
         );
-        stage.lab.run_as("root", ["sh", "-c", &trusting]);
-        let names = stage.interposer().names();
+        world.lab.run_as("root", ["sh", "-c", &trusting]);
+        let names = world.interposer().names();
         let read = opened.load(Ordering::SeqCst);
         assert!(read > 0, "{named:?}: the thief reads nobody, so the test proves nothing: {names:?}");
     }
     for (what, run) in [
-        ("signing in", (|stage: &Stage| drop(stage.login(&ALICE, PIN))) as fn(&Stage)),
-        ("changing the PIN", |stage| {
-            drop(stage.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]));
+        ("signing in", (|world: &World| drop(world.sign_in(&ALICE, PIN))) as fn(&World)),
+        ("changing the PIN", |world| {
+            drop(world.helloctl("alice", &["pin", "change"], &[PIN, NEXT_PIN, NEXT_PIN]));
         }),
     ] {
         for named in [Named::True, Named::False] {
             let mut thief = Swapper::new(named);
             let (swapped, opened) = (thief.swapped.clone(), thief.opened.clone());
-            stage.interposer().meddle(move |command, ask| thief.answer(command, ask));
-            run(&stage);
-            let names = stage.interposer().names();
+            world.interposer().meddle(move |command, ask| thief.answer(command, ask));
+            run(&world);
+            let names = world.interposer().names();
             assert!(swapped.load(Ordering::SeqCst) > 0, "{what}: {names:?}");
             let read = opened.load(Ordering::SeqCst);
             assert_eq!(read, 0, "{what}: the thief knows the session's key: {named:?} Name, {names:?}");
             assert!(!names.iter().any(|name| PIN_BEARING.contains(&name.as_str())), "{what}: {names:?}");
         }
     }
-    stage.interposer().behave();
-    forget_tries(&stage);
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
+    world.interposer().behave();
+    world.forget_delays(&ALICE);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
 }
 
 // T16: no gesture of before, and no root, signs in without the PIN
 #[test]
 fn a_sign_in_leaves_nothing_that_signs_in_again() {
-    let stage = Stage::new();
-    stage.enrol(&ALICE, PIN);
-    assert_eq!(stage.login(&ALICE, PIN).outcome, Some(Ending::Success));
-    let mut root = stage.peer(&ROOT);
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    let mut root = world.peer(&ROOT);
     for frame in [vec![0, 0], vec![0xff, 0xff, 1], vec![0, 7, 0, 0, 0, 0, 0, 0, 0]] {
         let (conversation, step) = root.begin("login", "alice", "").unwrap();
-        root.write_to(&step[1]["pipe"], &frame);
-        let next = root.answer_step(&conversation, 1, "").unwrap();
-        let talk = root.go_on(&conversation, next, &[]).unwrap();
+        root.write_to(step.pipe(), &frame);
+        let next = root.answer_step(conversation, 1, "").unwrap();
+        let talk = root.go_on(conversation, next, &[]).unwrap();
         assert_ne!(talk.outcome, Some(Ending::Success), "{talk:?}");
     }
-    let mark = stage.tpm.mark();
+    let mark = world.tpm.mark();
     let (conversation, _step) = root.begin("login", "alice", "").unwrap();
-    let declined = root.answer_step(&conversation, 3, "").unwrap();
-    assert_eq!(declined[1]["outcome"], 6, "{declined}");
-    assert!(!stage.tpm.names_since(mark).contains(&"Sign".to_owned()));
+    let declined = root.answer_step(conversation, 3, "").unwrap();
+    assert_eq!(declined.outcome(), Some(Ending::Password), "{declined:?}");
+    assert!(!world.tpm.names_since(mark).contains(&"Sign".to_owned()));
 }

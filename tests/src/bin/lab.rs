@@ -3,7 +3,7 @@
 
 use std::process::ExitCode;
 
-use hello_tests::{Lab, PamStack};
+use hello_tests::Lab;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args().skip(1);
@@ -12,7 +12,7 @@ fn main() -> ExitCode {
     if argv.is_empty() {
         argv = vec!["bash".to_owned(), "-i".to_owned()];
     }
-    let lab = Lab::builder().pam(PamStack::hello()).build();
+    let lab = Lab::with_hello().build();
     let _running = (lab.bus(), lab.polkit(), lab.swtpm());
     let status = lab.enter(&user, argv);
     status.code().and_then(|code| u8::try_from(code).ok()).map_or(ExitCode::FAILURE, ExitCode::from)

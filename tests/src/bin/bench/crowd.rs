@@ -3,28 +3,28 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use hello_tests::{ALICE, BOB, Person};
+use hello_tests::{ALICE, BOB, Ending, PIN, ROOT, World};
 
 use crate::conversation::{enrol, sign_in, unenrol};
 use crate::figure::{Figure, median, milliseconds};
-use crate::world::{PIN, WRONG, World};
+use crate::world::{WRONG, pamtester};
 
 /// bob signs in while alice types one wrong PIN after the other, as fast as she is answered.
 pub(crate) fn flood(world: &mut World) -> Vec<Figure> {
-    let alone = median((0..RUNS).map(|_| world.pamtester(&BOB, PIN)).collect());
+    let alone = median((0..RUNS).map(|_| pamtester(world, &BOB, PIN)).collect());
     let over = AtomicBool::new(false);
     let world = &*world;
     let (crowded, wrong) = std::thread::scope(|scope| {
         let guesses = scope.spawn(|| {
-            let (mut talk, mut wrong) = (world.talk(), 0);
+            let (mut peer, mut wrong) = (world.peer(&ROOT), 0);
             while !over.load(Ordering::Relaxed) {
-                let (outcome, _) = sign_in(&mut talk, ALICE.name, WRONG);
-                assert_ne!(outcome, 0, "a wrong PIN was to be refused");
+                let (outcome, _) = sign_in(&mut peer, ALICE.name, WRONG);
+                assert_ne!(outcome, Some(Ending::Success), "a wrong PIN was to be refused");
                 wrong += 1;
             }
             wrong
         });
-        let crowded = median((0..RUNS).map(|_| world.pamtester(&BOB, PIN)).collect());
+        let crowded = median((0..RUNS).map(|_| pamtester(world, &BOB, PIN)).collect());
         over.store(true, Ordering::Relaxed);
         (crowded, guesses.join().unwrap_or(0))
     });
@@ -34,7 +34,7 @@ pub(crate) fn flood(world: &mut World) -> Vec<Figure> {
 
 /// An enrolment and a sign-in, alone and among ten thousand records.
 pub(crate) fn records(world: &mut World) -> Vec<Figure> {
-    forget_the_counts(world, &ALICE);
+    world.forget_delays(&ALICE);
     let alone = (enrolment(world), signing(world));
     fill(world);
     let crowded = (enrolment(world), signing(world));
@@ -62,15 +62,15 @@ struct Enrolment {
 }
 
 fn enrolment(world: &World) -> Enrolment {
-    let mut talk = world.talk();
+    let mut peer = world.peer(&ROOT);
     let (mut tpm, mut rest) = (Vec::new(), Vec::new());
     for _ in 0..ENROLMENTS {
-        unenrol(&mut talk, BOB.name);
+        unenrol(&mut peer, BOB.name);
         // Nobody may enrol as often as this.
-        forget_the_counts(world, &BOB);
+        world.forget_delays(&BOB);
         let before = world.tpm.processor_time();
-        let (outcome, took) = enrol(&mut talk, BOB.name, PIN);
-        assert_eq!(outcome, 0, "bob was to get a PIN");
+        let (outcome, took) = enrol(&mut peer, BOB.name, PIN);
+        assert_eq!(outcome, Some(Ending::Success), "bob was to get a PIN");
         let busy = world.tpm.processor_time().saturating_sub(before);
         tpm.push(busy);
         rest.push(took.saturating_sub(busy));
@@ -79,8 +79,8 @@ fn enrolment(world: &World) -> Enrolment {
 }
 
 fn signing(world: &World) -> Duration {
-    let mut talk = world.talk();
-    median((0..RUNS).map(|_| sign_in(&mut talk, BOB.name, PIN).1).collect())
+    let mut peer = world.peer(&ROOT);
+    median((0..RUNS).map(|_| sign_in(&mut peer, BOB.name, PIN).1).collect())
 }
 
 /// Ten thousand people's records, as hellod writes them.
@@ -89,10 +89,6 @@ fn fill(world: &World) {
                  awk -v d=/var/lib/hellod/$kind 'NR { t = t $0 \"\\n\" } END { for (i = 100000; i < 110000; i++) \
                  { p = d \"/\" i \".json\"; printf \"%s\", t > p; close(p) } }' $f; done";
     world.lab.run_as("hellod", ["sh", "-c", write]).ok();
-}
-
-fn forget_the_counts(world: &World, person: &Person) {
-    world.lab.run_as("root", ["rm", "-f", &format!("/var/lib/hellod/tries/{}.json", person.uid)]).ok();
 }
 
 const RUNS: usize = 30;

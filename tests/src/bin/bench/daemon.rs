@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::net::UnixDatagram;
 use std::time::{Duration, Instant};
 
-use hello_tests::{Running, program, until};
+use hello_tests::{Running, World, program, until};
 
 use crate::figure::{Figure, median, milliseconds};
-use crate::world::World;
 
 /// Three figures.
 pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
@@ -35,8 +34,7 @@ pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
 }
 
 fn memory(world: &World) -> (u64, u64) {
-    let Some(hellod) = &world.hellod else { return (u64::MAX, u64::MAX) };
-    let processes = [hellod.program().pid()].into_iter().chain(hellod.children());
+    let processes = [world.hellod.program().pid()].into_iter().chain(world.hellod.children());
     let rollups: Vec<String> =
         processes.filter_map(|pid| fs::read_to_string(format!("/proc/{pid}/smaps_rollup")).ok()).collect();
     assert!(!rollups.is_empty(), "hellod was to be running");
@@ -49,7 +47,7 @@ fn memory(world: &World) -> (u64, u64) {
 
 /// hellod says READY=1 as to systemd; the clock starts when its process becomes hellod.
 fn start(world: &mut World) -> Duration {
-    world.hellod = None;
+    world.hellod.kill();
     let socket = UnixDatagram::bind(world.lab.outside(NOTIFY)).expect("/run is writable");
     socket.set_read_timeout(Some(Duration::from_secs(10))).expect("a deadline can be set");
     world.lab.run_as("root", ["chmod", "666", NOTIFY]).ok();

@@ -2,19 +2,19 @@
 
 use std::time::Duration;
 
-use hello_tests::{ALICE, MALLORY};
+use hello_tests::{ALICE, Ending, MALLORY, PIN, ROOT, World};
 
 use crate::conversation::{sign_in, unenrol};
 use crate::figure::{Figure, median, milliseconds};
-use crate::world::{PIN, World, YARDSTICK};
+use crate::world::{YARDSTICK, pamtester, without_hello, yardstick};
 
 /// The figures of a sign-in.
 pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
     let (pin, password) = against_the_password(world);
     let inside = inside(world, ALICE.name);
     let unstretched = unstretched(world);
-    let stretching = median(world.yardstick(&["stretch", "20"]));
-    let bare = median(world.yardstick(&["bare", "/run/tpm/socket", "50"]));
+    let stretching = median(yardstick(world, &["stretch", "20"]));
+    let bare = median(yardstick(world, &["bare", "/run/tpm/socket", "50"]));
     let commands = commands(world);
     vec![
         Figure::ratio(
@@ -47,19 +47,19 @@ fn against_the_password(world: &World) -> (Duration, Duration) {
     let (mut pins, mut passwords) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         settle();
-        pins.push(world.pamtester(&ALICE, PIN));
+        pins.push(pamtester(world, &ALICE, PIN));
         // mallory has no PIN: on a machine without Hello the stack is the same but for one line.
-        world.without_hello(|world| passwords.push(world.pamtester(&MALLORY, MALLORY.password)));
+        without_hello(world, || passwords.push(pamtester(world, &MALLORY, MALLORY.password)));
     }
     (median(pins), median(passwords))
 }
 
 fn inside(world: &World, name: &str) -> Duration {
-    let mut talk = world.talk();
+    let mut peer = world.peer(&ROOT);
     let times = (0..RUNS).map(|_| {
         settle();
-        let (outcome, took) = sign_in(&mut talk, name, PIN);
-        assert_eq!(outcome, 0, "{name} was to sign in");
+        let (outcome, took) = sign_in(&mut peer, name, PIN);
+        assert_eq!(outcome, Some(Ending::Success), "{name} was to sign in");
         took
     });
     median(times.collect())
@@ -70,13 +70,13 @@ fn unstretched(world: &World) -> Duration {
     let uid = MALLORY.uid.to_string();
     world.lab.run_as("hellod", [YARDSTICK, "enrol", "/run/tpm/socket", MALLORY.name, &uid, PIN]).ok();
     let took = inside(world, MALLORY.name);
-    unenrol(&mut world.talk(), MALLORY.name);
+    unenrol(&mut world.peer(&ROOT), MALLORY.name);
     took
 }
 
 fn commands(world: &World) -> usize {
     let mark = world.tpm.mark();
-    sign_in(&mut world.talk(), ALICE.name, PIN);
+    sign_in(&mut world.peer(&ROOT), ALICE.name, PIN);
     world.tpm.names_since(mark).len()
 }
 

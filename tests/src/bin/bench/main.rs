@@ -22,10 +22,9 @@ mod world;
 use std::process::ExitCode;
 use std::time::Instant;
 
-use hello_tests::privileged;
+use hello_tests::{World, privileged};
 
 use figure::Figure;
-use world::World;
 
 /// A group of figures.
 type Measure = fn(&mut World) -> Vec<Figure>;
@@ -39,7 +38,7 @@ fn main() -> ExitCode {
     }
     let part = std::env::args().nth(1).unwrap_or_default();
     let begun = Instant::now();
-    let mut world = World::new();
+    let (mut world, _polkit) = world::everything();
     let mut figures = Vec::new();
     let measures: [(&str, Measure); 5] = [
         ("signing in", login::measure),

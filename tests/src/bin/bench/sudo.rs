@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use hello_tests::MALLORY;
+use hello_tests::{MALLORY, World};
 
 use crate::figure::{Figure, median, milliseconds};
-use crate::world::{World, config};
+use crate::world::without_hello;
 
 /// Two figures.
 pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
@@ -17,7 +17,7 @@ pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         with.push(sudo(world));
-        world.without_hello(|world| without.push(sudo(world)));
+        without_hello(world, || without.push(sudo(world)));
     }
     let (with, without) = (median(with), median(without));
     let more = with.saturating_sub(without);
@@ -46,17 +46,14 @@ fn sudo(world: &World) -> Duration {
 
 fn cold(world: &mut World) -> Duration {
     let times = (0..5).map(|_| {
-        world.hellod.iter_mut().for_each(|hellod| {
-            hellod.terminate();
-        });
+        world.hellod.terminate();
         world.lab.run_as("root", ["pkill", "-x", "hellod"]);
         let took = sudo(world);
         world.lab.run_as("root", ["pkill", "-x", "hellod"]);
         took
     });
     let took = median(times.collect());
-    world.hellod = None;
-    world.hellod = Some(world.lab.hellod(&config()));
+    world.restart_hellod();
     took
 }
 

@@ -3,7 +3,7 @@
 use hello_tests::{ALICE, Lab, Terminal};
 
 use crate::curtain::Curtain;
-use crate::stage::Stage;
+use crate::stage;
 
 /// Who plays alice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -17,10 +17,10 @@ pub(crate) enum Hand {
 /// Tells it from the beginning to the end. A step that fails ends it with a panic that says what was expected.
 pub(crate) fn tell(curtain: &Curtain, hand: Hand) {
     println!("{TITLE}");
-    let lab = Stage::empty();
+    let lab = stage::empty();
     curtain.over(lab.plug());
-    let Stage { lab, .. } = &Stage::set(lab);
-    let story = Story { lab, hand };
+    let (world, _polkit) = stage::set(lab);
+    let story = Story { lab: &world.lab, hand };
     story.beginning();
     story.enrolment();
     story.sudo();
