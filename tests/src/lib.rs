@@ -64,4 +64,4 @@ pub use tpm::Tpm;
 pub use transcript::{Exchange, Mark};
 pub use values::{auth_value, hexadecimal};
 pub use wait::{PATIENCE, until, within};
-pub use world::{ONE_OFF, PIN, PROMPT, SUDO_PASSWORD, World, finish_with_password, leave, quickest};
+pub use world::{ONE_OFF, PIN, PROMPT, SUDO_PASSWORD, World, finish_with_password, leave};

@@ -243,12 +243,6 @@ pub fn leave(login: &mut Terminal) {
     login.finish();
 }
 
-/// The shortest of a few measurements: what a busy machine adds is not the program's.
-#[track_caller]
-pub fn quickest(mut measure: impl FnMut() -> Duration) -> Duration {
-    (0..3).map(|_| measure()).min().unwrap_or_default()
-}
-
 fn tries_file(person: &Person) -> String {
     format!("/var/lib/hellod/tries/{}.json", person.uid)
 }

@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Ending, ONE_OFF, PIN, PROMPT, ROOT, SUDO_PASSWORD, Tpm, World, finish_with_password,
-    quickest, until,
+    ALICE, BOB, Ending, ONE_OFF, PATIENCE, PIN, PROMPT, PamStack, ROOT, SUDO_PASSWORD, Terminal, Tpm, World,
+    finish_with_password, until,
 };
 use rustix::process::Signal;
 
@@ -13,19 +13,35 @@ use rustix::process::Signal;
 const ABSENT: Duration = Duration::from_millis(500);
 /// Where something hangs.
 const HANGS: Duration = Duration::from_secs(2);
+const ATTEMPTS: usize = 3;
 
+/// Does it until each of its times is below the limit beside it, three times at most. What Hello waits for it waits for each time;
+/// what a busy computer adds comes and goes.
 #[track_caller]
-#[expect(clippy::print_stderr, reason = "the figure is worth reading, also where it is good")]
-fn within(limit: Duration, what: &str, took: Duration) {
-    eprintln!("{what}: {took:?}");
-    assert!(took < limit, "{what} took {took:?}, more than {limit:?}");
+#[expect(clippy::print_stderr, reason = "the figures are worth reading, also where they are good")]
+fn in_time<const N: usize>(what: &str, mut attempt: impl FnMut() -> [(Duration, Duration); N]) {
+    let held = (0..ATTEMPTS).any(|_| {
+        let times = attempt();
+        eprintln!("{what}: {:?}", times.map(|(took, _)| took));
+        times.iter().all(|(took, limit)| took < limit)
+    });
+    assert!(held, "{what} took more than it may, {ATTEMPTS} times");
 }
 
 /// sudo and login ask for the password, and take it.
 #[track_caller]
 fn the_password_works_within(limit: Duration, what: &str, world: &World) {
-    within(limit, &format!("{what}, sudo"), quickest(|| world.the_password_answers_sudo()));
-    within(limit, &format!("{what}, login"), quickest(|| world.the_password_answers_login()));
+    in_time(&format!("{what}, sudo"), || [(added(world, World::the_password_answers_sudo), limit)]);
+    in_time(&format!("{what}, login"), || [(added(world, World::the_password_answers_login), limit)]);
+}
+
+/// How much longer something takes than where Hello isn't installed: starting a program takes a busy computer its time, too.
+#[track_caller]
+fn added(world: &World, measure: impl Fn(&World) -> Duration) -> Duration {
+    world.lab.pam(&PamStack::password());
+    let without = measure(world);
+    world.lab.pam(&PamStack::hello());
+    measure(world).saturating_sub(without)
 }
 
 /// Hello asks, the password typed there works at once; and after the PIN the prompt for the password follows in time.
@@ -35,13 +51,16 @@ fn the_password_works_beside_the_pin(limit: Duration, what: &str, world: &World)
     sudo.expect(PROMPT);
     finish_with_password(&mut sudo);
     // su shows messages, which sudo doesn't.
-    for (mut surface, prompt) in [(world.su(), "Password: "), (world.sudo(), SUDO_PASSWORD)] {
-        surface.expect(PROMPT);
-        surface.send_secret(PIN);
-        let asked = surface.expect(prompt);
-        assert!(prompt == SUDO_PASSWORD || asked.before.contains("se your password"), "{asked:?}");
-        within(limit, &format!("{what}, PIN to password"), asked.after);
-        finish_with_password(&mut surface);
+    for prompt in ["Password: ", SUDO_PASSWORD] {
+        in_time(&format!("{what}, PIN to password"), || {
+            let mut surface = if prompt == SUDO_PASSWORD { world.sudo() } else { world.su() };
+            surface.expect(PROMPT);
+            surface.send_secret(PIN);
+            let asked = surface.expect(prompt);
+            assert!(prompt == SUDO_PASSWORD || asked.before.contains("se your password"), "{asked:?}");
+            finish_with_password(&mut surface);
+            [(asked.after, limit)]
+        });
     }
 }
 
@@ -88,28 +107,29 @@ fn when_hellod_hangs() {
 fn when_hellod_hangs_or_dies_at_the_prompt() {
     let mut world = World::enrolled();
     for answer in [PIN, ALICE.password, ""] {
-        let mut sudo = world.sudo();
-        sudo.expect(PROMPT);
-        world.hellod.program().hang();
-        sudo.send_secret(answer);
-        if answer != ALICE.password {
-            within(HANGS, "hellod hangs at the prompt", sudo.expect(SUDO_PASSWORD).after);
-            sudo.send_secret(ALICE.password);
-        }
-        within(HANGS, "hellod hangs at the prompt, password", sudo.expect("it is done").after);
-        world.hellod.program().resume();
+        in_time("hellod hangs at the prompt, and the password", || {
+            let mut sudo = world.sudo();
+            sudo.expect(PROMPT);
+            world.hellod.program().hang();
+            let [asked, done] = password_after(&mut sudo, answer);
+            world.hellod.program().resume();
+            [(asked, HANGS), (done, HANGS)]
+        });
     }
     for (service, asks) in [("sudo", SUDO_PASSWORD), ("su", "Password: ")] {
-        let mut surface = match service {
-            "sudo" => world.sudo(),
-            _ => world.su(),
-        };
-        surface.expect(PROMPT);
-        world.hellod.kill();
-        surface.send_secret(PIN);
-        within(ABSENT, "hellod died at the prompt", surface.expect(asks).after);
-        finish_with_password(&mut surface);
-        world.restart_hellod();
+        in_time("hellod died at the prompt", || {
+            let mut surface = match service {
+                "sudo" => world.sudo(),
+                _ => world.su(),
+            };
+            surface.expect(PROMPT);
+            world.hellod.kill();
+            surface.send_secret(PIN);
+            let asked = surface.expect(asks).after;
+            finish_with_password(&mut surface);
+            world.restart_hellod();
+            [(asked, ABSENT)]
+        });
     }
 }
 
@@ -117,37 +137,51 @@ fn when_hellod_hangs_or_dies_at_the_prompt() {
 fn when_the_bus_dies_at_the_prompt() {
     let mut world = World::enrolled();
     for answer in [PIN, ALICE.password] {
-        let mut sudo = world.sudo();
-        sudo.expect(PROMPT);
-        world.bus.stop();
-        assert!(world.hellod.wait(Duration::from_secs(5)).success(), "hellod ends with its bus");
-        sudo.send_secret(answer);
-        if answer == PIN {
-            within(ABSENT, "bus died at the prompt", sudo.expect(SUDO_PASSWORD).after);
-            sudo.send_secret(ALICE.password);
-        }
-        within(HANGS, "bus died at the prompt, password", sudo.expect("it is done").after);
-        sudo.finish_ok();
-        world.bus.start();
-        world.restart_hellod();
+        in_time("bus died at the prompt, and the password", || {
+            let mut sudo = world.sudo();
+            sudo.expect(PROMPT);
+            world.bus.stop();
+            assert!(world.hellod.wait(PATIENCE).success(), "hellod ends with its bus");
+            let [asked, done] = password_after(&mut sudo, answer);
+            sudo.finish_ok();
+            world.bus.start();
+            world.restart_hellod();
+            [(asked, ABSENT), (done, HANGS)]
+        });
     }
+}
+
+/// Answers Hello's prompt, and goes on with the password if it wasn't that. How long it took to be asked for it, and to be let in.
+#[track_caller]
+fn password_after(sudo: &mut Terminal, answer: &str) -> [Duration; 2] {
+    sudo.send_secret(answer);
+    let mut asked = Duration::ZERO;
+    if answer != ALICE.password {
+        asked = sudo.expect(SUDO_PASSWORD).after;
+        sudo.send_secret(ALICE.password);
+    }
+    [asked, sudo.expect("it is done").after]
 }
 
 #[test]
 fn when_the_child_that_reads_the_pin_hangs() {
     let world = World::enrolled();
-    let mut sudo = world.sudo();
-    sudo.expect(PROMPT);
-    let children = until("one to be started while the person types", Duration::from_secs(5), || {
-        Some(world.hellod.children()).filter(|children| !children.is_empty())
+    in_time("TPM child hangs", || {
+        let mut sudo = world.sudo();
+        sudo.expect(PROMPT);
+        let children = until("one to be started while the person types", PATIENCE, || {
+            let children = world.hellod.children();
+            // Before it runs its program, its parent waits for it: both would hang.
+            (!children.is_empty() && children.iter().copied().all(runs_as_child)).then_some(children)
+        });
+        for child in children {
+            signal(child, Signal::STOP);
+        }
+        sudo.send_secret(PIN);
+        let asked = sudo.expect(SUDO_PASSWORD);
+        finish_with_password(&mut sudo);
+        [(asked.after, HANGS)]
     });
-    for child in children {
-        signal(child, Signal::STOP);
-    }
-    sudo.send_secret(PIN);
-    let asked = sudo.expect(SUDO_PASSWORD);
-    within(HANGS, "TPM child hangs", asked.after);
-    finish_with_password(&mut sudo);
     let (in_tpm, before_it) = world.counted(&ALICE);
     let before_it: serde_json::Value = serde_json::from_str(&before_it).unwrap();
     assert!(in_tpm["failed"] == 0 && before_it["session"]["count"] == 0, "that was no guess: {before_it}");
@@ -238,7 +272,7 @@ fn the_password_works_when_locked(world: &World) {
     let asked = su.expect("Password: ");
     assert!(asked.before.contains("helloctl reset") && !asked.before.contains(PROMPT), "{asked:?}");
     finish_with_password(&mut su);
-    within(ABSENT, "PIN locked", quickest(|| world.the_password_answers_sudo()));
+    in_time("PIN locked", || [(added(world, World::the_password_answers_sudo), ABSENT)]);
 }
 
 #[test]
@@ -246,6 +280,11 @@ fn when_somebody_is_not_enrolled() {
     let world = World::bare();
     the_password_works_within(ABSENT, "not enrolled", &world);
     assert_eq!(world.status(&BOB)["enrolment"]["enrolled"], false);
+}
+
+fn runs_as_child(pid: u32) -> bool {
+    let arguments = std::fs::read_to_string(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    arguments.trim_end_matches('\0').ends_with("--tpm-child")
 }
 
 fn signal(pid: u32, signal: Signal) {
