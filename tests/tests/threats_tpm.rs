@@ -3,11 +3,14 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, Ending, Exchange, Named, PIN, ROOT, Swapper, World, auth_value, reseal, secret_frame,
+    ALICE, Ending, Exchange, Named, PIN, ROOT, Step, Swapper, World, auth_value, request, reseal,
+    secret_frame,
 };
+use serde_json::json;
 
 const NEXT_PIN: &str = "314159";
 const RECORD: &str = "/var/lib/hellod/enrolments/6001.json";
@@ -260,6 +263,86 @@ fn an_interposer_that_answers_a_wrong_pin_with_success_and_a_junk_signature_is_r
     assert_ne!(talk.outcome, Some(Ending::Success), "{talk:?}");
     assert!(world.interposer().names().contains(&"Sign".to_owned()));
 }
+
+// T2, O18: once the PIN is right, a policy is satisfied. Who may use it?
+#[test]
+fn whoever_stands_on_the_wires_makes_no_use_of_what_the_pin_has_opened() {
+    let digest = [[0, 32].as_slice(), &[7; 32], &RSASSA_AND_TICKET].concat();
+    let no_limit = [[0, 8, 0, 0, 0, 0].as_slice(), &[0xff; 4], &[0, 0]].concat();
+    for (code, handles, parameters) in
+        [(NV_WRITE, 2, no_limit.as_slice()), (SIGN, 1, &digest), (UNSEAL, 1, &[])]
+    {
+        let world = World::tapped();
+        let answers = Arc::new(Mutex::new(Vec::new()));
+        let (parameters, heard) = (parameters.to_vec(), Arc::clone(&answers));
+        let in_the_place_of_it = move |command: &[u8], ask: &mut dyn FnMut(&[u8]) -> Vec<u8>| {
+            let forged = without_proof(command, handles, &parameters).filter(|_| command[6..10] == code);
+            let Some(forged) = forged else { return Some(ask(command)) };
+            let answer = ask(&forged);
+            heard.lock().unwrap().push(answer[6..10].to_vec());
+            Some(answer)
+        };
+        if code != NV_WRITE {
+            world.enrol(&ALICE, PIN);
+            keep_password(&world);
+        }
+        world.interposer().meddle(in_the_place_of_it);
+        if code == NV_WRITE {
+            assert!(!world.try_enrol(&ALICE, PIN).success());
+        } else {
+            let mut root = world.peer(&ROOT);
+            let entries = [("user", "alice"), ("service", "login")];
+            let (conversation, _outlet) = root.open("Login.Begin", request(2, &entries)).unwrap();
+            let step = root.hello("Conversation.HandOver", json!([{ "t": conversation }, { "h": "" }]));
+            let talk = root.go_on(conversation, Step::from(&step.unwrap()), &[PIN]).unwrap();
+            assert_eq!(talk.outcome == Some(Ending::Success), code == UNSEAL, "{talk:?}");
+        }
+        let answers = answers.lock().unwrap();
+        assert!(!answers.is_empty(), "{code:?} was never sent");
+        assert!(answers.iter().all(|answer| *answer != [0; 4]), "{code:?}: the TPM obeyed somebody else");
+    }
+}
+
+/// The same command with other parameters, authorised by naming its policy session and nothing else.
+fn without_proof(command: &[u8], handles: usize, parameters: &[u8]) -> Option<Vec<u8>> {
+    let mut at = 14 + 4 * handles;
+    let length =
+        |at: usize| Some(usize::from(u16::from_be_bytes([*command.get(at)?, *command.get(at + 1)?])));
+    // TPM_HT_POLICY_SESSION is the first octet of its handle.
+    while *command.get(at)? != 3 {
+        // Handle, nonce, attributes, HMAC; the two that vary with their length before them.
+        at += 6 + length(at + 4)? + 1;
+        at += 2 + length(at)?;
+    }
+    let session = [command.get(at..at + 4)?, &[0, 0, 0, 0, 0]].concat();
+    let mut forged = command[..10 + 4 * handles].to_vec();
+    forged.extend((session.len() as u32).to_be_bytes());
+    forged.extend(session);
+    forged.extend(parameters);
+    let size = (forged.len() as u32).to_be_bytes();
+    forged[2..6].copy_from_slice(&size);
+    Some(forged)
+}
+
+/// alice has agreed, and her password was typed.
+fn keep_password(world: &World) {
+    let record =
+        r#"{"version": 1, "user": "alice", "uid": 6001, "consent": "given", "asked": 0, "kept": null}"#;
+    let path = "/var/lib/hellod/keyrings/6001.json";
+    world.lab.write(path, record, 0o600);
+    world.lab.run_as("root", ["chown", "hellod:hellod", path]).ok();
+    let mut root = world.peer(&ROOT);
+    let entries = [("purpose", "keep-password"), ("user", "alice"), ("service", "login")];
+    let (conversation, step) = root.open("Login.Begin", request(2, &entries)).unwrap();
+    let talk = root.go_on(conversation, step, &[ALICE.password]).unwrap();
+    assert_eq!(talk.outcome, Some(Ending::Success));
+}
+
+const NV_WRITE: [u8; 4] = [0, 0, 1, 0x37];
+const SIGN: [u8; 4] = [0, 0, 1, 0x5d];
+const UNSEAL: [u8; 4] = [0, 0, 1, 0x5e];
+/// RSASSA with SHA-256, and the ticket for a digest that the TPM did not compute.
+const RSASSA_AND_TICKET: [u8; 12] = [0, 0x14, 0, 0x0b, 0x80, 0x24, 0x40, 0, 0, 0x07, 0, 0];
 
 fn replies(exchanges: &[Exchange]) -> HashMap<String, Vec<u8>> {
     exchanges.iter().map(|exchange| (exchange.name(), exchange.answer.clone())).collect()

@@ -52,15 +52,16 @@ fn sign(context: &mut Context, key: &Made) -> tss_esapi::Result<()> {
     let index = index(context)?;
     context.tr_set_auth(index.into(), auth()?)?;
     let salted = session(context, Some(root), SessionType::Hmac)?;
-    let policy = session(context, None, SessionType::Policy)?;
+    let policy = session(context, Some(root), SessionType::Policy)?;
+    attributes(context, policy, true, false)?;
     let loaded = context.execute_with_session(Some(salted), |context| {
         context.load(root, key.private.clone(), key.public.clone())
     })?;
+    attributes(context, salted, true, false)?;
     checked(context, policy, salted, index)?;
     context.policy_or(PolicySession::try_from(policy)?, key.branches.clone())?;
-    attributes(context, salted, true, false)?;
     let scheme = SignatureScheme::RsaSsa { scheme: HashScheme::new(HashingAlgorithm::Sha256) };
-    context.execute_with_sessions((Some(policy), Some(salted), None), |context| {
+    context.execute_with_session(Some(policy), |context| {
         context.sign(loaded, Digest::from_bytes(&[9; 32])?, scheme, ticket()?)
     })?;
     for session in [salted, policy] {

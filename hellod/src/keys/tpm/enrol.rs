@@ -269,16 +269,15 @@ impl Bench<'_, '_> {
         first_write: KeyHandle,
         (index, limit): (tss_esapi::handles::NvIndexHandle, u32),
     ) -> Result<(), Fault> {
-        let session = self.chip.policy_session()?;
+        let session = self.chip.salted_policy(self.root)?;
         self.chip.policy_command(session, Command::NvWrite)?;
         let policy = PolicySession::try_from(session).map_err(|error| refused(Step::Policy, error))?;
         self.chip.run(Step::Policy, |context| context.policy_nv_written(policy, false))?;
         self.policy_signed(session, first_write, INIT_REFERENCE)?;
         self.chip.policy_or(session, &chain.index_branches)?;
-        let salted = self.salted;
         self.chip.run(Step::WriteIndex, |context| {
             let fresh = MaxNvBuffer::from_bytes(&fresh_counter(limit))?;
-            context.execute_with_sessions((Some(session), Some(salted), None), |context| {
+            context.execute_with_session(Some(session), |context| {
                 context.nv_write(NvAuth::NvIndex(index), index, fresh, 0)
             })
         })?;

@@ -44,24 +44,24 @@ pub(super) fn open(
     (sealed, value): (&Blob, &AuthValue),
 ) -> Result<Password, KeyError> {
     fits(sealed, chain)?;
-    let policy = chip.policy_session()?;
+    let policy = chip.salted_policy(root)?;
     chip.policy_secret((policy, salted), (entity(index), Some(value)), KEYRING_REFERENCE)?;
-    let object = chip.load(root, salted, sealed)?;
     chip.last_use(salted)?;
-    let framed = unseal(chip, object, [policy, salted])?;
+    let object = chip.load(root, salted, sealed)?;
+    let framed = unseal(chip, object, policy)?;
     chip.ended(&[policy]);
     chip.flush(ObjectHandle::from(object))?;
     Password::from_frame(&framed).ok_or(TAMPERED)
 }
 
-/// TPM2_Unseal. The salted session stands beside the policy session and encrypts the answer.
+/// TPM2_Unseal. The policy session encrypts the answer.
 fn unseal(
     chip: &mut Chip<'_>,
     object: KeyHandle,
-    [policy, salted]: [AuthSession; 2],
+    policy: AuthSession,
 ) -> Result<zeroize::Zeroizing<Vec<u8>>, Fault> {
     chip.run(Step::Unseal, |context| {
-        context.execute_with_sessions((Some(policy), Some(salted), None), |context| {
+        context.execute_with_session(Some(policy), |context| {
             let opened = context.unseal(ObjectHandle::from(object))?;
             Ok(zeroize::Zeroizing::new(opened.as_bytes().to_vec()))
         })

@@ -184,8 +184,17 @@ impl<'p> Chip<'p> {
         self.session(Some(root), SessionType::Hmac)
     }
 
-    /// A policy session without a key of its own: it may carry no secret, and something salted goes beside it.
-    /// It ends with the command that it authorises.
+    /// A policy session salted to the storage root key, encrypting both ways. It ends with the command that it
+    /// authorises.
+    ///
+    /// Once its policy is satisfied, the TPM obeys a policy session without a key of its own to whoever names it, and a
+    /// session beside it may be left out: somebody on the bus would have a digest of theirs signed, or read what is
+    /// unsealed. A salted one it obeys only with an HMAC over the command (TPM 2.0 part 1, 19.6.5).
+    pub(crate) fn salted_policy(&mut self, root: KeyHandle) -> Result<AuthSession, Fault> {
+        self.session(Some(root), SessionType::Policy)
+    }
+
+    /// A policy session without a key of its own, for what anybody may do.
     pub(crate) fn policy_session(&mut self) -> Result<AuthSession, Fault> {
         self.session(None, SessionType::Policy)
     }
@@ -208,7 +217,7 @@ impl<'p> Chip<'p> {
         let (attributes, mask) = SessionAttributesBuilder::new()
             .with_decrypt(salted)
             .with_encrypt(salted)
-            .with_continue_session(salted)
+            .with_continue_session(salted && kind == SessionType::Hmac)
             .build();
         self.run(Step::Session, |context| {
             let symmetric = SymmetricDefinition::AES_128_CFB;

@@ -48,9 +48,8 @@ pub(crate) fn sign(
     signature.map_err(|fault| lockout::explain(chip, key, fault))
 }
 
-/// Nine commands, and five more where something is to be opened. The policy session holds no secret and isn't salted;
-/// the salted session authorises the PIN check, and then stands beside the policy session, so that nobody on the bus
-/// can have another digest signed.
+/// Nine commands, and five more where something is to be opened. One session authorises the PIN check, the other what it
+/// is for; both are salted, so that nobody on the bus can have another digest signed.
 fn sign_counted(
     chip: &mut Chip<'_>,
     (key, chain): (&CheckedKey, &Chain),
@@ -60,17 +59,17 @@ fn sign_counted(
     let root = chip.storage_root(&key.record().srk)?;
     let index = chip.counter(&chain.index)?;
     let salted = chip.salted(root)?;
-    let policy = chip.policy_session()?;
+    let policy = chip.salted_policy(root)?;
     let loaded = chip.load(root, salted, &blob(key))?;
     chip.parent().step(Step::Stretch, STRETCHING)?;
     let value =
         stretch(&key.record().kdf)?.value(Purpose::Counter, key.reference()).map_err(KeyError::from)?;
-    chip.policy_secret((policy, salted), (entity(index), Some(&value)), key.reference())?;
-    chip.policy_or(policy, &chain.key_branches)?;
     if sealed.is_none() {
         chip.last_use(salted)?;
     }
-    let octets = sign_loaded(chip, loaded, (policy, Some(salted)), (message, key.public_key()))?;
+    chip.policy_secret((policy, salted), (entity(index), Some(&value)), key.reference())?;
+    chip.policy_or(policy, &chain.key_branches)?;
+    let signature = sign_loaded(chip, loaded, policy, (message, key.public_key()))?;
     chip.ended(&[policy]);
     chip.flush(ObjectHandle::from(loaded))?;
     // The person is proven by now, and stays so whatever becomes of this.
@@ -78,7 +77,7 @@ fn sign_counted(
     if opened.as_ref().is_none_or(Result::is_ok) {
         chip.ended(&[salted]);
     }
-    Ok(Obtained { signature: octets, opened })
+    Ok(Obtained { signature, opened })
 }
 
 /// Five commands: the key's own value, checked under the common lockout.
@@ -95,17 +94,17 @@ fn sign_locked_out(
     let value = stretch(&key.record().kdf)?.value(Purpose::Key, key.reference()).map_err(KeyError::from)?;
     chip.set_auth(ObjectHandle::from(loaded), &value)?;
     chip.last_use(salted)?;
-    let octets = sign_loaded(chip, loaded, (salted, None), (message, key.public_key()))?;
+    let signature = sign_loaded(chip, loaded, salted, (message, key.public_key()))?;
     chip.ended(&[salted]);
     chip.flush(ObjectHandle::from(loaded))?;
-    Ok(Obtained { signature: octets, opened: None })
+    Ok(Obtained { signature, opened: None })
 }
 
 /// TPM2_Sign. The digest is computed here: nobody can have one signed that isn't the hash of a message.
 pub(super) fn sign_loaded(
     chip: &mut Chip<'_>,
     loaded: KeyHandle,
-    (first, second): (AuthSession, Option<AuthSession>),
+    session: AuthSession,
     (message, public): (&[u8], &PublicKey),
 ) -> Result<Vec<u8>, Fault> {
     let hash = HashScheme::new(HashingAlgorithm::Sha256);
@@ -116,9 +115,8 @@ pub(super) fn sign_loaded(
     let digest = digest::digest(&digest::SHA256, message);
     let signature = chip.run(Step::Sign, |context| {
         let digest = Digest::from_bytes(digest.as_ref())?;
-        context.execute_with_sessions((Some(first), second, None), |context| {
-            context.sign(loaded, digest, scheme, no_ticket()?)
-        })
+        context
+            .execute_with_session(Some(session), |context| context.sign(loaded, digest, scheme, no_ticket()?))
     })?;
     octets(&signature).ok_or(refused(Step::Sign, MISSING))
 }

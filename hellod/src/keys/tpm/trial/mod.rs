@@ -130,12 +130,11 @@ fn sign_by(
     branch: impl FnOnce(&mut Chip<'_>, KeyHandle, [AuthSession; 2]) -> Result<(), Fault>,
 ) -> Result<(), Fault> {
     let root = chip.storage_root(&key.record().srk)?;
-    let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
+    let (salted, policy) = (chip.salted(root)?, chip.salted_policy(root)?);
     branch(chip, root, [policy, salted])?;
     chip.policy_or(policy, &key.chain().unwrap().key_branches)?;
     let loaded = chip.load(root, salted, &sign::blob(key))?;
-    let signature =
-        sign::sign_loaded(chip, loaded, (policy, Some(salted)), (b"message".as_slice(), key.public_key()))?;
+    let signature = sign::sign_loaded(chip, loaded, policy, (b"message".as_slice(), key.public_key()))?;
     assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
     Ok(())
 }

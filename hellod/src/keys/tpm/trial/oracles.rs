@@ -30,8 +30,7 @@ fn no_command_takes_a_value_for_the_key_itself_and_none_moves_a_counter() {
     for pin in [Some(RIGHT), Some(WRONG), None] {
         with(&tpm, |chip| {
             let (root, loaded, salted) = loaded(chip, &key, pin);
-            let signed =
-                sign::sign_loaded(chip, loaded, (salted, None), (b"message".as_slice(), key.public_key()));
+            let signed = sign::sign_loaded(chip, loaded, salted, (b"message".as_slice(), key.public_key()));
             assert!(signed.is_err(), "Sign");
             let changed = chip.run(Step::ChangePin, |context| {
                 context.execute_with_session(Some(salted), |context| {

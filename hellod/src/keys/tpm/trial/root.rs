@@ -180,12 +180,8 @@ fn a_counter_that_the_owner_could_write_would_be_forged_which_shows_that_the_tri
                 context.load(root, made.out_private.clone(), made.out_public.clone())
             })
         });
-        let signed = sign::sign_loaded(
-            chip,
-            loaded.unwrap(),
-            (policy, Some(salted)),
-            (b"message".as_slice(), key.public_key()),
-        );
+        let signed =
+            sign::sign_loaded(chip, loaded.unwrap(), policy, (b"message".as_slice(), key.public_key()));
         assert!(signed.is_ok(), "signed without the PIN");
     });
 }
