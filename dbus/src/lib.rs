@@ -19,6 +19,7 @@ pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, StatusProxy};
 pub use request::{Account, MalformedRequest, Purpose, Request};
 pub use step::{
     Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,
+    close_on_exec,
 };
 
 use std::time::Duration;

@@ -221,7 +221,10 @@ impl TryFrom<WireAnswer> for Answer {
 }
 
 /// zbus receives descriptors without `MSG_CMSG_CLOEXEC`; a program that the host starts must not inherit one.
-fn close_on_exec(pipe: std::os::fd::OwnedFd) -> Result<std::os::fd::OwnedFd, MalformedStep> {
+///
+/// # Errors
+/// [`MalformedStep`] for what is no descriptor any more.
+pub fn close_on_exec(pipe: std::os::fd::OwnedFd) -> Result<std::os::fd::OwnedFd, MalformedStep> {
     rustix::io::fcntl_setfd(&pipe, rustix::io::FdFlags::CLOEXEC).map_err(|_| MalformedStep)?;
     Ok(pipe)
 }

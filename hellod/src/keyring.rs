@@ -3,7 +3,7 @@
 //! A keyring opens with the password of the account, so after a sign-in by PIN it would stay shut. What is kept is sealed
 //! in the TPM under the PIN, and is a stored password all the same: hence the consent, which is asked for once.
 
-use std::path::Path;
+use std::path::PathBuf;
 use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
@@ -83,7 +83,13 @@ impl Keyrings {
     /// anew.
     #[must_use]
     pub fn of(&self, account: &Account) -> Option<Record> {
-        let record = self.store.get::<Record>(Kind::Keyring, &account.uid.to_string()).ok()??;
+        let record = match self.store.get::<Record>(Kind::Keyring, &account.uid.to_string()) {
+            Ok(record) => record?,
+            Err(error) => {
+                tracing::warn!("what is kept for a keyring can't be read, and counts for nothing: {error}");
+                return None;
+            }
+        };
         let is_theirs = record.version == VERSION && record.user == account.name && record.uid == account.uid;
         (self.allowed && is_theirs).then_some(record)
     }
@@ -101,12 +107,18 @@ impl Keyrings {
         record.kept.filter(|kept| kept.kid == kid).map(|kept| kept.sealed)
     }
 
-    /// Notes what the person said. Nothing is kept yet, or any more.
+    /// Notes what the person said. After a no nothing is kept any more, also where it can't be written down: then the person
+    /// may be asked again.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn answer(&self, account: &Account, consent: Consent, asked: i64) -> Result<(), StoreError> {
-        self.put(account, consent, asked, None)
+        let kept = self.of(account).and_then(|record| record.kept).filter(|_| consent == Consent::Given);
+        let noted = self.put(account, consent, asked, kept);
+        if noted.is_err() && consent == Consent::Refused {
+            self.delete(account.uid)?;
+        }
+        noted
     }
 
     /// Keeps a password in the place of what was kept before. Says whether it is: not if the person has changed their mind.
@@ -119,6 +131,17 @@ impl Keyrings {
                 self.put(account, Consent::Given, asked, Some(kept)).map(|()| true)
             }
             _ => Ok(false),
+        }
+    }
+
+    /// Forgets the password, and not the answer: it is no longer the right one, and the new one can't be kept.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn drop_kept(&self, account: &Account) -> Result<(), StoreError> {
+        match self.of(account) {
+            Some(Record { consent, asked, kept: Some(_), .. }) => self.put(account, consent, asked, None),
+            _ => Ok(()),
         }
     }
 
@@ -146,11 +169,11 @@ impl Keyrings {
 /// Whether a PAM module is installed that opens a keyring, so that the question means something here.
 #[must_use]
 pub fn is_here() -> bool {
-    let Ok(architectures) = std::fs::read_dir("/usr/lib") else { return false };
-    architectures
-        .flatten()
-        .map(|entry| entry.path().join("security"))
-        .any(|modules| MODULES.iter().any(|module| modules.join(Path::new(module)).exists()))
+    let architectures =
+        std::fs::read_dir("/usr/lib").into_iter().flatten().flatten().map(|entry| entry.path());
+    architectures.chain(["/usr/lib".into(), "/usr/lib64".into()]).any(|libraries: PathBuf| {
+        MODULES.iter().any(|module| libraries.join("security").join(module).exists())
+    })
 }
 
 const MODULES: [&str; 3] = ["pam_gnome_keyring.so", "pam_kwallet5.so", "pam_kwallet.so"];
@@ -188,6 +211,11 @@ mod tests {
         assert!(keyrings.keep(&alice(), kept("a")).unwrap());
         assert_eq!(keyrings.kept(&alice(), "a"), Some(kept("a").sealed));
         assert!(keyrings.kept(&alice(), "b").is_none(), "after a reset");
+        keyrings.answer(&alice(), Consent::Given, 3).unwrap();
+        assert_eq!(keyrings.kept(&alice(), "a"), Some(kept("a").sealed), "a second yes takes nothing away");
+        keyrings.drop_kept(&alice()).unwrap();
+        assert!(keyrings.kept(&alice(), "a").is_none() && keyrings.keeps(&alice()));
+        assert!(keyrings.keep(&alice(), kept("a")).unwrap());
         keyrings.answer(&alice(), Consent::Refused, 3).unwrap();
         assert!(keyrings.kept(&alice(), "a").is_none() && keyrings.of(&alice()).unwrap().kept.is_none());
     }

@@ -192,11 +192,17 @@ impl Surfaces {
         self.admit_session(caller, account, asked.service, Class::Session)
     }
 
-    /// Whether a program that was admitted hands a password to the keyring, and learns it from the person. Only one of root:
-    /// whatever runs as the person must not get it out of the PIN.
+    /// Whether a program that was admitted learns the password from the person, and may have it kept for the keyring. Only one
+    /// of root: whatever runs as the person must not get it out of the PIN.
     #[must_use]
-    pub fn opens_keyring(&self, caller: &Caller, service: &str) -> bool {
+    pub fn knows_keyring(&self, caller: &Caller, service: &str) -> bool {
         caller.uid == 0 && self.keyring.iter().any(|listed| listed == service)
+    }
+
+    /// Whether a service opens sessions, and so hands the password to the keyring.
+    #[must_use]
+    pub fn opens_session(&self, service: &str) -> bool {
+        self.login.iter().chain(&self.greeter).any(|listed| listed == service)
     }
 
     /// Whether `caller` sits at this machine in a session of `account`, as enrolling asks for.

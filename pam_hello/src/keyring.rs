@@ -1,6 +1,8 @@
 //! The password for the keyring: put into `PAM_AUTHTOK` after a PIN, where the modules of the keyrings look for it, and taken
 //! from there after a password.
 
+use std::time::Duration;
+
 use hello_dbus::{Purpose, Role, Style};
 use pam::constants::PamResultCode;
 use pam::items::AuthTok;
@@ -32,7 +34,14 @@ pub(crate) fn keep_after_sign_in(handle: &mut PamHandle, arguments: &Arguments) 
 }
 
 /// `keep_password` in a password stack, behind the modules that have set the new password.
-pub(crate) fn keep_after_change(handle: &mut PamHandle, arguments: &Arguments) -> PamResultCode {
+pub(crate) fn keep_after_change(
+    handle: &mut PamHandle,
+    arguments: &Arguments,
+    is_set: bool,
+) -> PamResultCode {
+    if !is_set {
+        return PamResultCode::PAM_IGNORE;
+    }
     if let Ok(surface) = Surface::of(handle) {
         keep(handle, &surface, &Log::of("chauthtok", &surface.service, arguments.debug), arguments);
     }
@@ -45,7 +54,8 @@ fn keep(handle: &PamHandle, surface: &Surface, log: &Log, arguments: &Arguments)
     let rules = Rules {
         purpose: Purpose::KeepPassword,
         first_pass: FirstPass::Ignored,
-        patience: arguments.patience,
+        // Somebody waits behind a right password. hellod goes on with what it has when nobody listens any more.
+        patience: arguments.patience.min(PATIENCE),
         max_tries: 1,
     };
     match crate::begin(surface, rules.purpose, rules.max_tries) {
@@ -56,6 +66,9 @@ fn keep(handle: &PamHandle, surface: &Surface, log: &Log, arguments: &Arguments)
         Err(unreachable) => log.unreachable(&unreachable),
     }
 }
+
+/// The TPM may be busy with others.
+const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Nobody: it knows the password, and answers nothing else.
 struct PasswordAlone(Secret);

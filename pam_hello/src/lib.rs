@@ -74,9 +74,12 @@ impl PamHooks for Door {
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         guard(PamResultCode::PAM_AUTHTOK_ERR, || {
             let arguments = Arguments::read(&arguments);
+            if arguments.keep_password {
+                // Whichever password it is that was set, an expired one's successor, too.
+                let is_set = flags & PAM_UPDATE_AUTHTOK != 0;
+                return keyring::keep_after_change(handle, &arguments, is_set);
+            }
             match Phase::of(flags) {
-                Phase::Update if arguments.keep_password => keyring::keep_after_change(handle, &arguments),
-                _ if arguments.keep_password => PamResultCode::PAM_IGNORE,
                 Phase::Check => check_change(handle, &arguments, flags),
                 Phase::Update => change(handle, &arguments, flags),
                 Phase::Nothing => PamResultCode::PAM_IGNORE,

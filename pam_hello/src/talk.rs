@@ -154,7 +154,11 @@ impl<T: Terminal> Talk<'_, T> {
             let asked = Instant::now();
             let next = match reply {
                 Reply::Answer(answer) => daemon.answer(answer),
-                Reply::Pipe(pipe) => daemon.hand_over(pipe),
+                // The bus or hellod may refuse it. Then the keyring stays shut, and the PIN is asked for all the same.
+                Reply::Pipe(pipe) => match daemon.hand_over(pipe) {
+                    Err(Unreachable::Refused(_)) => daemon.answer(Answer::Declined),
+                    next => next,
+                },
                 Reply::Last => {
                     // hellod is told, and whatever it says to it, nobody is let in who typed no PIN.
                     let _ = daemon.answer(Answer::Declined);

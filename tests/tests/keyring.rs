@@ -1,8 +1,10 @@
 //! The keyring after a PIN: a password that is kept with consent, and handed on where a session opens, and nowhere else.
 #![allow(clippy::panic, reason = "what fails here fails the test")]
 
+use std::time::Duration;
+
 use hello_tests::{
-    ALICE, BOB, Config, Lab, PIN, PROMPT, PamStack, Person, Polkit, ROOT, World, leave, request,
+    ALICE, BOB, Config, Lab, PIN, PROMPT, PamStack, Person, Polkit, ROOT, World, leave, request, until,
 };
 use serde_json::{Value, json};
 
@@ -23,11 +25,11 @@ fn world_with(config: &Config) -> (World, Polkit) {
     let world = World::of(Lab::builder().pam(stack).without_activation(), config);
     world.lab.write("/usr/local/libexec/recorder", RECORDER, 0o755);
     world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-    world.lab.write(
-        "/etc/pam.d/passwd",
-        "password required pam_unix.so yescrypt\npassword optional pam_hello.so keep_password\n",
-        0o644,
-    );
+    for service in ["passwd", "common-password"] {
+        let path = format!("/etc/pam.d/{service}");
+        let stack = "password requisite pam_unix.so yescrypt\npassword optional pam_hello.so keep_password\n";
+        world.lab.write(&path, stack, 0o644);
+    }
     let polkit = world.lab.polkit();
     world.enrol(&ALICE, PIN);
     (world, polkit)
@@ -134,6 +136,39 @@ fn a_changed_password_is_noticed_and_kept_anew() {
 }
 
 #[test]
+fn a_password_that_expired_is_kept_as_it_is_then() {
+    let (world, _polkit) = world_with(&Config::default());
+    agree(&world);
+    world.lab.run_as("root", ["chage", "-d", "0", "alice"]).ok();
+    let changed = "a new passphrase of alice";
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(ALICE.password);
+    login.expect("urrent password: ");
+    login.send_secret(ALICE.password);
+    for _ in 0..2 {
+        login.expect("ew password: ");
+        login.send_secret(changed);
+    }
+    leave(&mut login);
+    assert_eq!(found_at_login(&world, PIN), changed);
+}
+
+#[test]
+fn a_password_that_can_not_be_kept_leaves_none_in_its_place() {
+    let (world, _polkit) = world_with(&Config::default());
+    agree(&world);
+    assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
+    let long = "long ".repeat(26);
+    world.lab.run_with_input("root", ["chpasswd"], &format!("alice:{long}\n")).ok();
+    assert_eq!(found_at_login(&world, &long), long.trim());
+    assert_eq!(found_at_login(&world, PIN), NOTHING, "the former one opens nothing any more");
+    assert_eq!(keyring(&world, &ALICE)["agreed"], true);
+    let events = world.helloctl("root", &["events"], &[]).stdout;
+    assert!(events.contains("more than 127 bytes can't be kept"), "{events}");
+}
+
+#[test]
 fn forgetting_a_reset_and_removal_leave_no_password_behind() {
     let (world, _polkit) = world_with(&Config::default());
     agree(&world);
@@ -163,6 +198,14 @@ fn what_policy_forbids_is_not_kept_and_not_asked_for() {
     assert_eq!(world.records("keyrings"), [""; 0]);
     let said = world.helloctl("alice", &["keyring", "keep"], &["yes"]);
     assert!(!said.success() && said.stderr.contains("policy"), "{said:?}");
+    // What is no longer allowed may still be given up.
+    world.hellod.terminate();
+    world.hellod = world.lab.hellod(&Config::default());
+    agree(&world);
+    world.hellod.terminate();
+    world.hellod = world.lab.hellod(&Config::with("[policy]\nUsePassportForWork = false\n"));
+    world.helloctl("alice", &["keyring", "forget"], &[]).ok();
+    assert_eq!(keyring(&world, &ALICE)["agreed"], false);
 }
 
 #[test]
@@ -204,5 +247,8 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_password() {
     assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)), "{heard}");
     // Were the read end handed over, it would be read.
     let _ = world.peer(&ROOT).hello("Conversation.HandOver", json!([{ "t": 1 }, { "h": ALICE.password }]));
-    assert_eq!(root.order(json!({ "overheard": ALICE.password }))["in_descriptors"], true);
+    // The monitor hears it a moment after hellod.
+    until("the monitor to hear it", Duration::from_secs(5), || {
+        (root.order(json!({ "overheard": ALICE.password }))["in_descriptors"] == true).then_some(())
+    });
 }

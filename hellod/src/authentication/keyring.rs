@@ -11,6 +11,7 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::Enrolled;
 use crate::keyring::Kept;
+use crate::keys::KeyError;
 use crate::parts::Parts;
 
 /// What a sign-in has to do with the keyring.
@@ -36,20 +37,27 @@ pub(super) async fn prepare(
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<Keyring, Gone> {
-    if !parts.surfaces.opens_keyring(caller, service) || !parts.keyrings.keeps(account) {
+    if !parts.surfaces.knows_keyring(caller, service) || !parts.keyrings.keeps(account) {
         return Ok(Keyring::default());
     }
+    let opens = parts.surfaces.opens_session(service);
     let outlet = match parts.keyrings.kept(account, &enrolled.record.kid) {
-        Some(_) => terminal.outlet().await?,
-        None => None,
+        Some(_) if opens => terminal.outlet().await?,
+        _ => None,
     };
     Ok(Keyring { outlet, keeps_password: true })
 }
 
 /// Keeps the password that has just signed a person in, or has just been set, and ends the conversation.
 pub async fn keep_password(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
+    // Each change of a password comes by here; of who has nothing to do with it nothing is recorded.
+    let named = Account::named(&request.user).await;
+    let is_wanted = named.is_ok_and(|account| parts.keyrings.keeps(&account));
+    if !is_wanted || !parts.surfaces.knows_keyring(caller, &request.service) {
+        return terminal.end(Outcome::Declined).await;
+    }
     let outcome = match admitted(parts, caller, request).await {
-        Ok(admitted) => keep(parts, caller, &admitted.account, &request.service, &mut terminal).await,
+        Ok(admitted) => keep(parts, &admitted.account, &request.service, &mut terminal).await,
         Err(outcome) => Ok(outcome),
     };
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
@@ -57,19 +65,17 @@ pub async fn keep_password(parts: &Parts, caller: &Caller, request: &Request, mu
 
 async fn keep(
     parts: &Parts,
-    caller: &Caller,
     account: &Account,
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    if !parts.surfaces.opens_keyring(caller, service) || !parts.keyrings.keeps(account) {
-        return Ok(Outcome::Declined);
-    }
     let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return Ok(Outcome::NotEnrolled) };
-    let Reply::Secret(password) = terminal.secret("Password: ", Role::Password, Shape::Any).await? else {
-        return Ok(Outcome::Declined);
+    let sealed = match terminal.secret("Password: ", Role::Password, Shape::Any).await? {
+        Reply::Secret(password) => parts.tpm.seal(&enrolled.key, password).await,
+        // The program found it too long for the pipe.
+        Reply::Declined => Err(KeyError::PasswordLength),
     };
-    let sealed = parts.tpm.seal(&enrolled.key, password).await.map_err(|error| error.to_string());
+    let sealed = sealed.map_err(|error| error.to_string());
     let kept = sealed.and_then(|sealed| {
         let kept = Kept { kid: enrolled.record.kid.clone(), since: parts.clock.now().wall, sealed };
         parts.keyrings.keep(account, kept).map_err(|error| error.to_string())
@@ -83,6 +89,10 @@ async fn keep(
         Ok(false) => Ok(Outcome::Declined),
         Err(why) => {
             parts.record(&Event::PasswordNotKept { why }, account, service);
+            // What was kept before may be the right one no more.
+            if let Err(error) = parts.keyrings.drop_kept(account) {
+                tracing::error!("a password that may have changed stays kept: {error}");
+            }
             Ok(Outcome::Unavailable)
         }
     }

@@ -60,7 +60,9 @@ impl Answering {
         conversation: u64,
         pipe: zbus::OwnedFd,
     ) -> Result<WireStep, BusError> {
-        self.0.go_on(&header, conversation, Said::Outlet(pipe.into())).await.map(WireStep::from)
+        let refused = |_| BusError::InvalidArgument("that is no pipe".into());
+        let pipe = hello_dbus::close_on_exec(pipe.into()).map_err(refused)?;
+        self.0.go_on(&header, conversation, Said::Outlet(pipe)).await.map(WireStep::from)
     }
 
     async fn cancel(

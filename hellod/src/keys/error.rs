@@ -39,7 +39,7 @@ pub enum KeyError {
     #[error("The security chip has been cleared or replaced since this PIN was set up.")]
     TpmReplaced,
     /// The record contradicts itself or belongs to somebody else. No TPM command was sent.
-    #[error("The stored key has been tampered with ({what}).")]
+    #[error("What is stored has been tampered with ({what}).")]
     Tampered {
         /// What doesn't fit.
         what: Part,
@@ -68,6 +68,9 @@ pub enum KeyError {
     /// The PIN didn't arrive through its pipe: none, cut short, too long or too late.
     #[error("The PIN didn't arrive.")]
     PinPipe,
+    /// The program that asked does not take what was opened.
+    #[error("The program that asked was gone.")]
+    Outlet,
     /// The password is empty, or longer than a TPM seals.
     #[error("A password of more than {} bytes can't be kept.", crate::secret::Password::LONGEST)]
     PasswordLength,

@@ -48,7 +48,7 @@ async fn agree(
     account: &Account,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    if !entitled(parts, caller, account, "keyring", terminal).await? {
+    if !entitled(parts, caller, account, "keyring keep", terminal).await? {
         return Ok(Outcome::Declined);
     }
     let why_not = if caller.uid != account.uid {
@@ -70,7 +70,7 @@ async fn agree(
     if answer == Consent::Given && !proven(parts, caller, account, Action::KeepPassword, terminal).await? {
         return Ok(Outcome::Refused);
     }
-    note(parts, account, answer, "keyring", terminal).await
+    note(parts, account, answer, "keyring keep", terminal).await
 }
 
 async fn forget(
@@ -79,13 +79,17 @@ async fn forget(
     account: &Account,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    if !entitled(parts, caller, account, "keyring", terminal).await? {
+    if !entitled(parts, caller, account, "keyring forget", terminal).await? {
         return Ok(Outcome::Declined);
+    }
+    if parts.keyrings.of(account).is_none() {
+        let _ = terminal.show(Style::Info, "Your password was not kept. Nothing was changed.").await;
+        return Ok(Outcome::Success);
     }
     // The answer is kept: whoever wants it no longer is not to be asked again.
     match parts.keyrings.answer(account, Consent::Refused, parts.clock.now().wall) {
         Ok(()) => {
-            parts.record(&Event::PasswordForgotten, account, "keyring");
+            parts.record(&Event::PasswordForgotten, account, "keyring forget");
             let _ = terminal.show(Style::Info, "Done. Your password is not kept.").await;
             Ok(Outcome::Success)
         }
@@ -112,6 +116,10 @@ async fn note(
         Consent::Given => ("yes", AGREED, Outcome::Success),
         Consent::Refused => ("no", REFUSED, Outcome::Refused),
     };
+    // Thinking and proving take their time. Whoever has no PIN by now has nothing to keep a password under.
+    if !parts.enrolments.exists(account.uid) {
+        return Ok(Outcome::NotEnrolled);
+    }
     match parts.keyrings.answer(account, answer, parts.clock.now().wall) {
         Ok(()) => {
             parts.record(&Event::KeyringAnswered { answer: word }, account, command);
@@ -140,7 +148,8 @@ const EXPLANATION: &str = "\
     This machine can keep your password for it, sealed in the\n\
     security chip so that only your PIN opens it. It then is a\n\
     stored password: with your PIN and this machine, somebody\n\
-    has your password, too.";
+    has your password, too, and so has a program of yours that\n\
+    stands between when a keyring is opened.";
 const AGREED: &str = "\
     Your password will be kept from your next sign-in with it.\n\
     To end that: helloctl keyring forget";

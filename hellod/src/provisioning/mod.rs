@@ -32,7 +32,8 @@ async fn entitled(
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
     // What policy no longer allows may still be taken away.
-    let decline = if !parts.policy.use_passport_for_work && command != "unenroll" {
+    let decline = if !parts.policy.use_passport_for_work && !["unenroll", "keyring forget"].contains(&command)
+    {
         Decline::TurnedOff
     } else if account.uid == 0 {
         terminal.show(Style::Error, NOT_ROOT).await?;

@@ -12,7 +12,7 @@ struct Script {
     answers: Vec<Answer>,
     /// The write ends that it was given.
     pipes: Vec<OwnedFd>,
-    /// What it puts into each.
+    /// What it puts into each; nothing where it takes none.
     opens: &'static [u8],
 }
 
@@ -23,6 +23,9 @@ impl Daemon for Script {
     }
 
     fn hand_over(&mut self, pipe: OwnedFd) -> Result<Step, Unreachable> {
+        if self.opens.is_empty() {
+            return Err(Unreachable::Refused(hello_dbus::BusError::AccessDenied("no".into())));
+        }
         secret_pipe::send(&pipe, self.opens).unwrap();
         self.pipes.push(pipe);
         self.steps.pop_front().unwrap_or_else(|| Ok((self.then)()))
@@ -361,6 +364,17 @@ fn the_password_for_the_keyring_is_taken_from_the_pipe_after_a_success_and_after
     let (_read, asked) = pin_prompt();
     let played = play(&sign_in(), types(&[b"pa55word"]), vec![Step::Outlet, asked]);
     assert!(matches!(played.ending, Ending::Password) && played.keyring.opened.is_none());
+}
+
+#[test]
+fn a_pipe_that_nobody_takes_leaves_the_keyring_shut_and_lets_the_person_in() {
+    let (_read, asked) = pin_prompt();
+    let steps = [asked, Step::End(Outcome::Success)].map(Ok).into();
+    let mut script =
+        Script { steps, then: || Step::Wait, answers: Vec::new(), pipes: Vec::new(), opens: b"" };
+    let (ending, keyring) = follow(&mut script, &mut types(&[b"271828"]), &sign_in(), Step::Outlet);
+    assert!(matches!(ending, Ending::Outcome(Outcome::Success)) && keyring.opened.is_none());
+    assert_eq!(script.answers, [Answer::Declined, Answer::Secret]);
 }
 
 #[test]

@@ -129,7 +129,7 @@ fn obey(
 /// Past hellod, which never sees it, to the program that asked.
 fn hand_on(outlet: Option<OwnedFd>, password: &Password) -> Result<(), KeyError> {
     let outlet = outlet.ok_or(KeyError::Unsupported)?;
-    secret_pipe::send(&outlet, password.expose()).map_err(|_| KeyError::PinPipe)
+    secret_pipe::send(&outlet, password.expose()).map_err(|_| KeyError::Outlet)
 }
 
 /// Once more after a sweep, if what a killed child left behind was in the way.

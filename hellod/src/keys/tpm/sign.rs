@@ -72,7 +72,7 @@ fn sign_counted(
     let signature = sign_loaded(chip, loaded, policy, (message, key.public_key()))?;
     chip.ended(&[policy]);
     chip.flush(ObjectHandle::from(loaded))?;
-    // The person is proven by now, and stays so whatever becomes of this.
+    // The person is proven by now, and stays so whatever the TPM refuses of this.
     let opened = sealed.map(|sealed| seal::open(chip, (chain, index), (root, salted), (sealed, &value)));
     if opened.as_ref().is_none_or(Result::is_ok) {
         chip.ended(&[salted]);
