@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -47,30 +47,44 @@ impl EventFile {
         let mut line = serde_json::to_vec(entry)?;
         line.push(b'\n');
         let mut file = self.open()?;
-        if file.metadata()?.len() + line.len() as u64 > HALF {
+        let length = file.metadata()?.len();
+        if length + line.len() as u64 >= HALF {
             std::fs::rename(&self.newer, &self.older)?;
             file = self.open()?;
+        } else if !ends_with_a_line(&file, length)? {
+            line.insert(0, b'\n');
         }
         file.write_all(&line)
     }
 
     fn open(&self) -> io::Result<File> {
-        OpenOptions::new().append(true).create(true).mode(0o600).open(&self.newer)
+        OpenOptions::new().read(true).append(true).create(true).mode(0o600).open(&self.newer)
     }
 
     /// The last events, oldest first.
     pub(super) fn last(&self, limit: usize, uid: Option<u32>) -> Vec<Entry> {
         let mut entries: Vec<Entry> = [&self.older, &self.newer]
             .into_iter()
-            .filter_map(|path| std::fs::read_to_string(path).ok())
-            // A line that a power cut left half written is not shown.
+            .filter_map(|path| std::fs::read(path).ok())
+            // A line that a power cut left half written, or full of zeros, is not shown.
             .flat_map(|text| {
-                text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect::<Vec<_>>()
+                text.split(|octet| *octet == b'\n')
+                    .filter_map(|line| serde_json::from_slice(line).ok())
+                    .collect::<Vec<_>>()
             })
             .filter(|entry: &Entry| uid.is_none_or(|uid| entry.uid == uid))
             .collect();
         entries.split_off(entries.len().saturating_sub(limit))
     }
+}
+
+/// Not so after a power cut: what was written last is then zeros, or a part of it.
+fn ends_with_a_line(file: &File, length: u64) -> io::Result<bool> {
+    let mut last = [b'\n'];
+    if let Some(at) = length.checked_sub(1) {
+        file.read_exact_at(&mut last, at)?;
+    }
+    Ok(last == [b'\n'])
 }
 
 /// Largest size of either half, in bytes.
@@ -112,11 +126,15 @@ mod tests {
     }
 
     #[test]
-    fn half_a_line_is_passed_over() {
-        let scratch = Scratch::new("events-torn");
-        let mut file = EventFile::new(scratch.store.path());
-        std::fs::write(&file.newer, "{\"time\":1,\"id\n").unwrap();
-        file.append(&entry(1000, "whole".into()));
-        assert_eq!(file.last(9, None).len(), 1);
+    fn what_a_power_cut_left_of_a_line_costs_no_other_event() {
+        for left in [&b"{\"time\":1,\"id\n"[..], b"{\"time\":1,\"id", b"\0\0\0\0", b"{\"user\":\"Zo\xc3"] {
+            let scratch = Scratch::new("events-torn");
+            let mut file = EventFile::new(scratch.store.path());
+            file.append(&entry(1000, "before".into()));
+            OpenOptions::new().append(true).open(&file.newer).unwrap().write_all(left).unwrap();
+            file.append(&entry(1000, "after".into()));
+            let sentences: Vec<String> = file.last(9, None).into_iter().map(|entry| entry.sentence).collect();
+            assert_eq!(sentences, ["before", "after"], "{left:?}");
+        }
     }
 }
