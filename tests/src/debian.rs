@@ -26,13 +26,12 @@ impl Debian {
         }
     }
 
-    /// What is installed beside the smallest system: what people sign in to, what the packages depend on, and a software TPM.
-    fn packages(self) -> String {
-        let tcti = match self {
-            Self::Bookworm => ["libtss2-tcti-device0", "libtss2-tcti-swtpm0", "libtss2-tctildr0"],
-            Self::Trixie => ["libtss2-tcti-device0t64", "libtss2-tcti-swtpm0t64", "libtss2-tctildr0t64"],
-        };
-        PACKAGES.iter().chain(&tcti).copied().collect::<Vec<_>>().join(",")
+    /// The package of a library, which Debian 13 has under a new name.
+    fn library(self, name: &str) -> String {
+        match self {
+            Self::Bookworm => name.to_owned(),
+            Self::Trixie => format!("{name}t64"),
+        }
     }
 
     /// The directory; made when it is not there, which takes two minutes and needs a mirror.
@@ -44,12 +43,10 @@ impl Debian {
     }
 
     fn install(self, root: &Path) {
-        self.install_base(root, &self.packages());
+        self.install_base(root, &FOR_A_CONTAINER, &["libtss2-tcti-swtpm0"]);
         let write = |path: &str, text: &str| write(root, path, text);
         write("etc/systemd/system/swtpm.service", SWTPM);
         write("usr/lib/hello-lab/swtpm", START_SWTPM);
-        write("etc/hostname", "lab\n");
-        write("etc/hosts", "127.0.0.1 localhost lab\n");
         write("etc/security/seat.conf", "XDG_SEAT DEFAULT=seat0\n");
         let login = fs::read_to_string(root.join("etc/pam.d/login")).expect("login is installed");
         write("etc/pam.d/login", &format!("{SEAT}{login}"));
@@ -58,14 +55,14 @@ impl Debian {
         for unit in ["swtpm.service", "address.service"] {
             want(root, unit);
         }
-        // It is thrown away afterwards.
-        write("etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n");
         write("etc/ssh/sshd_config.d/lab.conf", "UseDNS no\n");
     }
 
-    /// The smallest system with these packages (separated by commas), and the accounts of the people.
-    pub(crate) fn install_base(self, root: &Path, packages: &str) {
-        let packages = format!("--include={packages}");
+    /// The smallest system with what people sign in to, what our packages depend on, and more; and the accounts of the people.
+    pub(crate) fn install_base(self, root: &Path, packages: &[&str], libraries: &[&str]) {
+        let packages = PACKAGES.iter().chain(packages).map(|&name| name.to_owned());
+        let libraries = LIBRARIES.iter().chain(libraries).map(|name| self.library(name));
+        let packages = format!("--include={}", packages.chain(libraries).collect::<Vec<_>>().join(","));
         // What it mounts is gone with it, also when it is interrupted.
         let mut debootstrap = Command::new("unshare");
         debootstrap.args(["--mount", "--propagation", "private", "debootstrap"]);
@@ -78,6 +75,10 @@ impl Debian {
         }
         run(chroot(root).args(["usermod", "--append", "--groups", "sudo", ALICE.name]));
         run(chroot(root).args(["apt-get", "clean"]));
+        write(root, "etc/hostname", "lab\n");
+        write(root, "etc/hosts", "127.0.0.1 localhost lab\n");
+        // It is thrown away afterwards.
+        write(root, "etc/dpkg/dpkg.cfg.d/unsafe-io", "force-unsafe-io\n");
     }
 }
 
@@ -154,26 +155,27 @@ pub(crate) fn fnv1a(octets: &[u8]) -> u64 {
         .fold(0xcbf2_9ce4_8422_2325, |hash, octet| (hash ^ u64::from(*octet)).wrapping_mul(0x0100_0000_01b3))
 }
 
-const PACKAGES: [&str; 18] = [
+const PACKAGES: [&str; 15] = [
     "adduser",
     "dbus",
     "iproute2",
     "libpam-systemd",
     "login",
-    "openssh-client",
-    "openssh-server",
     "pamtester",
     "passwd",
     "pkexec",
     "polkitd",
     "procps",
     "sudo",
-    "swtpm",
     "systemd",
     "systemd-sysv",
     "tpm-udev",
     "tpm2-tools",
 ];
+
+const LIBRARIES: [&str; 2] = ["libtss2-tcti-device0", "libtss2-tctildr0"];
+
+const FOR_A_CONTAINER: [&str; 3] = ["openssh-client", "openssh-server", "swtpm"];
 
 const SWTPM: &str = "\
 [Unit]
