@@ -1,7 +1,7 @@
 //! What others shipped, and what must not happen here. The names are those of the checklist; surfaces.rs and sudo.rs have more of them.
 
 use hello_tests::{
-    ALICE, BOB, Config, Lab, ONE_OFF, PIN, PROMPT, PamStack, SUDO_PASSWORD, World, finish_with_password,
+    ALICE, BOB, Config, Lab, ONE_OFF, PIN, PROMPT, PamStack, SUDO_PASSWORD, Tpm, World, finish_with_password,
     leave,
 };
 
@@ -20,6 +20,38 @@ fn local_accounts_survive_install() {
     sudo.expect("[sudo] password for mallory: ");
     sudo.send_secret("wrong");
     sudo.expect("Sorry, try again.");
+}
+
+#[test]
+fn firmware_update_then_login() {
+    let world = World::tapped();
+    world.enrol(&ALICE, PIN);
+    let before = world.status(&ALICE)["device"]["tpm"].clone();
+    // The machine's firmware: other measurements from now on. No key hangs on them.
+    for register in ["0", "7"] {
+        let measured = format!("{register}:sha256={}", "5a".repeat(32));
+        world.lab.run_as("root", ["tpm2_pcrextend", "-T", Tpm::TCTI, &measured]).ok();
+    }
+    // The chip's own: another version, in whatever it says of itself.
+    world.interposer().meddle(|command, ask| {
+        let mut answer = ask(command);
+        let properties = command[6..14] == [0, 0, 1, 0x7a, 0, 0, 0, 6];
+        if let Some(list) = answer.get_mut(19..).filter(|_| properties) {
+            for tagged in list.chunks_exact_mut(8).filter(|tagged| tagged[..3] == [0, 0, 1]) {
+                // TPM_PT_FIRMWARE_VERSION_1 and _2
+                if [0x0b, 0x0c].contains(&tagged[3]) {
+                    tagged[7] = tagged[7].wrapping_add(1);
+                }
+            }
+        }
+        Some(answer)
+    });
+    assert_ne!(world.status(&ALICE)["device"]["tpm"], before, "it is seen");
+    world.the_pin_answers_sudo();
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(PIN);
+    leave(&mut login);
 }
 
 #[test]
