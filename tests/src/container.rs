@@ -28,13 +28,17 @@ impl Container {
     /// Boots, with the packages of the project at hand, but not installed.
     #[track_caller]
     pub fn boot(debian: Debian) -> Self {
+        Self::boot_from(&debian.tree())
+    }
+
+    #[track_caller]
+    pub(crate) fn boot_from(tree: &Path) -> Self {
         static NUMBER: AtomicU32 = AtomicU32::new(0);
         demand_privilege();
         let packages = Packages::built();
         let group =
             format!("hello-container-{}-{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
         let bind = format!("--bind-ro={}:{PACKAGES}", packages.directory().display());
-        let tree = debian.tree();
         let namespaces =
             ["--mount", "--pid", "--fork", "--kill-child", "--mount-proc", "--propagation", "private"];
         let mut argv: Vec<String> = ["unshare"].iter().chain(&namespaces).map(|&word| word.into()).collect();
@@ -68,10 +72,14 @@ impl Container {
     /// Boots, and installs the packages as the README says; hellod is told where the software TPM is.
     #[track_caller]
     pub fn with_hello(debian: Debian) -> Self {
-        let container = Self::boot(debian);
-        container.write("/etc/hellod/hellod.toml", "[tpm]\nswtpm = \"/run/tpm/socket\"\n");
-        container.install(&Packages::built().current());
-        container
+        Self::boot(debian).and_hello()
+    }
+
+    #[track_caller]
+    pub(crate) fn and_hello(self) -> Self {
+        self.write("/etc/hellod/hellod.toml", "[tpm]\nswtpm = \"/run/tpm/socket\"\n");
+        self.install(&Packages::built().current());
+        self
     }
 
     /// The same, with Hello enabled for every login.
@@ -181,9 +189,11 @@ impl Container {
     pub fn shell(&mut self, command: &str) -> String {
         // The mark is not in what is typed, which the terminal shows, too.
         self.console.send_line(&format!("{command}; echo en''ded"));
-        let seen = self.console.expect("\nended");
+        let seen = self.console.expect("ended\r\n");
         self.console.expect("$ ");
-        seen.before.split_once('\n').map_or(String::new(), |(_, printed)| printed.trim().replace('\r', ""))
+        let printed = seen.before.split_once('\n').map_or("", |(_, printed)| printed);
+        // Here bash(1) tells the terminal that what comes next is nothing pasted.
+        printed.trim_start_matches("\u{1b}[?2004l").trim().replace('\r', "")
     }
 
     /// The process number of hellod inside; 0 when it does not run.
