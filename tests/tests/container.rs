@@ -15,12 +15,21 @@ fn installing_changes_nobodys_login_and_removing_leaves_what_was_there() {
     assert!(!container.run(["systemd-analyze", "critical-chain"]).ok().contains("hellod"));
 
     container.enable("hello");
+    let with_hello = pam();
     assert!(container.run(["cat", "/etc/pam.d/common-auth"]).ok().contains("pam_hello.so"));
+    container.enable("hello-keyring");
+    for file in ["common-auth", "common-password"] {
+        let lines = container.run(["cat", &format!("/etc/pam.d/{file}")]);
+        assert!(lines.ok().contains("pam_hello.so keep_password"), "{lines:?}");
+    }
+    container.disable("hello-keyring");
+    assert_eq!(pam(), with_hello);
     container.disable("hello");
     assert_eq!(pam(), before);
 
     container.enable("hello");
-    assert_ne!(pam(), before);
+    container.enable("hello-keyring");
+    assert_ne!(pam(), with_hello);
     container.run(["apt-get", "remove", "--yes", "libpam-hello"]).ok();
     assert_eq!(pam(), before);
 }

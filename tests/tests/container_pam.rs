@@ -3,6 +3,8 @@
 use hello_tests::{ALICE, Container, Debian, PATIENCE, PIN, PROMPT, until};
 
 const ENABLED: &str = "pam_hello.so";
+const KEEPS_AUTH: &str = "auth\toptional\tpam_hello.so keep_password";
+const KEEPS_PASSWORD: &str = "password\toptional\tpam_hello.so keep_password";
 
 fn common_auth(container: &Container) -> String {
     container.run(["cat", "/etc/pam.d/common-auth"]).ok().to_owned()
@@ -25,11 +27,14 @@ fn enabling_shows_the_difference_first_and_disabling_leaves_every_octet_as_it_wa
     let before = every_file(&container);
 
     let shown = container.run(["helloctl", "pam", "enable", "--dry-run"]);
-    assert!(shown.ok().contains("+auth\t[success=2 default=ignore]\tpam_hello.so"), "{shown:?}");
+    for line in ["auth\t[success=2 default=ignore]\tpam_hello.so", KEEPS_AUTH, KEEPS_PASSWORD] {
+        assert!(shown.ok().contains(&format!("+{line}")), "{line}: {shown:?}");
+    }
     assert_eq!((every_file(&container), left_over(&container)), (before.clone(), String::new()));
 
     container.run(["helloctl", "pam", "enable"]).ok();
-    assert!(common_auth(&container).contains(ENABLED));
+    assert!(common_auth(&container).contains(ENABLED) && common_auth(&container).contains(KEEPS_AUTH));
+    assert!(every_file(&container).contains(KEEPS_PASSWORD));
     let again = container.run(["helloctl", "pam", "enable"]);
     assert!(again.ok().contains("enabled already"), "{again:?}");
     let other = container.run(["helloctl", "pam", "enable", "--fail-closed"]);
@@ -40,7 +45,7 @@ fn enabling_shows_the_difference_first_and_disabling_leaves_every_octet_as_it_wa
 
     // Removal in the middle of a probation, too, leaves nothing behind.
     container.run(["helloctl", "pam", "enable", "--fail-closed"]).ok();
-    assert!(common_auth(&container).contains("default=die"));
+    assert!(common_auth(&container).contains("default=die") && common_auth(&container).contains(KEEPS_AUTH));
     container.run(["apt-get", "remove", "--yes", "hellod", "libpam-hello"]).ok();
     assert_eq!((every_file(&container), left_over(&container)), (before, String::new()));
 }
