@@ -46,7 +46,7 @@ fn opened_by(container: &mut Container, secret: &str) -> String {
 }
 
 #[test]
-fn with_consent_the_pin_opens_the_keyring_of_gnome_also_after_passwd_and_sudo_hands_nothing_on() {
+fn no_keyring_prompt_after_pin() {
     let mut container = Container::with_keyring(Keyring::Gnome);
     // Were something handed on to sudo, this would find it.
     container.sh("echo 'auth optional pam_gnome_keyring.so' >> /etc/pam.d/sudo").ok();
