@@ -5,7 +5,7 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Machine, ONE_OFF, PIN, PROMPT};
+use hello_tests::{ALICE, BOB, Machine, ONE_OFF, PATIENCE, PIN, PROMPT, within};
 
 #[test]
 #[ignore = "make check-machine"]
@@ -91,14 +91,29 @@ fn a_clock_set_back_shortens_no_delay_and_locks_nobody_out() {
 
 #[test]
 #[ignore = "make check-machine"]
+fn a_power_cut_takes_what_the_disk_had_only_in_its_cache() {
+    let mut machine = Machine::with_hello();
+    let clock = machine.clock();
+    let write = |word, how| format!("echo {word} | dd of=/root/word bs=4096 conv=notrunc,sync{how}");
+    machine.sh(&write("kept", ",fsync")).ok();
+    // Past the memory of the kernel, at once: it is on the disk as far as that can tell.
+    machine.sh(&write("lost", " oflag=direct iflag=fullblock")).ok();
+    assert_eq!(machine.sh("head -n 1 /root/word").ok(), "lost");
+    machine.cut_power();
+    machine.switch_on(clock);
+    assert_eq!(machine.sh("head -n 1 /root/word").ok(), "kept");
+}
+
+#[test]
+#[ignore = "make check-machine"]
 fn a_power_cut_in_the_middle_of_a_login_costs_a_try_at_most() {
     let mut machine = Machine::with_hello();
     machine.enrol(&ALICE, PIN);
-    for after in [2, 7] {
+    for command in [2, 7] {
         machine.give_name(&ALICE);
         machine.see(PROMPT);
         machine.until_unseen();
-        cut_after(&mut machine, PIN, after);
+        cut_power(&mut machine, PIN, Cut::At(command));
         machine.sign_in(&ALICE, PROMPT, PIN);
         machine.sign_out();
     }
@@ -112,26 +127,37 @@ fn a_power_cut_in_the_middle_of_an_enrolment_leaves_the_password_and_a_second_go
     let mut machine = Machine::with_hello();
     let indices = "tpm2_getcap handles-nv-index";
     let before = machine.sh(indices).ok().to_owned();
-    for after in [3, 20, 40] {
+    for cut in [Cut::At(3), Cut::At(20), Cut::Said("Done.")] {
         machine.sign_in(&ALICE, "Password: ", ALICE.password);
         begin_enrolment(&mut machine);
         machine.see("The same PIN again: ");
         machine.until_unseen();
-        cut_after(&mut machine, PIN, after);
-        // Whole, or not at all.
-        let enrolled = machine.sh("helloctl status --json --user alice").ok().contains(r#""enrolled":true"#);
-        if enrolled {
-            machine.sign_in(&ALICE, PROMPT, PIN);
-        } else {
+        cut_power(&mut machine, PIN, cut);
+        // Whole, or not at all; and what was said to be done is.
+        let enrolled = is_enrolled(&mut machine);
+        assert!(enrolled || cut != Cut::Said("Done."));
+        if !enrolled {
             machine.sign_in(&ALICE, "Password: ", ALICE.password);
+            machine.sign_out();
+            machine.enrol(&ALICE, PIN);
         }
-        machine.sign_out();
-        machine.enrol(&ALICE, PIN);
         machine.sign_in(&ALICE, PROMPT, PIN);
         machine.sign_out();
         machine.sh("helloctl unenroll --user alice").ok();
         assert_eq!(machine.sh(indices).ok(), before, "what was cut short stays in the TPM");
     }
+    // The weak variant: a file system that leaves everything in the cache of the disk.
+    let clock = machine.clock();
+    machine.sh("mount -o remount,barrier=0 /").ok();
+    machine.enrol(&ALICE, PIN);
+    machine.cut_power();
+    machine.switch_on(clock);
+    assert!(!is_enrolled(&mut machine), "hellod's record was on the disk for another reason");
+    assert_ne!(machine.sh(indices).ok(), before);
+}
+
+fn is_enrolled(machine: &mut Machine) -> bool {
+    machine.sh("helloctl status --json --user alice").ok().contains(r#""enrolled":true"#)
 }
 
 #[test]
@@ -142,17 +168,18 @@ fn after_a_power_cut_in_the_middle_of_a_pin_change_the_old_pin_works_or_the_new_
     machine.sign_in(&ALICE, PROMPT, PIN);
     let (mut pin, mut other) = (PIN, OTHER);
     let mut changed = 0;
-    for cut in 0..CUTS {
+    for (number, cut) in cuts().enumerate() {
         machine.console.send_line("helloctl pin change");
         machine.answer("Current PIN: ", pin);
         machine.answer("New PIN: ", other);
         machine.see("The same PIN again: ");
         machine.until_unseen();
-        cut_after(&mut machine, other, cut);
+        cut_power(&mut machine, other, cut);
         // The new one is tried first, at the console; whichever it is, sudo takes it, too.
         machine.give_name(&ALICE);
         machine.answer(PROMPT, other);
         let works = machine.either(["alice@lab:~$ ", "Wrong PIN."]) == 0;
+        assert!(works || cut != Cut::Said(CHANGED), "what was said to be changed is not");
         if works {
             std::mem::swap(&mut pin, &mut other);
             changed += 1;
@@ -160,10 +187,10 @@ fn after_a_power_cut_in_the_middle_of_a_pin_change_the_old_pin_works_or_the_new_
             machine.answer(PROMPT, pin);
             machine.see("alice@lab:~$ ");
         }
-        eprintln!("cut {cut}: the {} PIN works", if works { "new" } else { "old" });
+        eprintln!("cut {number}: the {} PIN works", if works { "new" } else { "old" });
         machine.sudo(PROMPT, pin);
     }
-    assert!((1..CUTS).contains(&changed), "{changed} of {CUTS}: they were all on one side of the change");
+    assert!((1..20).contains(&changed), "{changed} of 20: they were all on one side of the change");
 }
 
 /// Alice at a serial line, which polkit takes for no place to prove herself at: it has no seat. sudo does.
@@ -173,21 +200,49 @@ fn begin_enrolment(machine: &mut Machine) {
     machine.answer("New PIN: ", PIN);
 }
 
-/// Enters the line, and cuts the power when the TPM gets the command after so many others; or once all is done.
-fn cut_after(machine: &mut Machine, line: &str, commands: usize) {
+/// When the power is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Cut {
+    /// While the TPM works on a command, the first being number 0.
+    At(usize),
+    /// So many milliseconds after that command came.
+    Behind(usize, u64),
+    /// Once the console says that all is done.
+    Said(&'static str),
+}
+
+/// Enters the line, and cuts the power.
+fn cut_power(machine: &mut Machine, line: &str, cut: Cut) {
     let clock = machine.clock();
     let mark = machine.mark();
     machine.console.send_line(line);
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while machine.asked_since(mark).len() <= commands && Instant::now() < deadline {}
+    match cut {
+        Cut::At(command) | Cut::Behind(command, _) => {
+            let there = within(PATIENCE, || (machine.asked_since(mark).len() > command).then_some(()));
+            assert!(there.is_some(), "there are fewer: {:?}", machine.asked_since(mark));
+        }
+        Cut::Said(text) => {
+            machine.see(text);
+        }
+    }
+    if let Cut::Behind(_, milliseconds) = cut {
+        within(Duration::from_millis(milliseconds), || None::<()>);
+    }
     machine.cut_power();
-    eprintln!("cut at {:?}", machine.asked_since(mark));
+    eprintln!("{cut:?}, after {:?}", machine.asked_since(mark));
     // An hour later, for there may not be a new PIN all the time.
     machine.switch_on(clock + 3600);
 }
 
-/// More than a change has commands, so that some cuts fall into what comes after the last.
-const CUTS: usize = 20;
+/// Twenty: at each command of a change, at times in which the disk is written, and when all is done.
+fn cuts() -> impl Iterator<Item = Cut> {
+    let behind = [5, 20, 50, 100, 200].map(|milliseconds| Cut::Behind(LAST, milliseconds));
+    (0..=LAST).map(Cut::At).chain(behind).chain([Cut::Said(CHANGED); 2])
+}
+
+/// The number of the last command of a PIN change.
+const LAST: usize = 12;
+const CHANGED: &str = "The PIN is changed.";
 const OTHER: &str = "314159";
 const PAM: &str = "cd /etc/pam.d && head -n 999 common-*";
 /// The weak variant: a timer that knows nothing of the time in which the machine was off.

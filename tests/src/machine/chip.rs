@@ -24,7 +24,8 @@ impl Chip {
         fs::create_dir_all(&memory).expect("it is ours");
         let _ = fs::remove_file(&socket);
         let _ = fs::remove_file(&log);
-        let mut command = Command::new("swtpm");
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "KILL", "swtpm"]);
         command.args(["socket", "--tpm2", "--flags", "startup-clear", "--tpmstate"]);
         command.arg(format!("dir={}", memory.display()));
         command.arg("--ctrl").arg(format!("type=unixio,path={}", socket.display()));

@@ -31,6 +31,12 @@ impl Monitor {
         said.split_once("\r\n").map_or(String::new(), |(_, rest)| rest.trim().to_owned())
     }
 
+    /// Has QEMU end, with everything written.
+    #[track_caller]
+    pub(super) fn quit(&mut self) {
+        self.stream.write_all(b"quit\n").expect("QEMU runs");
+    }
+
     #[track_caller]
     fn said(&mut self) -> String {
         let (mut said, mut piece) = (Vec::new(), [0; 4096]);
