@@ -188,8 +188,8 @@ check-machine:
 		echo "check-machine: under QEMU $$have the memory of a kernel of Debian 13 gets corrupted. On Debian 12, with" >&2; \
 		echo 'bookworm-backports among the sources of apt: apt-get install -t bookworm-backports qemu-system-x86 qemu-utils' >&2; exit 1; \
 	fi
-	$(CARGO) test --locked -p hello_tests --test machine --no-run
-	nice -n -5 $(CARGO) test --locked -p hello_tests --test machine -- --ignored --test-threads=1 --nocapture
+	$(CARGO) test --locked -p hello_tests --test machine --test desktop --no-run
+	nice -n -5 $(CARGO) test --locked -p hello_tests --no-fail-fast --test machine --test desktop -- --ignored --test-threads=1 --nocapture
 
 FUZZ_SECONDS ?= 60
 

@@ -43,6 +43,8 @@ pub struct Machine {
     disk: Disk,
     place: Place,
     began: Instant,
+    /// How many questions of PAM somebody has read at the screen.
+    questions: usize,
 }
 
 impl Machine {
@@ -81,7 +83,7 @@ impl Machine {
         let console = Terminal::running(&argv);
         let agent = Agent::on(&place.0.join("agent"));
         let monitor = Monitor::on(&place.0.join("monitor"));
-        Self { console, kernel, agent, monitor, chip, disk, place, began }
+        Self { console, kernel, agent, monitor, chip, disk, place, began, questions: 0 }
     }
 
     /// Runs lines of sh(1) as root, in no session.

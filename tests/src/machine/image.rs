@@ -78,6 +78,9 @@ fn make(directory: &Path) {
     write(&root, "usr/lib/hello-lab/agent", agent::PROGRAM);
     write(&root, "etc/systemd/system/lab-agent.service", agent::UNIT);
     want(&root, "lab-agent.service");
+    write(&root, &format!("{SCHEMAS}/90_lab.gschema.override"), SETTINGS);
+    run(chroot(&root)
+        .args(["/usr/lib/x86_64-linux-gnu/glib-2.0/glib-compile-schemas", &format!("/{SCHEMAS}")]));
     // They would fall into the tests.
     run(chroot(&root).args(["systemctl", "mask"]).args(TIMERS));
 
@@ -123,3 +126,17 @@ const TIMERS: [&str; 6] = [
     "e2scrub_reap.service",
     "fstrim.timer",
 ];
+
+const SCHEMAS: &str = "usr/share/glib-2.0/schemas";
+
+/// An emulated machine is slow: its screen would be dark before the test has looked, and animations are drawn in software. A
+/// screen on which nothing blinks is known to be finished.
+const SETTINGS: &str = "\
+[org.gnome.desktop.session]
+idle-delay=uint32 0
+[org.gnome.desktop.interface]
+cursor-blink=false
+enable-animations=false
+[org.gnome.shell]
+welcome-dialog-last-shown-version='999'
+";

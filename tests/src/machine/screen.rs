@@ -1,9 +1,14 @@
-//! The screen of a machine, and its keyboard.
+//! The screen of a machine, its keyboard, and whoever sits before it.
+//!
+//! What is on the screen is known from inside: GDM says what PAM has asked, logind which session is locked. The pictures are
+//! for people.
 
-use std::path::Path;
+use std::fs;
 use std::time::{Duration, Instant};
 
-use super::Machine;
+use super::{Machine, PATIENCE};
+use crate::Person;
+use crate::programs::target_directory;
 use crate::wait::pause;
 
 impl Machine {
@@ -14,7 +19,7 @@ impl Machine {
         assert_eq!(said, "", "from QEMU");
     }
 
-    /// Types letters and digits, and Enter.
+    /// Types letters and digits into the field on the screen, and Enter.
     #[track_caller]
     pub fn type_line(&mut self, text: &str) {
         for letter in text.chars() {
@@ -27,22 +32,132 @@ impl Machine {
         self.press("ret");
     }
 
-    /// Takes a picture, as PNG.
+    /// Keeps a picture of the screen in `target/machines/screens`, once nothing moves any more.
     #[track_caller]
-    pub fn picture(&mut self, file: &Path) {
-        let said = self.monitor.command(&format!("screendump {} -f png", file.display()));
-        assert_eq!(said, "", "from QEMU");
+    pub fn picture(&mut self, name: &str) {
+        self.rest();
+        let all = target_directory().join("machines/screens");
+        fs::create_dir_all(&all).expect("the build directory can be written");
+        fs::copy(self.place.0.join(SCREEN), all.join(format!("{name}.png"))).expect("there is room");
     }
 
-    /// Waits until the greeter is drawn and rests.
+    /// Waits until GDM shows the field for what PAM asks next, which has to be this.
+    #[track_caller]
+    pub fn field(&mut self, prompt: &str) {
+        self.questions += 1;
+        let question = format!("{QUESTIONS} | sed -n {}p | grep .", self.questions);
+        let asked = self.inside("a question of PAM at GDM", &question);
+        assert_eq!(asked, prompt.trim_end(), "question {}", self.questions);
+        // The shell first shows whatever PAM has to say, for as long as it takes to read it.
+        self.rest();
+    }
+
+    /// Waits until that person's desktop is there.
+    #[track_caller]
+    pub fn desktop(&mut self, person: &Person) {
+        self.inside("a session at the seat", &session(person));
+        // Its names are on the bus before anything is drawn. The unit is active once the shell says that it is ready.
+        let Person { name, uid, .. } = person;
+        let user = format!("runuser -u {name} -- env XDG_RUNTIME_DIR=/run/user/{uid}");
+        let shell = format!("{user} systemctl --user is-active org.gnome.Shell@wayland.service");
+        self.inside("the desktop", &shell);
+        self.rest();
+    }
+
+    /// Locks the session, and raises the curtain before the field.
+    #[track_caller]
+    pub fn lock(&mut self, person: &Person) {
+        // A shell that is not done with its start does not hear it.
+        let lock = format!("loginctl lock-session $({})", session(person));
+        self.inside("the lock screen", &format!("{lock}; sleep 2; {}", locked(person, true)));
+        self.rest();
+        self.press("esc");
+    }
+
+    /// Waits until the session is locked, or is not.
+    #[track_caller]
+    pub fn until_locked(&mut self, person: &Person, is_locked: bool) {
+        self.inside(if is_locked { "locked" } else { "unlocked" }, &locked(person, is_locked));
+    }
+
+    /// Whether the keyring that the person's programs keep their secrets in is open.
+    #[track_caller]
+    pub fn keyring_is_open(&mut self, person: &Person) -> bool {
+        // What is open already is opened without asking anybody. (There is a property, too, but a keyring that was made at
+        // this sign-in is no object on the bus before the next.)
+        let said = self.sh(&format!("{} {SECRETS} Unlock ao 1 {KEYRING}", busctl(person, "call")));
+        said.ok() == format!("aoo 1 \"{KEYRING}\" \"/\"")
+    }
+
+    /// Closes that keyring.
+    #[track_caller]
+    pub fn close_keyring(&mut self, person: &Person) {
+        self.sh(&format!("{} {SECRETS} Lock ao 1 {KEYRING}", busctl(person, "call"))).ok();
+    }
+
+    /// Waits until the greeter is drawn.
     #[track_caller]
     pub(super) fn greeter(&mut self) {
-        let deadline = Instant::now() + 2 * super::PATIENCE;
-        let drawn = "loginctl list-sessions --no-legend | grep -q greeter && pgrep -x gnome-shell";
-        while !self.sh(drawn).success() {
-            assert!(Instant::now() < deadline, "no greeter");
+        self.inside("a greeter", "loginctl list-sessions --no-legend | grep -w greeter");
+        // What it asks when it draws the list of people.
+        self.inside("the list", "journalctl --boot --identifier=gdm3 | grep 'timed login details'");
+        self.rest();
+    }
+
+    /// Waits until lines of sh(1) succeed, and returns what they print.
+    #[track_caller]
+    fn inside(&mut self, what: &str, lines: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let output = self.sh(lines);
+            if output.success() {
+                return output.ok().to_owned();
+            }
+            if Instant::now() > deadline {
+                let said = self.sh("journalctl --boot --output=short --lines=40");
+                panic!("waited {PATIENCE:?} in vain: {what}: {output:?}; {}", said.stdout);
+            }
+            wait(Duration::from_millis(500));
         }
     }
+
+    /// Waits until nothing has moved on the screen for some seconds.
+    #[track_caller]
+    fn rest(&mut self) {
+        let file = self.place.0.join(SCREEN);
+        let deadline = Instant::now() + PATIENCE;
+        let (mut before, mut since) = (Vec::new(), Instant::now());
+        while since.elapsed() < Duration::from_secs(4) {
+            assert!(Instant::now() < deadline, "the screen does not come to rest");
+            wait(Duration::from_millis(500));
+            let said = self.monitor.command(&format!("screendump {} -f png", file.display()));
+            assert_eq!(said, "", "from QEMU");
+            let now = fs::read(&file).expect("QEMU has written it");
+            if now != before || now.len() < EMPTY {
+                (before, since) = (now, Instant::now());
+            }
+        }
+    }
+}
+
+/// Lines of sh(1) that print the number of the person's session at the screen.
+fn session(person: &Person) -> String {
+    format!(
+        "loginctl list-sessions --no-legend | awk '$3 == \"{}\" && $4 == \"seat0\" {{ print $1 }}' | grep .",
+        person.name
+    )
+}
+
+/// Lines of sh(1) that succeed when that session is locked, or when it is not.
+fn locked(person: &Person, is_locked: bool) -> String {
+    let hint = if is_locked { "yes" } else { "no" };
+    format!("loginctl show-session --property=LockedHint $({}) | grep -x LockedHint={hint}", session(person))
+}
+
+/// busctl(1) on the bus of the person's session.
+fn busctl(person: &Person, verb: &str) -> String {
+    let Person { name, uid, .. } = person;
+    format!("runuser -u {name} -- busctl --address=unix:path=/run/user/{uid}/bus {verb}")
 }
 
 fn wait(time: Duration) {
@@ -51,3 +166,12 @@ fn wait(time: Duration) {
         pause();
     }
 }
+
+const SCREEN: &str = "screen.png";
+/// A picture with less in it is of the black between two screens, which may last.
+const EMPTY: usize = 8 << 10;
+/// What PAM has asked for and not shown, one line each, out of what GDM says when it is told to say everything.
+const QUESTIONS: &str = "journalctl --boot --output=cat | \
+    sed -n \"s/.*GdmSessionWorker: received pam message of type 1 with payload '\\(.*\\)'$/\\1/p\" | sed 's/ *$//'";
+const SECRETS: &str = "org.freedesktop.secrets /org/freedesktop/secrets org.freedesktop.Secret.Service";
+const KEYRING: &str = "/org/freedesktop/secrets/collection/login";

@@ -1,0 +1,70 @@
+//! The packages on a whole machine with a screen: GDM, the desktop of GNOME and its lock screen.
+//!
+//! `make check-machine` runs these, and keeps a picture of each step in `target/machines/screens`.
+
+use hello_tests::{ALICE, Machine, Mark, ONE_OFF, PIN, PROMPT};
+
+#[test]
+#[ignore = "make check-machine"]
+fn gdm_and_the_lock_screen_take_the_pin_and_after_three_wrong_ones_the_password() {
+    let mut machine = Machine::with_desktop();
+    machine.enrol(&ALICE, PIN);
+    machine.picture("gdm-people");
+    choose_alice(&mut machine);
+    machine.field(PROMPT);
+    machine.picture("gdm-asks");
+    machine.type_line(ONE_OFF);
+    machine.field(PROMPT);
+    machine.picture("gdm-wrong-pin");
+    let mark = machine.mark();
+    machine.type_line(PIN);
+    machine.desktop(&ALICE);
+    assert_eq!(signatures(&machine, mark), 1);
+    machine.picture("gdm-signed-in");
+
+    let mark = machine.mark();
+    machine.lock(&ALICE);
+    machine.field(PROMPT);
+    machine.picture("lock-asks");
+    assert_eq!(signatures(&machine, mark), 0, "nobody has typed anything");
+    machine.type_line(PIN);
+    machine.until_locked(&ALICE, false);
+    assert_eq!(signatures(&machine, mark), 1);
+    machine.picture("lock-unlocked");
+
+    machine.lock(&ALICE);
+    for wrong in ["first", "second", "third"] {
+        machine.field(PROMPT);
+        machine.picture(&format!("lock-{wrong}-try"));
+        machine.type_line(ONE_OFF);
+    }
+    machine.field("Password: ");
+    machine.picture("lock-password-after-three");
+    machine.until_locked(&ALICE, true);
+    machine.type_line(ALICE.password);
+    machine.until_locked(&ALICE, false);
+    machine.picture("lock-unlocked-by-password");
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn who_signs_in_at_gdm_with_the_password_finds_the_keyring_open() {
+    let mut machine = Machine::with_desktop();
+    choose_alice(&mut machine);
+    // Nobody has a PIN.
+    machine.field("Password: ");
+    machine.type_line(ALICE.password);
+    machine.desktop(&ALICE);
+    assert!(machine.keyring_is_open(&ALICE));
+    machine.close_keyring(&ALICE);
+    assert!(!machine.keyring_is_open(&ALICE), "the question is no question");
+}
+
+/// She is the first of the people on the list, where the frame is at first.
+fn choose_alice(machine: &mut Machine) {
+    machine.press("ret");
+}
+
+fn signatures(machine: &Machine, since: Mark) -> usize {
+    machine.asked_since(since).iter().filter(|command| *command == "Sign").count()
+}
