@@ -250,7 +250,7 @@ fn begin_change(machine: &mut Machine, pin: &str, new: &str) {
     machine.until_unseen();
 }
 
-const CHANGED: &str = "The PIN is changed.";
+const CHANGED: &str = "Your new PIN works from now on.";
 const OTHER: &str = "314159";
 const PAM: &str = "cd /etc/pam.d && head -n 999 common-*";
 /// The weak variant: a timer that knows nothing of the time in which the machine was off.
