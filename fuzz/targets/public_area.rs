@@ -12,7 +12,7 @@ fuzz_target!(|public: &[u8]| {
         Area::storage_root(),
         Area::first_write_key(),
         Area::reset_object(),
-        Area::vault(Policy::START),
+        Area::sealed(Policy::START),
         Area::counted_key(Rs256, Policy::START),
         Area::counted_key(Es256, Policy::START),
         Area::lockout_key(Rs256, Policy::START),
