@@ -56,6 +56,8 @@ impl Debian {
             want(root, unit);
         }
         write("etc/ssh/sshd_config.d/lab.conf", "UseDNS no\n");
+        // Nobody signs in as often as a test does.
+        write("etc/systemd/system/console-getty.service.d/lab.conf", "[Unit]\nStartLimitIntervalSec=0\n");
     }
 
     /// The smallest system with what people sign in to, what our packages depend on, and more; and the accounts of the people.
