@@ -44,7 +44,8 @@ pub struct Surfaces {
     pub greeter: Vec<String>,
     /// Programs inside a session, which ask the person whose session it is.
     pub session: Vec<String>,
-    /// Programs of root that open a session, with the keyring in it, or that change the password.
+    /// Programs of root that open a session, with the keyring in it, or that change the password. Those of the latter kind
+    /// are handed none.
     pub keyring: Vec<String>,
     /// Services that may ask from a remote session, too.
     pub remote: Vec<String>,

@@ -52,9 +52,9 @@ async fn agree(
         return Ok(Outcome::Declined);
     }
     let why_not = if caller.uid != account.uid {
-        Some("Only the person can agree to this, not root.")
+        Some("Only the person can agree to this: run it in your own account, without sudo.")
     } else if !parts.keyrings.are_allowed() {
-        Some("The policy of this machine does not allow passwords to be kept.")
+        Some("The policy of this machine does not allow passwords to be kept. Ask your administrator.")
     } else if !parts.enrolments.exists(account.uid) {
         return Ok(Outcome::NotEnrolled);
     } else if !is_counted(parts, account) {
@@ -131,7 +131,9 @@ async fn note(
 }
 
 async fn not_noted(error: &StoreError, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    terminal.show(Style::Error, &format!("Your answer can't be written down: {error}.")).await?;
+    terminal
+        .show(Style::Error, &format!("Your answer can't be written down: {error}. Try again later."))
+        .await?;
     Ok(Outcome::Unavailable)
 }
 
