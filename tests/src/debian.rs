@@ -34,6 +34,14 @@ impl Debian {
         }
     }
 
+    /// What desktops start their programs by, in the release whose desktops are tried.
+    fn has_too(self) -> &'static [&'static str] {
+        match self {
+            Self::Bookworm => &[],
+            Self::Trixie => &["dbus-user-session"],
+        }
+    }
+
     /// The directory; made when it is not there, which takes two minutes and needs a mirror.
     #[track_caller]
     pub(crate) fn tree(self) -> PathBuf {
@@ -43,7 +51,8 @@ impl Debian {
     }
 
     fn install(self, root: &Path) {
-        self.install_base(root, &FOR_A_CONTAINER, &["libtss2-tcti-swtpm0"]);
+        let packages: Vec<&str> = FOR_A_CONTAINER.iter().chain(self.has_too()).copied().collect();
+        self.install_base(root, &packages, &["libtss2-tcti-swtpm0"]);
         let write = |path: &str, text: &str| write(root, path, text);
         write("etc/systemd/system/swtpm.service", SWTPM);
         write("usr/lib/hello-lab/swtpm", START_SWTPM);

@@ -61,6 +61,23 @@ fn alice_enrols_and_then_her_pin_answers_the_getty_sudo_su_and_pkexec() {
 }
 
 #[test]
+fn a_program_that_the_persons_service_manager_started_is_where_the_person_is() {
+    // As desktops start terminals. Since systemd 256 the service manager has a session itself, at no seat.
+    let mut container = Container::with_hello_enabled(Debian::Trixie);
+    container.enrol(&ALICE, PIN);
+    container.sign_in(&ALICE, PROMPT, PIN);
+    container.console.send_line("systemd-run --user --quiet --pty sudo id -un");
+    container.answer(PROMPT, PIN);
+    container.console.expect("root\r\n");
+    container.console.expect("$ ");
+    // But for one who has come in from elsewhere, too.
+    container.console.send_line("ssh -t -o StrictHostKeyChecking=no alice@192.0.2.1 'systemd-run --user --quiet --pty sudo -k id -un'");
+    container.answer("alice@192.0.2.1's password: ", ALICE.password);
+    let asked = container.console.expect("password for alice: ");
+    assert!(!asked.before.contains("PIN"), "{asked:?}");
+}
+
+#[test]
 fn over_ssh_the_password_works_and_the_pin_does_not() {
     let mut container = Container::with_hello_enabled(Debian::Trixie);
     container.enrol(&ALICE, PIN);

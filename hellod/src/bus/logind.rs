@@ -32,7 +32,9 @@ async fn display_of(connection: &Connection, manager: &ManagerProxy<'_>, pid: u3
     let path = manager.get_user_by_pid(pid).await.ok()?;
     let user = UserProxy::builder(connection).path(path).build().await.ok()?;
     for (_, path) in user.sessions().await.ok()? {
-        if describe(connection, path).await.ok()? == Session::Remote {
+        let session = SessionProxy::builder(connection).path(path.clone()).build().await.ok()?;
+        let is_somebodys = is_somebodys(&session.class().await.ok()?);
+        if is_somebodys && describe(connection, path).await.ok()? == Session::Remote {
             return Some(Session::Remote);
         }
     }
@@ -81,6 +83,12 @@ async fn describe(connection: &Connection, path: OwnedObjectPath) -> zbus::Resul
     }
     // A session without anybody at it, as that of cron, is of no more use than one from elsewhere.
     Ok(Session::Remote)
+}
+
+/// Whether somebody came in by a session of that class (org.freedesktop.login1(5)), and not just a program. The service
+/// manager of each user has one itself since systemd 256, and a job of cron has one while it runs.
+fn is_somebodys(class: &str) -> bool {
+    !class.starts_with("manager") && !class.starts_with("background")
 }
 
 fn is_a_line(tty: &str) -> bool {
@@ -144,6 +152,16 @@ const PATIENCE: Duration = Duration::from_millis(500);
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nobody_comes_in_by_the_session_of_a_service_manager_or_a_job() {
+        for class in ["manager", "manager-early", "background", "background-light"] {
+            assert!(!is_somebodys(class), "{class}");
+        }
+        for class in ["user", "user-early", "user-light", "greeter", "lock-screen", "whatever comes later"] {
+            assert!(is_somebodys(class), "{class}");
+        }
+    }
 
     #[test]
     fn a_serial_console_is_a_line_and_a_pseudo_terminal_is_none() {
