@@ -34,11 +34,11 @@ impl Debian {
         }
     }
 
-    /// What desktops start their programs by, in the release whose desktops are tried.
+    /// What desktops start their programs by, and what people sign in with that only the later release has.
     fn has_too(self) -> &'static [&'static str] {
         match self {
             Self::Bookworm => &[],
-            Self::Trixie => &["dbus-user-session"],
+            Self::Trixie => &["dbus-user-session", "sudo-rs"],
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_tests::{ALICE, BOB, Container, Debian, PATIENCE, PIN, PROMPT, Packages, until};
+use hello_tests::{ALICE, BOB, Container, Debian, ONE_OFF, PATIENCE, PIN, PROMPT, Packages, until};
 
 #[test]
 fn installing_changes_nobodys_login_and_removing_leaves_what_was_there() {
@@ -58,6 +58,31 @@ fn alice_enrols_and_then_her_pin_answers_the_getty_sudo_su_and_pkexec() {
     assert!(explained.ok().contains("What to do: "), "{explained:?}");
     let started = container.run(["systemd-analyze", "critical-chain"]);
     assert!(!started.ok().contains("hellod"), "{started:?}");
+}
+
+#[test]
+fn sudo_rs_asks_in_its_own_words_and_takes_the_pin_or_the_password() {
+    let mut container = Container::with_hello_enabled(Debian::Trixie);
+    container.enrol(&ALICE, PIN);
+    container.sign_in(&ALICE, PROMPT, PIN);
+    let prompt = format!("[sudo: authenticate] {PROMPT}");
+    for secret in [PIN, ALICE.password] {
+        container.console.send_line("sudo-rs -k; sudo-rs id -un");
+        container.answer(&prompt, secret);
+        container.console.expect("root\r\n");
+        container.console.expect("$ ");
+    }
+    container.console.send_line("sudo-rs -k; sudo-rs id -un");
+    container.answer(&prompt, ONE_OFF);
+    container.console.expect("[sudo: authenticate] Wrong PIN. 15 tries left.");
+    container.answer(PROMPT, PIN);
+    container.console.expect("root\r\n");
+    container.console.expect("$ ");
+    // Where it may ask nothing it says so, and hellod counts no try.
+    let silent = container.shell("sudo-rs -k; sudo-rs -n id -un");
+    assert!(silent.contains("interactive authentication is required"), "{silent:?}");
+    let status = container.run(["helloctl", "status", "--json", "--user", ALICE.name]);
+    assert!(status.ok().contains(r#""left":32,"#), "{status:?}");
 }
 
 #[test]
