@@ -189,7 +189,7 @@ check-machine:
 		echo 'bookworm-backports among the sources of apt: apt-get install -t bookworm-backports qemu-system-x86 qemu-utils' >&2; exit 1; \
 	fi
 	$(CARGO) test --locked -p hello_tests --test machine --test desktop --no-run
-	nice -n -5 $(CARGO) test --locked -p hello_tests --no-fail-fast --test machine --test desktop -- --ignored --test-threads=1 --nocapture
+	nice -n -15 $(CARGO) test --locked -p hello_tests --no-fail-fast --test machine --test desktop -- --ignored --test-threads=1 --nocapture
 
 FUZZ_SECONDS ?= 60
 

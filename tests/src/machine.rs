@@ -81,6 +81,10 @@ impl Machine {
         let (chip, disk) = (Chip::switch_on(&place.0), Disk::switch_on(&place.0));
         let argv = qemu(&place.0, kernel, more);
         let console = Terminal::running(&argv);
+        // What is around the machine runs in the session of the test, and QEMU in that of its terminal.
+        for process in ["self".to_owned(), console.program().pid().to_string()] {
+            weigh_session(&process, HEAVY);
+        }
         let agent = Agent::on(&place.0.join("agent"));
         let monitor = Monitor::on(&place.0.join("monitor"));
         Self { console, kernel, agent, monitor, chip, disk, place, began, questions: 0 }
@@ -253,10 +257,18 @@ impl Drop for Machine {
     fn drop(&mut self) {
         // Not where it goes on with the same disk.
         if !self.place.0.as_os_str().is_empty() {
+            weigh_session("self", 0);
             let name = std::thread::current().name().unwrap_or_default().to_owned();
             eprintln!("{name}: {} s", self.began.elapsed().as_secs());
         }
     }
+}
+
+/// Has a session weigh more for the kernel than others, which weighs sessions before the processes in them (sched(7),
+/// autogroup): nice(1) alone is heard by nobody outside.
+fn weigh_session(process: &str, niceness: i8) {
+    // Where the kernel groups nothing, niceness is enough.
+    let _ = fs::write(format!("/proc/{process}/autogroup"), niceness.to_string());
 }
 
 /// Makes the moment from which the tests go on.
@@ -283,10 +295,10 @@ fn prepare(kernel: Kernel) -> Place {
     let mut machine = Machine::start(place, kernel, &[], began);
     machine.until_up();
     machine.sh("mkdir /packages && mount -o ro /dev/vdb /packages && apt-get install -y --no-install-recommends /packages/*.deb").ok();
-    machine.sh("umount /packages && pam-auth-update --package --enable hello && sync").ok();
+    machine.sh("umount /packages && pam-auth-update --package --enable hello hello-keyring && sync").ok();
     machine.sh(SETTLE);
     if kernel == Kernel::Desktop {
-        machine.greeter();
+        machine.greeter(0);
     }
     let said = machine.monitor.command(&format!("savevm {MOMENT}"));
     assert_eq!(said, "", "from QEMU");
@@ -377,6 +389,7 @@ fn remove_left_behind(all: &Path) {
 /// Long enough for anything that works, on an emulated machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
 const MOMENT: &str = "prepared";
+const HEAVY: i8 = -15;
 const ROOM: u64 = 32 << 30;
 /// Whoever asks hellod gives it two seconds, which is time enough on a machine that is not ten times slower, and where the
 /// programs do not have to be translated first. So each of them runs once. (Before the packages are installed there is no hellod.)
