@@ -48,7 +48,7 @@ fn gdm_and_the_lock_screen_take_the_pin_and_after_three_wrong_ones_the_password(
 
 #[test]
 #[ignore = "make check-machine"]
-fn who_signs_in_at_gdm_with_the_password_finds_the_keyring_open() {
+fn the_keyring_is_open_after_the_password_at_gdm_and_with_consent_after_the_pin() {
     let mut machine = Machine::with_desktop();
     choose_alice(&mut machine);
     // Nobody has a PIN.
@@ -58,6 +58,25 @@ fn who_signs_in_at_gdm_with_the_password_finds_the_keyring_open() {
     assert!(machine.keyring_is_open(&ALICE));
     machine.close_keyring(&ALICE);
     assert!(!machine.keyring_is_open(&ALICE), "the question is no question");
+
+    machine.enrol(&ALICE, PIN);
+    machine.start_in_desktop(&ALICE, "consent", "echo yes | helloctl keyring keep");
+    machine.answer_polkit("keyring-consent", ALICE.password);
+    machine.says("consent", "Your password will be kept");
+    // It is caught the next time she types it.
+    machine.lock(&ALICE);
+    machine.field(PROMPT);
+    machine.type_line(ALICE.password);
+    machine.until_locked(&ALICE, false);
+
+    machine.leave_desktop(&ALICE);
+    choose_alice(&mut machine);
+    machine.field(PROMPT);
+    let mark = machine.mark();
+    machine.type_line(PIN);
+    machine.desktop(&ALICE);
+    assert_eq!(signatures(&machine, mark), 1);
+    assert!(machine.keyring_is_open(&ALICE));
 }
 
 /// She is the first of the people on the list, where the frame is at first.

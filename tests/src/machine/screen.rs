@@ -57,9 +57,8 @@ impl Machine {
     pub fn desktop(&mut self, person: &Person) {
         self.inside("a session at the seat", &session(person));
         // Its names are on the bus before anything is drawn. The unit is active once the shell says that it is ready.
-        let Person { name, uid, .. } = person;
-        let user = format!("runuser -u {name} -- env XDG_RUNTIME_DIR=/run/user/{uid}");
-        let shell = format!("{user} systemctl --user is-active org.gnome.Shell@wayland.service");
+        let shell =
+            format!("{} systemctl --user is-active org.gnome.Shell@wayland.service", in_desktop(person));
         self.inside("the desktop", &shell);
         self.rest();
     }
@@ -80,6 +79,42 @@ impl Machine {
         self.inside(if is_locked { "locked" } else { "unlocked" }, &locked(person, is_locked));
     }
 
+    /// Ends the person's session with all that runs in it, and waits for the greeter that comes then.
+    #[track_caller]
+    pub fn leave_desktop(&mut self, person: &Person) {
+        let lists = self.lists();
+        self.sh(&format!("loginctl terminate-user {}", person.name)).ok();
+        self.inside("their last program to end", &format!("! pgrep --uid {}", person.name));
+        self.greeter(lists);
+    }
+
+    /// Starts lines of sh(1) as the person, where their desktop starts programs, once it can show them polkit's questions.
+    #[track_caller]
+    pub fn start_in_desktop(&mut self, person: &Person, unit: &str, lines: &str) {
+        let agent = format!("Registered Authentication Agent for unix-session:$({}) ", session(person));
+        self.inside("polkit's agent", &format!("journalctl --boot --unit=polkit | grep -F \"{agent}\""));
+        let start = format!("systemd-run --user --quiet --unit={unit} sh -c '{lines}'");
+        self.sh(&format!("{} {start}", in_desktop(person))).ok();
+    }
+
+    /// Answers the window in which the desktop asks for polkit.
+    #[track_caller]
+    pub fn answer_polkit(&mut self, picture: &str, secret: &str) {
+        self.inside("polkit's question", "pgrep --full '[p]olkit-agent-helper-1'");
+        self.picture(picture);
+        self.type_line(secret);
+        self.inside("polkit's answer", "! pgrep --full '[p]olkit-agent-helper-1'");
+    }
+
+    /// Waits until the journal has a line of the person's unit with this text.
+    #[track_caller]
+    pub fn says(&mut self, unit: &str, text: &str) {
+        self.inside(
+            text,
+            &format!("journalctl --boot --output=cat _SYSTEMD_USER_UNIT={unit}.service | grep -F '{text}'"),
+        );
+    }
+
     /// Whether the keyring that the person's programs keep their secrets in is open.
     #[track_caller]
     pub fn keyring_is_open(&mut self, person: &Person) -> bool {
@@ -95,13 +130,17 @@ impl Machine {
         self.sh(&format!("{} {SECRETS} Lock ao 1 {KEYRING}", busctl(person, "call"))).ok();
     }
 
-    /// Waits until the greeter is drawn.
+    /// Waits until the greeter is drawn that follows so many.
     #[track_caller]
-    pub(super) fn greeter(&mut self) {
+    pub(super) fn greeter(&mut self, before: usize) {
         self.inside("a greeter", "loginctl list-sessions --no-legend | grep -w greeter");
-        // What it asks when it draws the list of people.
-        self.inside("the list", "journalctl --boot --identifier=gdm3 | grep 'timed login details'");
+        self.inside("the list", &format!("test $({LISTS}) -gt {before}"));
         self.rest();
+    }
+
+    #[track_caller]
+    fn lists(&mut self) -> usize {
+        self.sh(LISTS).stdout.trim().parse().expect("grep(1) counts")
     }
 
     /// Waits until lines of sh(1) succeed, and returns what they print.
@@ -114,7 +153,7 @@ impl Machine {
                 return output.ok().to_owned();
             }
             if Instant::now() > deadline {
-                let said = self.sh("journalctl --boot --output=short --lines=40");
+                let said = self.sh(LATELY);
                 panic!("waited {PATIENCE:?} in vain: {what}: {output:?}; {}", said.stdout);
             }
             wait(Duration::from_millis(500));
@@ -133,7 +172,13 @@ impl Machine {
             let said = self.monitor.command(&format!("screendump {} -f png", file.display()));
             assert_eq!(said, "", "from QEMU");
             let now = fs::read(&file).expect("QEMU has written it");
-            if now != before || now.len() < EMPTY {
+            let is_dark = now.len() < EMPTY;
+            if is_dark {
+                // A locked screen may have gone to sleep. The mouse wakes it, and answers nothing.
+                let said = self.monitor.command("mouse_move 1 1");
+                assert_eq!(said, "", "from QEMU");
+            }
+            if is_dark || now != before {
                 (before, since) = (now, Instant::now());
             }
         }
@@ -154,10 +199,15 @@ fn locked(person: &Person, is_locked: bool) -> String {
     format!("loginctl show-session --property=LockedHint $({}) | grep -x LockedHint={hint}", session(person))
 }
 
+/// What begins a command of the person's that finds their session's bus.
+fn in_desktop(person: &Person) -> String {
+    let Person { name, uid, .. } = person;
+    format!("runuser -u {name} -- env XDG_RUNTIME_DIR=/run/user/{uid}")
+}
+
 /// busctl(1) on the bus of the person's session.
 fn busctl(person: &Person, verb: &str) -> String {
-    let Person { name, uid, .. } = person;
-    format!("runuser -u {name} -- busctl --address=unix:path=/run/user/{uid}/bus {verb}")
+    format!("{} busctl --user {verb}", in_desktop(person))
 }
 
 fn wait(time: Duration) {
@@ -173,5 +223,10 @@ const EMPTY: usize = 8 << 10;
 /// What PAM has asked for and not shown, one line each, out of what GDM says when it is told to say everything.
 const QUESTIONS: &str = "journalctl --boot --output=cat | \
     sed -n \"s/.*GdmSessionWorker: received pam message of type 1 with payload '\\(.*\\)'$/\\1/p\" | sed 's/ *$//'";
+/// What was said lately, without the many lines of service managers.
+const LATELY: &str =
+    "journalctl --boot --output=short --lines=600 | grep -v ' systemd\\[' | tail --lines=120";
+/// How often a greeter has asked what it asks when it draws the list of people.
+const LISTS: &str = "journalctl --boot --identifier=gdm3 | grep -c 'timed login details'";
 const SECRETS: &str = "org.freedesktop.secrets /org/freedesktop/secrets org.freedesktop.Secret.Service";
 const KEYRING: &str = "/org/freedesktop/secrets/collection/login";
