@@ -55,17 +55,17 @@ impl World {
         header.kid = header.kid.replace("KID", &self.kid);
         let nonce = now(self.local.nonce(&self.alice)).expect("a nonce").0;
         let Ok(claims) = serde_json::from_str::<Value>(&claims.replace("NONCE", &nonce)) else { return };
-        let input = SigningInput::new(&header, &claims).expect("JSON");
+        let Ok(input) = SigningInput::new(&header, &claims) else { return };
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).expect("a signature");
-        let assertion = input.signed(signature.as_ref());
-        if now(self.local.exchange(&assertion)).is_ok() {
+        let assertion = input.signed(signature.as_ref()).expect("short enough");
+        if now(self.local.exchange(assertion.expose())).is_ok() {
             let claims: Claims = serde_json::from_value(claims).expect("the claims");
             assert_eq!((header.alg.as_str(), header.typ.as_str()), ("ES256", "hello-assertion+jwt"));
             assert_eq!((claims.iss.as_str(), claims.sub.as_str(), claims.uid), (DEVICE, "alice", 1000));
             assert_eq!((claims.aud, claims.nonce), (self.local.audience(), nonce));
             assert!(i128::from(claims.exp) - i128::from(claims.iat) <= i128::from(LIFETIME));
             assert!(claims.iat <= NOW + 5 && claims.exp >= NOW);
-            assert!(now(self.local.exchange(&assertion)).is_err(), "twice");
+            assert!(now(self.local.exchange(assertion.expose())).is_err(), "twice");
         }
     }
 }

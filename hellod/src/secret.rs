@@ -1,9 +1,10 @@
-//! Values that anyone may hold and nobody may print or copy: a PIN, what the TPM asks for instead of it, and a password
-//! that is kept under it.
+//! Values that anyone may hold and nobody may print or copy: a PIN, what the TPM asks for instead of it, a password that
+//! is kept under it, and what a provider gives out: a session key with what is derived from it, and tokens.
 //!
 //! All wipe themselves when dropped. None implements `Debug`, `Display` or `Clone`, so that a log line or a message that
 //! would carry one doesn't compile.
 
+use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 /// A PIN as the person meant it: UTF-8, in normalisation form C, never trimmed and never read as a number.
@@ -84,6 +85,90 @@ impl Password {
     }
 }
 
+/// The key that a provider and this device share for the life of a primary token: requests are signed and answers
+/// encrypted with what is derived from it.
+pub struct SessionKey(Zeroizing<[u8; 32]>);
+
+impl SessionKey {
+    /// Takes what the transport key opened.
+    #[must_use]
+    pub fn new(octets: Zeroizing<[u8; 32]>) -> Self {
+        Self(octets)
+    }
+
+    /// The 32 bytes, to derive from or to seal.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A key derived from a [`SessionKey`] for one request or one answer.
+pub struct DerivedKey(Zeroizing<[u8; 32]>);
+
+impl DerivedKey {
+    /// Takes the 32 bytes.
+    pub(crate) fn new(octets: Zeroizing<[u8; 32]>) -> Self {
+        Self(octets)
+    }
+
+    /// The 32 bytes, for HMAC or AES.
+    pub(crate) fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
+/// A text that opens something for whoever has it: a token of any kind, a code, a signed request. Visible ASCII.
+#[derive(PartialEq, Eq)]
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    /// In octets. What Entra gives out has one to four thousand.
+    pub const LONGEST: usize = 64 * 1024;
+
+    /// Takes a text that can be a token.
+    #[must_use]
+    pub fn parse(text: Zeroizing<String>) -> Option<Self> {
+        let possible =
+            (1..=Self::LONGEST).contains(&text.len()) && text.bytes().all(|c| c.is_ascii_graphic());
+        possible.then_some(Self(text))
+    }
+
+    /// The text, to send it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for Token {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        // Without the text: an error is written to the log.
+        Self::parse(wiped(deserializer)?).ok_or_else(|| de::Error::custom("this is no token"))
+    }
+}
+
+/// Reads a text into what is wiped, copied once: `String` would be asked to grow, and leave what it had behind.
+///
+/// # Errors
+/// Something else than a text.
+pub fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<String>, D::Error> {
+    struct Wiped;
+
+    impl de::Visitor<'_> for Wiped {
+        type Value = Zeroizing<String>;
+
+        fn expecting(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            formatter.write_str("a text")
+        }
+
+        fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Zeroizing::new(text.to_owned()))
+        }
+    }
+
+    deserializer.deserialize_str(Wiped)
+}
+
 const FRAME: usize = 128;
 
 #[cfg(test)]
@@ -102,6 +187,18 @@ mod tests {
         assert!(
             password(b"").is_none() && password(&[7; 128]).is_none() && password(b"pass\0word").is_none()
         );
+    }
+
+    #[test]
+    fn a_token_is_visible_ascii_and_an_error_does_not_repeat_what_was_not() {
+        let read = |json: &str| serde_json::from_str::<Token>(json).map_err(|error| error.to_string());
+        assert!(read(r#""0.AbcAblw1-_""#).is_ok_and(|token| token.expose() == "0.AbcAblw1-_"));
+        let long = format!("\"{}\"", "a".repeat(Token::LONGEST + 1));
+        for json in [r#""""#, r#""geheim\n""#, r#""geheim geheim""#, r#""geheim\u00e4""#, "5", "null", &long]
+        {
+            let error = read(json).err().expect(json);
+            assert!(!error.contains("geheim") && error.len() < 100, "{error}");
+        }
     }
 
     proptest! {

@@ -108,8 +108,8 @@ pub(super) async fn attempt(
     if !challenge.online {
         return proven(false);
     }
-    let assertion = input.signed(&signed.signature);
-    match tokio::time::timeout(EXCHANGE_WAIT, parts.provider.exchange(&assertion)).await {
+    let assertion = input.signed(&signed.signature).map_err(|error| Failure::Record(error.to_string()))?;
+    match tokio::time::timeout(EXCHANGE_WAIT, parts.provider.exchange(assertion.expose())).await {
         Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => proven(true),
         Ok(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
         Err(_) | Ok(Err(ProviderError::Unreachable)) => proven(false),

@@ -1,25 +1,43 @@
 //! JSON Web Signature, compact serialisation (RFC 7515 §3.1), with a signer that holds no key in memory.
 //!
-//! The signature is made elsewhere: [`SigningInput`] is what gets signed, and [`SigningInput::signed`] puts the result
-//! behind it.
+//! The signature is made elsewhere, with time in between: [`SigningInput`] is what gets signed, and
+//! [`SigningInput::signed`] puts the result behind it. Only requests under the session key are
+//! [signed here](session_signed), for that key is no TPM key.
 
+use aws_lc_rs::hmac;
 use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use zeroize::Zeroizing;
 
-/// The protected header, with the three members that hellod uses.
+use super::kdf::{KdfVersion, NotDerived};
+use crate::secret::{SessionKey, Token};
+
+/// The protected header, with the members that hellod uses. Those that it only writes are not read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Header {
     /// The signature algorithm (RFC 7518 §3.1).
     pub alg: String,
+    /// What the signing key was derived with: base64 with padding.
+    #[serde(skip_deserializing, skip_serializing_if = "String::is_empty")]
+    ctx: String,
+    /// How it was derived, from the second version on.
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    kdf_ver: Option<u8>,
+    /// Which key signed.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub kid: String,
     /// What kind of statement this is, so that one can't be taken for another (RFC 8725 §3.11).
     #[serde(default)]
     pub typ: String,
-    /// Which key signed.
-    #[serde(default)]
-    pub kid: String,
+    /// What the signing key is for.
+    #[serde(rename = "use", skip_deserializing, skip_serializing_if = "str::is_empty")]
+    usage: &'static str,
+    /// The certificate of the signing key: base64 with padding (RFC 7515 §4.1.6).
+    #[serde(skip_deserializing, skip_serializing_if = "Option::is_none")]
+    x5c: Option<[String; 1]>,
     /// Extensions that must be understood; none are (RFC 7515 §4.1.11).
     #[serde(default, skip_serializing)]
     crit: Option<Vec<String>>,
@@ -29,13 +47,45 @@ impl Header {
     /// A header.
     #[must_use]
     pub fn new(alg: &str, typ: &str, kid: &str) -> Self {
-        Self { alg: alg.into(), typ: typ.into(), kid: kid.into(), crit: None }
+        Self {
+            alg: alg.into(),
+            ctx: String::new(),
+            kdf_ver: None,
+            kid: kid.into(),
+            typ: typ.into(),
+            usage: "",
+            x5c: None,
+            crit: None,
+        }
+    }
+
+    /// The header of a request that the device key signs; `certificate` is the device's, in DER. `kdf` is what the
+    /// device will derive with from the session key that it asks for ([MS-OAPXBC] 3.1.5.1.2.1).
+    #[must_use]
+    pub fn device_signed(certificate: &[u8], kdf: KdfVersion) -> Self {
+        let x5c = Some([STANDARD.encode(certificate)]);
+        Self { kdf_ver: kdf.number(), x5c, ..Self::new("RS256", "JWT", "") }
+    }
+
+    /// The header of the assertion that a person's key signs ([MS-OAPXBC] 3.1.5.1.2.3); `kid` is
+    /// [`PublicKey::provider_kid`](crate::keys::PublicKey::provider_kid).
+    #[must_use]
+    pub fn hello_assertion(kid: &str) -> Self {
+        Self { usage: "ngc", ..Self::new("RS256", "JWT", kid) }
+    }
+
+    fn session_signed(version: KdfVersion, ctx: &[u8]) -> Self {
+        Self { ctx: STANDARD.encode(ctx), kdf_ver: version.number(), ..Self::new("HS256", "JWT", "") }
     }
 }
 
+/// What a JWS says, in JSON: written once, so that what is hashed, signed and sent are the same bytes.
+pub struct Payload(Zeroizing<Vec<u8>>);
+
 /// `BASE64URL(header) "." BASE64URL(payload)`: the ASCII bytes that are signed (RFC 7515 §5.1).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SigningInput(String);
+///
+/// It may say a password or a primary token, and so is a secret.
+pub struct SigningInput(Zeroizing<String>);
 
 /// A JWS that was taken apart, and whose signature nobody has checked yet.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -59,18 +109,69 @@ pub enum JwsError {
     /// The signature is not one of this key over this content.
     #[error("the signature of the JWS is wrong")]
     Signature,
+    /// The key that should have signed could not be derived.
+    #[error(transparent)]
+    NotDerived(#[from] NotDerived),
+}
+
+impl Payload {
+    /// Writes claims.
+    ///
+    /// # Errors
+    /// [`JwsError::Payload`] where they have no JSON form, or one that is too long.
+    pub fn new(claims: &impl Serialize) -> Result<Self, JwsError> {
+        // At full length from the start: a buffer that grows leaves its former self behind.
+        let mut json = Zeroizing::new(vec![0; MAX_PAYLOAD]);
+        let mut rest = json.as_mut_slice();
+        serde_json::to_writer(&mut rest, claims).map_err(|_| JwsError::Payload)?;
+        let length = MAX_PAYLOAD - rest.len();
+        json.truncate(length);
+        Ok(Self(json))
+    }
+
+    /// The JSON.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// Signs a request with a key derived for it: renewals, redemptions and the cookie of a browser. `ctx` is random.
+///
+/// # Errors
+/// [`JwsError::NotDerived`], [`JwsError::Payload`].
+pub fn session_signed(
+    session: &SessionKey,
+    version: KdfVersion,
+    ctx: &[u8; 24],
+    payload: &Payload,
+) -> Result<Token, JwsError> {
+    let key = version.signing_key(session, ctx, payload.as_bytes())?;
+    let input = SigningInput::over(&Header::session_signed(version, ctx), payload)?;
+    let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, key.expose()), input.as_bytes());
+    input.signed(tag.as_ref())
 }
 
 impl SigningInput {
     /// Writes header and claims.
     ///
     /// # Errors
-    /// [`JwsError::Payload`] where the claims have no JSON form.
+    /// [`JwsError::Payload`] where the claims have no JSON form, or one that is too long.
     pub fn new(header: &Header, claims: &impl Serialize) -> Result<Self, JwsError> {
-        let part = |json: serde_json::Result<Vec<u8>>| {
-            json.map(|json| URL_SAFE_NO_PAD.encode(json)).map_err(|_| JwsError::Payload)
-        };
-        Ok(Self(format!("{}.{}", part(serde_json::to_vec(header))?, part(serde_json::to_vec(claims))?)))
+        Self::over(header, &Payload::new(claims)?)
+    }
+
+    /// Writes a header before claims that are written already.
+    ///
+    /// # Errors
+    /// [`JwsError::Payload`] where the header has no JSON form.
+    pub fn over(header: &Header, payload: &Payload) -> Result<Self, JwsError> {
+        let header = serde_json::to_vec(header).map_err(|_| JwsError::Payload)?;
+        let mut text =
+            Zeroizing::new(String::with_capacity(2 + encoded(&header) + encoded(payload.as_bytes())));
+        URL_SAFE_NO_PAD.encode_string(header, &mut text);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(payload.as_bytes(), &mut text);
+        Ok(Self(text))
     }
 
     /// The bytes to be signed.
@@ -80,10 +181,21 @@ impl SigningInput {
     }
 
     /// The JWS with its signature.
-    #[must_use]
-    pub fn signed(&self, signature: &[u8]) -> String {
-        format!("{}.{}", self.0, URL_SAFE_NO_PAD.encode(signature))
+    ///
+    /// # Errors
+    /// [`JwsError::Payload`] where it would be too long to be sent.
+    pub fn signed(&self, signature: &[u8]) -> Result<Token, JwsError> {
+        let mut text = Zeroizing::new(String::with_capacity(self.0.len() + 1 + encoded(signature)));
+        text.push_str(&self.0);
+        text.push('.');
+        URL_SAFE_NO_PAD.encode_string(signature, &mut text);
+        Token::parse(text).ok_or(JwsError::Payload)
     }
+}
+
+/// The length in base64, rounded up, so that a text of this capacity never grows.
+const fn encoded(octets: &[u8]) -> usize {
+    octets.len().div_ceil(3) * 4
 }
 
 impl<'a> Unverified<'a> {
@@ -123,9 +235,14 @@ impl<'a> Unverified<'a> {
 /// Longest JWS that is looked at, in bytes.
 pub const MAX_JWS: usize = 64 * 1024;
 
+/// Longest payload that is written, in bytes: a certificate in the header and a signature leave room for it in a
+/// [`Token`].
+pub const MAX_PAYLOAD: usize = 32 * 1024;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::jose::vectors::{CTX, PAYLOAD, RSA1_KID, rsa_private_key, session_key};
     use crate::keys::{PublicKey, Verdict};
 
     /// RFC 7515 appendix A.2: a JWS with RS256.
@@ -207,13 +324,98 @@ mod tests {
     fn what_was_signed_is_what_was_written() {
         let header = Header::new("RS256", "hello-assertion+jwt", "key-1");
         let input = SigningInput::new(&header, &serde_json::json!({"iss": "joe", "exp": 5})).unwrap();
-        let compact = input.signed(b"signature");
-        let parsed = Unverified::parse(&compact).unwrap();
+        let compact = input.signed(b"signature").unwrap();
+        let parsed = Unverified::parse(compact.expose()).unwrap();
         assert_eq!(parsed.header, header);
         let claims: Claims = parsed
             .verify(|signed, signature| signed == input.as_bytes() && signature == b"signature")
             .unwrap();
         assert_eq!(claims, Claims { iss: "joe".into(), exp: 5 });
+    }
+
+    /// Claims in the order in which roadlib wrote them.
+    #[derive(Serialize)]
+    struct Cookie {
+        refresh_token: &'static str,
+        is_primary: &'static str,
+        request_nonce: &'static str,
+    }
+
+    #[test]
+    fn a_request_under_the_session_key_is_that_of_roadlib_to_the_letter() {
+        // Made with roadlib 1.7.0, Authentication.create_prt_cookie_kdf_ver_2, and its former version.
+        let cookie = Cookie {
+            refresh_token: "0.AAAA.example-PRT_value",
+            is_primary: "true",
+            request_nonce: "AwABAAAAAAAEAOz_Example",
+        };
+        let body = "eyJyZWZyZXNoX3Rva2VuIjoiMC5BQUFBLmV4YW1wbGUtUFJUX3ZhbHVlIiwiaXNfcHJpbWFyeSI6InRydWUiLCJyZXF1ZXN0X25vbmNlIjoiQXdBQkFBQUFBQUFFQU96X0V4YW1wbGUifQ";
+        let payload = Payload::new(&cookie).unwrap();
+        assert_eq!(payload.as_bytes(), PAYLOAD.as_bytes());
+        let table = [
+            (
+                KdfVersion::V1,
+                "eyJhbGciOiJIUzI1NiIsImN0eCI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYIiwidHlwIjoiSldUIn0",
+                "tuVa75I4_8WkM2AdgsvTNlMoRKP8VM7O3BuCzN6Bj28",
+            ),
+            (
+                KdfVersion::V2,
+                "eyJhbGciOiJIUzI1NiIsImN0eCI6IlFFRkNRMFJGUmtkSVNVcExURTFPVDFCUlVsTlVWVlpYIiwia2RmX3ZlciI6MiwidHlwIjoiSldUIn0",
+                "l9IzixLsh64vIj4BMREqm2swm9hWmVe0WhWFmRg48yE",
+            ),
+        ];
+        for (version, header, tag) in table {
+            let signed = session_signed(&session_key(), version, CTX.try_into().unwrap(), &payload).unwrap();
+            assert_eq!(signed.expose(), format!("{header}.{body}.{tag}"), "{version:?}");
+        }
+    }
+
+    /// In the order in which roadlib wrote them.
+    #[derive(Serialize)]
+    struct Assertion {
+        iss: &'static str,
+        aud: &'static str,
+        iat: u64,
+        exp: u64,
+        request_nonce: &'static str,
+        scope: &'static str,
+    }
+
+    #[test]
+    fn an_assertion_for_a_hello_key_is_that_of_roadlib_to_the_letter() {
+        let claims = Assertion {
+            iss: "user@example.com",
+            aud: "common",
+            iat: 1_700_000_000,
+            exp: 1_700_000_600,
+            request_nonce: "AwABAAAAAAAEAOz_Example",
+            scope: "openid aza ugs",
+        };
+        let input = SigningInput::new(&Header::hello_assertion(RSA1_KID), &claims).unwrap();
+        let key = aws_lc_rs::rsa::KeyPair::from_der(&rsa_private_key()).unwrap();
+        let mut signature = vec![0; 256];
+        let random = aws_lc_rs::rand::SystemRandom::new();
+        key.sign(&aws_lc_rs::signature::RSA_PKCS1_SHA256, &random, input.as_bytes(), &mut signature).unwrap();
+        let expected = include_str!("vectors/hello_assertion.jws").trim();
+        assert_eq!(input.signed(&signature).unwrap().expose(), expected);
+    }
+
+    #[test]
+    fn a_device_signs_with_its_certificate_in_an_array_and_says_the_version_only_where_it_is_the_second() {
+        let header = |kdf| serde_json::to_string(&Header::device_signed(&[1, 2, 3, 4], kdf)).unwrap();
+        assert_eq!(header(KdfVersion::V1), r#"{"alg":"RS256","typ":"JWT","x5c":["AQIDBA=="]}"#);
+        assert_eq!(header(KdfVersion::V2), r#"{"alg":"RS256","kdf_ver":2,"typ":"JWT","x5c":["AQIDBA=="]}"#);
+    }
+
+    #[test]
+    fn claims_that_are_too_long_or_have_no_form_are_not_written() {
+        assert_eq!(
+            Payload::new(&"a".repeat(MAX_PAYLOAD - 2)).map(|payload| payload.0.len()),
+            Ok(MAX_PAYLOAD)
+        );
+        assert_eq!(Payload::new(&"a".repeat(MAX_PAYLOAD - 1)).err(), Some(JwsError::Payload));
+        let no_form = std::collections::BTreeMap::from([(vec![1], 2)]);
+        assert_eq!(Payload::new(&no_form).err(), Some(JwsError::Payload));
     }
 
     #[test]

@@ -1,3 +1,7 @@
-//! JOSE: pure functions over bytes, without keys and without I/O.
+//! JOSE: pure functions over bytes, without keys of their own and without I/O.
 
 pub mod jws;
+pub mod kdf;
+
+#[cfg(test)]
+pub(crate) mod vectors;

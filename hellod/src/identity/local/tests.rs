@@ -60,7 +60,7 @@ impl World {
     fn sign(&self, header: &Header, claims: &Claims) -> String {
         let input = SigningInput::new(header, claims).unwrap();
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).unwrap();
-        input.signed(signature.as_ref())
+        input.signed(signature.as_ref()).unwrap().expose().to_owned()
     }
 
     fn header(&self) -> Header {
