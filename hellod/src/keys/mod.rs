@@ -10,6 +10,7 @@ pub mod child;
 pub mod error;
 pub mod public_key;
 pub mod queue;
+pub mod rsa1;
 mod socket;
 pub mod tpm;
 mod worker;

@@ -23,5 +23,10 @@ pub(crate) fn rsa_private_key() -> Vec<u8> {
     STANDARD.decode(include_str!("transport_key.b64").trim()).unwrap()
 }
 
+/// Its public part as a BCRYPT_RSAKEY_BLOB.
+pub(crate) fn rsa1() -> Vec<u8> {
+    STANDARD.decode(include_str!("rsa1.b64").trim()).unwrap()
+}
+
 /// Its name at the provider.
 pub(crate) const RSA1_KID: &str = "OirLBJMt6R8QpJtfHbHjoWP/sV3QcmxTn+eEOogAlBs=";
