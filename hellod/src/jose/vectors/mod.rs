@@ -1,6 +1,7 @@
 //! Right answers from elsewhere that more than one test needs.
 //!
-//! The transport key was captured from a real tenant in February 2024 and published with the tests of compact_jwt 0.5.7. What is computed was computed with roadlib 1.7.0, with the same key.
+//! The transport key, `entra_session_key.jwe` and `entra_answer.*` were captured from a real tenant in February 2024 and
+//! published with the tests of compact_jwt 0.5.7. What is computed was computed with roadlib 1.7.0, with the same key.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use zeroize::Zeroizing;
