@@ -33,8 +33,10 @@ pub mod tries;
 pub mod jose;
 pub mod keys;
 pub mod logging;
+pub mod x509;
 
 // Values that everybody may use.
 pub mod caller;
 pub mod clock;
+pub mod guid;
 pub mod secret;
