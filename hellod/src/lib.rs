@@ -33,6 +33,7 @@ pub mod tries;
 pub mod jose;
 pub mod keys;
 pub mod logging;
+pub mod wire;
 pub mod x509;
 
 // Values that everybody may use.
