@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 
-use super::assertion::to_be_signed;
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::clock::Stamp;
 use crate::enrolments::{Enrolled, Enrolment};
 use crate::gesture::pin::{PinRefused, PinShape};
+use crate::identity::local::Claims;
 use crate::identity::{Nonce, ProviderError};
+use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::KeyError;
 use crate::keys::child::Opening;
 use crate::parts::Parts;
@@ -52,7 +53,6 @@ impl Proven {
 #[derive(Debug)]
 pub(super) struct Challenge {
     nonce: Nonce,
-    audience: String,
     fetched: Stamp,
     online: bool,
 }
@@ -95,8 +95,8 @@ pub(super) async fn attempt(
         Err(error) => return Err(Failure::Record(error.to_string())),
     };
     let challenge = challenge?.fresh(parts, account).await?;
-    let input = to_be_signed(&enrolled, &challenge.audience, &challenge.nonce, parts.clock.now().wall)
-        .map_err(|error| Failure::Record(error.to_string()))?;
+    let input =
+        challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(error.to_string()))?;
     // What comes back was verified with the registered public key; a signature that is none is an error.
     let kept = outlet.and_then(|outlet| {
         let sealed = parts.keyrings.kept(account, &enrolled.record.kid)?;
@@ -124,19 +124,33 @@ impl Challenge {
         let nonce = tokio::time::timeout(NONCE_WAIT, parts.provider.nonce(&subject)).await;
         let fetched = parts.clock.now();
         match nonce {
-            Ok(Ok(nonce)) => Ok(Self { nonce, audience: parts.provider.audience(), fetched, online: true }),
-            _ => Self::of_our_own(parts, fetched),
+            Ok(Ok(nonce)) => Ok(Self { nonce, fetched, online: true }),
+            _ => Self::of_our_own(fetched),
         }
     }
 
-    /// A challenge for a sign-in without the provider. Its audience is nobody's, so that the answer is worth nothing
-    /// anywhere else.
-    fn of_our_own(parts: &Parts, fetched: Stamp) -> Result<Self, Failure> {
+    /// A challenge for a sign-in without the provider.
+    fn of_our_own(fetched: Stamp) -> Result<Self, Failure> {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
         let nonce = random.iter().map(|byte| format!("{byte:02x}")).collect();
+        Ok(Self { nonce: Nonce(nonce), fetched, online: false })
+    }
+
+    /// What the TPM is to sign. Without the provider the audience is nobody's, so that the answer is worth nothing anywhere
+    /// else.
+    fn statement(
+        &self,
+        parts: &Parts,
+        account: &Account,
+        enrolled: &Enrolled,
+    ) -> Result<SigningInput, JwsError> {
+        let (subject, key, now) = (parts.subject(account), enrolled.key.public_key(), parts.clock.now().wall);
+        if self.online {
+            return parts.provider.statement(&subject, key, &self.nonce, now);
+        }
         let audience = format!("urn:hello:offline:{}", parts.device);
-        Ok(Self { nonce: Nonce(nonce), audience, fetched, online: false })
+        Claims::new(&subject, &parts.device, audience, &self.nonce, now).to_be_signed_with(key)
     }
 
     /// Itself, or a new one if the person took so long to type that the provider would refuse it.

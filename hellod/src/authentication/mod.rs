@@ -3,7 +3,6 @@
 //! Success means one thing only: in this attempt the TPM signed what hellod had asked it to sign, and hellod has
 //! verified that signature with the registered public key. [`Proven`] is the proof, and only `attempt` makes one.
 
-mod assertion;
 mod attempt;
 mod keyring;
 

@@ -10,6 +10,7 @@ use std::pin::Pin;
 
 use thiserror::Error;
 
+use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
 
 /// What every provider can do.
@@ -17,8 +18,21 @@ pub trait IdentityProvider {
     /// The word for it in records and settings.
     fn name(&self) -> &'static str;
 
-    /// Who an assertion is for.
-    fn audience(&self) -> String;
+    /// The id of this device at the provider.
+    fn device(&self) -> &str;
+
+    /// What `subject` has to sign with `key` in answer to `nonce`, at the time `now` in seconds since 1970. It is made from
+    /// these and nothing else, and so no caller ever gets a signature over something of their own choice.
+    ///
+    /// # Errors
+    /// [`JwsError::Payload`].
+    fn statement(
+        &self,
+        subject: &Subject,
+        key: &PublicKey,
+        nonce: &Nonce,
+        now: i64,
+    ) -> Result<SigningInput, JwsError>;
 
     /// Fetches a nonce for an assertion about `subject`.
     ///

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Accepted, Answering, IdentityProvider, KeyRegistrar, Nonce, ProviderError, Subject};
 use crate::clock::Clock;
-use crate::jose::jws::Unverified;
+use crate::jose::jws::{Header, JwsError, SigningInput, Unverified};
 use crate::keys::{PublicKey, Verdict};
 use crate::store::Store;
 use directory::Directory;
@@ -46,11 +46,41 @@ pub struct Claims {
     pub exp: i64,
 }
 
+impl Claims {
+    /// What `subject` says on the device `device` to `audience`, in answer to `nonce`.
+    #[must_use]
+    pub fn new(subject: &Subject, device: &str, audience: String, nonce: &Nonce, now: i64) -> Self {
+        Self {
+            iss: device.to_owned(),
+            sub: subject.id.clone(),
+            uid: subject.uid,
+            aud: audience,
+            nonce: nonce.0.clone(),
+            iat: now,
+            exp: now + LIFETIME,
+        }
+    }
+
+    /// The statement, for the key that is to sign it.
+    ///
+    /// # Errors
+    /// [`JwsError::Payload`].
+    pub fn to_be_signed_with(&self, key: &PublicKey) -> Result<SigningInput, JwsError> {
+        SigningInput::new(&Header::new(key.algorithm(), TYPE, &key.thumbprint()), self)
+    }
+}
+
 impl Local {
     /// The provider of the device `device`.
     #[must_use]
     pub fn new(device: &str, store: Rc<Store>, clock: Rc<dyn Clock>) -> Self {
         Self { device: device.to_owned(), clock, directory: Directory::new(store), nonces: Nonces::default() }
+    }
+
+    /// Who an assertion is for.
+    #[must_use]
+    pub fn audience(&self) -> String {
+        format!("urn:hello:local:{}", self.device)
     }
 
     /// Checks an assertion in the order of RFC 7523 §3: the key, the signature, then each claim; and uses the nonce up.
@@ -89,8 +119,18 @@ impl IdentityProvider for Local {
         "local"
     }
 
-    fn audience(&self) -> String {
-        format!("urn:hello:local:{}", self.device)
+    fn device(&self) -> &str {
+        &self.device
+    }
+
+    fn statement(
+        &self,
+        subject: &Subject,
+        key: &PublicKey,
+        nonce: &Nonce,
+        now: i64,
+    ) -> Result<SigningInput, JwsError> {
+        Claims::new(subject, &self.device, self.audience(), nonce, now).to_be_signed_with(key)
     }
 
     fn nonce<'a>(&'a self, subject: &'a Subject) -> Answering<'a, Nonce> {
