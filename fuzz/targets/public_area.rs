@@ -3,11 +3,12 @@
 
 use hellod::keys::Algorithm::{Es256, Rs256};
 use hellod::keys::tpm::policy::Policy;
-use hellod::keys::tpm::templates::{Area, Unique, name_of};
+use hellod::keys::tpm::templates::{Area, Unique, keeps_its_children, name_of};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|public: &[u8]| {
     assert_eq!(name_of(public).is_some(), public.len() >= 2);
+    assert!(!keeps_its_children(public) || public.len() >= 10);
     let areas = [
         Area::storage_root(),
         Area::first_write_key(),
@@ -17,6 +18,8 @@ fuzz_target!(|public: &[u8]| {
         Area::counted_key(Es256, Policy::START),
         Area::lockout_key(Rs256, Policy::START),
         Area::lockout_key(Es256, Policy::START),
+        Area::device_key(),
+        Area::transport_key(),
     ];
     let accepted: Vec<(&Area, Unique)> =
         areas.iter().filter_map(|area| Some((area, area.unique_of(public)?))).collect();

@@ -1,4 +1,4 @@
-//! An enrolment from disk, or what is kept for a keyring. No record, however it was changed, is anybody's but the person's for whom it was made, and
+//! An enrolment from disk, what is kept for a keyring, or the machine's keys. No record, however it was changed, is anybody's but the person's for whom it was made, and
 //! what is accepted for that person has every bound part as it was.
 #![no_main]
 
@@ -7,7 +7,8 @@ use std::sync::LazyLock;
 use hellod::accounts::Account;
 use hellod::enrolments::Enrolment;
 use hellod::keyring;
-use hellod::keys::{PinFail, Protector};
+use hellod::keys::tpm::templates::{Area, keeps_its_children};
+use hellod::keys::{MachineKeys, PinFail, Protector};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -17,6 +18,9 @@ fuzz_target!(|octets: &[u8]| {
             serde_json::from_str::<keyring::Record>(&text).expect("what was written can be read"),
             keyring
         );
+    }
+    if let Ok(keys) = serde_json::from_slice::<MachineKeys>(octets) {
+        is_a_machines(&keys);
     }
     let Ok(record) = serde_json::from_slice::<Enrolment>(octets) else { return };
     let text = serde_json::to_string(&record).expect("a record has a form");
@@ -39,6 +43,25 @@ fuzz_target!(|octets: &[u8]| {
         assert_eq!(bound_to(&key.protector), bound_to(&original.protector));
     }
 });
+
+/// What is accepted has each octet but the modulus as the templates have it.
+fn is_a_machines(keys: &MachineKeys) {
+    let text = serde_json::to_string(keys).expect("a record has a form");
+    assert_eq!(&serde_json::from_str::<MachineKeys>(&text).expect("what was written can be read"), keys);
+    if keys.check().is_err() {
+        return;
+    }
+    assert!(keeps_its_children(&keys.srk));
+    for (area, public) in
+        [(Area::device_key(), &keys.device.public), (Area::transport_key(), &keys.transport.public)]
+    {
+        let template = area.template();
+        let head = template.len() - 2;
+        assert_eq!(public.len(), 2 + head + 2 + 256);
+        assert_eq!(public.get(2..2 + head), template.get(..head));
+        assert_eq!(public.get(2 + head..4 + head), Some([1, 0].as_slice()));
+    }
+}
 
 fn bound_to(protector: &Protector) -> Option<(u32, u32, [&[u8]; 4])> {
     let Protector::PinFail(counter) = protector else { return None };

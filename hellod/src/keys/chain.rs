@@ -225,7 +225,7 @@ pub(crate) mod tests {
     }
 
     /// A public area as a TPM would return it, with made-up numbers.
-    fn made(area: &Area, unique: &[&[u8]]) -> Vec<u8> {
+    pub(crate) fn made(area: &Area, unique: &[&[u8]]) -> Vec<u8> {
         let template = area.template();
         let mut octets = template[..template.len() - 2 * unique.len()].to_vec();
         for number in unique {
@@ -265,6 +265,11 @@ pub(crate) mod tests {
         };
         let protector = Protector::PinFail(Box::new(counter));
         UserKey { protector, public, private: vec![8; 100], srk, kdf: Kdf::with_salt([0; 32]) }
+    }
+
+    /// The public area of such a key of RSA.
+    pub(crate) fn counted_rsa() -> Vec<u8> {
+        counted(Algorithm::Rs256).public
     }
 
     fn locked_out() -> UserKey {

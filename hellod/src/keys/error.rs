@@ -74,6 +74,9 @@ pub enum KeyError {
     /// The password is empty, or longer than a TPM seals.
     #[error("A password of more than {} bytes can't be kept.", crate::secret::Password::LONGEST)]
     PasswordLength,
+    /// What was encrypted to this machine can't be decrypted, or isn't a session key.
+    #[error("What was sent to this machine can't be opened with its key.")]
+    Ciphertext,
     /// The parameters for stretching are out of bounds.
     #[error("The stored key has unusable parameters.")]
     Stretch,
@@ -106,7 +109,7 @@ pub enum KeyError {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
 #[serde(rename_all = "snake_case")]
 pub enum Part {
-    /// The Name of the storage root key.
+    /// The storage root key.
     #[error("storage root")]
     StorageRoot,
     /// The public area of the key: its template or its policy, and with the policy the person and the device.
@@ -133,6 +136,15 @@ pub enum Part {
     /// The public area of what is kept for the keyring, or what is in it.
     #[error("kept password")]
     Kept,
+    /// The public area of the key that signs for the machine.
+    #[error("device key")]
+    Device,
+    /// The public area of the key that decrypts for the machine.
+    #[error("transport key")]
+    Transport,
+    /// The public area of the key that tokens are wrapped with, or what is in it.
+    #[error("token key")]
+    Tokens,
     /// A private part, refused by the TPM.
     #[error("private part")]
     Private,

@@ -8,6 +8,7 @@ pub mod base64url;
 pub mod chain;
 pub mod child;
 pub mod error;
+pub mod machine;
 pub mod public_key;
 pub mod queue;
 pub mod rsa1;
@@ -21,7 +22,8 @@ use serde::{Deserialize, Serialize};
 pub use crate::gesture::stretch::Kdf;
 pub use chain::CheckedKey;
 pub use error::{KeyError, Part, Unsafe};
-pub use public_key::{Algorithm, PublicKey, Verdict};
+pub use machine::{CheckedMachineKeys, Condition, MachineKeys};
+pub use public_key::{Algorithm, DeviceScheme, PublicKey, Verdict};
 
 /// For whom, and on which device, a key was made. All of it is part of the key's own Name through
 /// [`Binding::reference`]: a record can't be handed to somebody else.

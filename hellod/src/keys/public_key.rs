@@ -42,6 +42,20 @@ pub enum Algorithm {
     Es256,
 }
 
+/// What the device key signs with, by the names of RFC 7518, 3.1. A salt is as long as the digest (RFC 8446, 4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum DeviceScheme {
+    /// RSASSA-PKCS1-v1_5 with SHA-256: requests to the provider, and TLS 1.2.
+    #[serde(rename = "RS256")]
+    Rs256,
+    /// RSASSA-PSS with SHA-256: TLS 1.3.
+    #[serde(rename = "PS256")]
+    Ps256,
+    /// RSASSA-PSS with SHA-384: TLS 1.3.
+    #[serde(rename = "PS384")]
+    Ps384,
+}
+
 /// Whether a signature is the key's, over this very message.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -56,19 +70,37 @@ impl PublicKey {
     /// Checks a signature over `message`, hashed with SHA-256: 256 octets for RS256 (RFC 8017, 8.2.2), `r || s` of 32
     /// octets each for ES256 (RFC 7518, 3.4).
     pub fn verify(&self, message: &[u8], signature: &[u8]) -> Verdict {
-        let checked = match self {
-            Self::Rsa2048 { n, e } => rsa::PublicKeyComponents { n, e }.verify(
-                &signature::RSA_PKCS1_2048_8192_SHA256,
-                message,
-                signature,
-            ),
-            Self::P256 { x, y } => {
-                let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
-                signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
-                    .verify(message, signature)
-            }
+        let Self::P256 { x, y } = self else {
+            return self.verify_as(DeviceScheme::Rs256, message, signature);
         };
-        if checked.is_ok() { Verdict::Valid } else { Verdict::Invalid }
+        let point = [&[0x04], x.as_slice(), y.as_slice()].concat();
+        Verdict::of(
+            signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_FIXED, point)
+                .verify(message, signature),
+        )
+    }
+
+    /// Checks an RSA signature of one scheme alone; under a key of another kind none is valid.
+    pub fn verify_as(&self, scheme: DeviceScheme, message: &[u8], signature: &[u8]) -> Verdict {
+        let Self::Rsa2048 { n, e } = self else { return Verdict::Invalid };
+        let parameters = match scheme {
+            DeviceScheme::Rs256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+            DeviceScheme::Ps256 => &signature::RSA_PSS_2048_8192_SHA256,
+            DeviceScheme::Ps384 => &signature::RSA_PSS_2048_8192_SHA384,
+        };
+        Verdict::of(rsa::PublicKeyComponents { n, e }.verify(parameters, message, signature))
+    }
+
+    /// Encrypts to an RSA key with RSAES-OAEP, SHA-1, MGF1 with SHA-1 and an empty label (RFC 8017, 7.1.1), as providers
+    /// do with session keys; none for a key of another kind, or for more than 214 octets.
+    #[must_use]
+    pub fn encrypt(&self, plain: &[u8]) -> Option<[u8; 256]> {
+        let Self::Rsa2048 { n, e } = self else { return None };
+        let key: rsa::PublicEncryptingKey = rsa::PublicKeyComponents { n, e }.try_into().ok()?;
+        let mut encrypted = [0; 256];
+        let key = rsa::OaepPublicEncryptingKey::new(key).ok()?;
+        key.encrypt(&rsa::OAEP_SHA1_MGF1SHA1, plain, &mut encrypted, None).ok()?;
+        Some(encrypted)
     }
 
     /// The JWK thumbprint (RFC 7638, 3) in base64url: the `kid`.
@@ -91,6 +123,12 @@ impl PublicKey {
             Self::Rsa2048 { .. } => "RS256",
             Self::P256 { .. } => "ES256",
         }
+    }
+}
+
+impl Verdict {
+    fn of<E>(checked: Result<(), E>) -> Self {
+        if checked.is_ok() { Self::Valid } else { Self::Invalid }
     }
 }
 
@@ -118,5 +156,48 @@ mod tests {
         assert_eq!(key.verify(b"massage", signed.as_ref()), Verdict::Invalid);
         assert_eq!(key.verify(b"message", &signed.as_ref()[..63]), Verdict::Invalid);
         assert_eq!(key.verify(b"message", b""), Verdict::Invalid);
+    }
+
+    /// `RSAPublicKey` (RFC 8017, A.1.1): a sequence of the modulus, with a zero before it, and the exponent.
+    fn public_part(der: &[u8]) -> PublicKey {
+        assert_eq!((der.len(), &der[..9]), (270, [0x30, 0x82, 1, 10, 2, 0x82, 1, 1, 0].as_slice()));
+        PublicKey::Rsa2048 { n: der[9..265].to_vec(), e: der[267..].to_vec() }
+    }
+
+    #[test]
+    fn an_rsa_signature_is_valid_under_its_own_scheme_alone() {
+        use aws_lc_rs::rsa::{KeyPair, KeySize};
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let key = public_part(pair.public_key().as_ref());
+        let schemes: [(DeviceScheme, &dyn signature::RsaEncoding); 3] = [
+            (DeviceScheme::Rs256, &signature::RSA_PKCS1_SHA256),
+            (DeviceScheme::Ps256, &signature::RSA_PSS_SHA256),
+            (DeviceScheme::Ps384, &signature::RSA_PSS_SHA384),
+        ];
+        for (of, encoding) in schemes {
+            let mut signed = [0; 256];
+            pair.sign(encoding, &SystemRandom::new(), b"message", &mut signed).unwrap();
+            for (scheme, _) in schemes {
+                let verdict = key.verify_as(scheme, b"message", &signed);
+                assert_eq!(verdict == Verdict::Valid, scheme == of, "{of:?} as {scheme:?}");
+                assert_eq!(key.verify_as(scheme, b"massage", &signed), Verdict::Invalid);
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_encrypted_comes_out_of_rsaes_oaep_with_sha1_and_of_no_other() {
+        use aws_lc_rs::rsa::{KeyPair, KeySize, OAEP_SHA1_MGF1SHA1, OAEP_SHA256_MGF1SHA256};
+        use aws_lc_rs::{encoding::AsDer as _, rsa};
+        let pair = KeyPair::generate(KeySize::Rsa2048).unwrap();
+        let key = public_part(pair.public_key().as_ref());
+        let private = rsa::PrivateDecryptingKey::from_pkcs8(pair.as_der().unwrap().as_ref()).unwrap();
+        let private = rsa::OaepPrivateDecryptingKey::new(private).unwrap();
+        let encrypted = key.encrypt(&[7; 32]).unwrap();
+        let mut room = [0; 256];
+        let opened = private.decrypt(&OAEP_SHA1_MGF1SHA1, &encrypted, &mut room, None).unwrap();
+        assert_eq!(opened, [7; 32]);
+        assert!(private.decrypt(&OAEP_SHA256_MGF1SHA256, &encrypted, &mut [0; 256], None).is_err());
+        assert_eq!(key.encrypt(&[7; 215]), None);
     }
 }

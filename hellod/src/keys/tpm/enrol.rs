@@ -30,9 +30,9 @@ use super::{
     objects::{define, undefine},
     policy::Command,
     selftest,
-    session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, public, refused},
+    session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, refused},
     sign::{Stretch, no_ticket, sign},
-    templates::{Area, name_of},
+    templates::{Area, keeps_its_children, name_of},
     wire::{Candidate, CreateSpec, Created, Step},
 };
 use crate::{gesture::stretch::Purpose, secret::AuthValue};
@@ -130,14 +130,7 @@ fn ensure_storage_root(chip: &mut Chip<'_>) -> Result<(KeyHandle, Vec<u8>), KeyE
         return Err(KeyError::OwnerAuth);
     }
     if let Some((root, held)) = chip.find_storage_root()? {
-        let attributes =
-            public(&held).map_err(|error| refused(Step::StorageRoot, error))?.object_attributes();
-        let usable = attributes.restricted()
-            && attributes.decrypt()
-            && attributes.fixed_tpm()
-            && attributes.fixed_parent()
-            && attributes.user_with_auth()
-            && attributes.no_da();
+        let usable = keeps_its_children(&held);
         return if usable { Ok((root, held)) } else { Err(KeyError::NotSafe { why: Unsafe::StorageRoot }) };
     }
     let primary = create_primary(chip, Hierarchy::Owner)?;

@@ -94,6 +94,26 @@ impl Area {
         Self { kind: Kind::of(algorithm), attributes, policy: Some(policy) }
     }
 
+    /// The key that signs for this machine. Whoever has the TPM and the record may use it, for it says which machine it
+    /// is and not who sits there: no PIN and no person is behind it, and its value is empty. `noDA`, so that the common
+    /// lockout, which anybody at the keyboard can cause, keeps nobody from signing in.
+    ///
+    /// It signs and does nothing else: a key that decrypted, too, would decrypt whatever looks like a digest to be
+    /// signed, and the other way round. The scheme is left open, since a TPM with a fixed one refuses the other, and
+    /// both are needed: RSASSA-PKCS1-v1_5 for requests (RFC 7518, 3.3) and RSASSA-PSS for TLS 1.3 (RFC 8446, 4.2.3).
+    #[must_use]
+    pub const fn device_key() -> Self {
+        Self { kind: Kind::Rsa, attributes: MACHINE | SIGN, policy: None }
+    }
+
+    /// The key that the session key of a primary token is encrypted to. As [`Area::device_key`], but that it decrypts and
+    /// does nothing else. The scheme is left open here, too: it is one octet string for both, and each command names
+    /// RSAES-OAEP with SHA-1 by itself.
+    #[must_use]
+    pub const fn transport_key() -> Self {
+        Self { kind: Kind::Rsa, attributes: MACHINE | DECRYPT, policy: None }
+    }
+
     /// `TPMT_PUBLIC` for TPM2_Create.
     #[must_use]
     pub fn template(&self) -> Vec<u8> {
@@ -237,6 +257,17 @@ impl NvArea {
     }
 }
 
+/// Whether a `TPM2B_PUBLIC` is that of a storage key whose children never leave its TPM and which the common lockout does
+/// not concern: what may be our storage root, whoever made it.
+#[must_use]
+pub fn keeps_its_children(public: &[u8]) -> bool {
+    const NEEDED: u32 = OURS | USER_WITH_AUTH | NO_DA | RESTRICTED | DECRYPT;
+    let Some((length, area)) = public.split_first_chunk() else { return false };
+    let attributes = area.get(4..8).and_then(|octets| Some(u32::from_be_bytes(octets.try_into().ok()?)));
+    usize::from(u16::from_be_bytes(*length)) == area.len()
+        && attributes.is_some_and(|attributes| attributes & NEEDED == NEEDED)
+}
+
 /// The Name of an object from its `TPM2B_PUBLIC`; none if it is cut short.
 #[must_use]
 pub fn name_of(public: &[u8]) -> Option<Vec<u8>> {
@@ -269,6 +300,8 @@ const DECRYPT: u32 = 1 << 17;
 const SIGN: u32 = 1 << 18;
 /// Never leaves this TPM, nor its place under its parent.
 const OURS: u32 = FIXED_TPM | FIXED_PARENT;
+/// Made in the TPM from its own random numbers, and used with an empty value.
+const MACHINE: u32 = OURS | SENSITIVE_DATA_ORIGIN | USER_WITH_AUTH | NO_DA;
 
 // TPMA_NV (TPM 2.0 part 2, 13.4), with the index type in bits 4 to 7.
 const NV_OWNER_WRITE: u32 = 1 << 1;
