@@ -3,8 +3,8 @@
 
 use std::fmt::Debug;
 
-use hellod::keys::tpm::wire::{FromChild, Reply, ToChild, decode, encode};
-use hellod::keys::{Binding, TpmObjects, UserKey};
+use hellod::keys::tpm::wire::{FromChild, MachineKey, Reply, ToChild, decode, encode};
+use hellod::keys::{Binding, MachineKeys, TpmObjects, UserKey};
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
 
@@ -16,6 +16,7 @@ fuzz_target!(|octets: &[u8]| {
         Some(FromChild::Done(reply)) => match *reply {
             Reply::Created(created) => is_nobodys(&created.key),
             Reply::Changed(changed) => is_nobodys(&changed.key),
+            Reply::MachineKey(key) => is_one_of_two_at_most(key),
             _ => {}
         },
         _ => {}
@@ -34,4 +35,10 @@ fn survives<T: Serialize + DeserializeOwned + Debug>(octets: &[u8]) -> Option<T>
 fn is_nobodys(key: &UserKey) {
     let bob = Binding { user: "bob".into(), uid: 1001, device: "desk".into() };
     assert!(key.check(&bob).is_err());
+}
+
+/// No key is taken for both of the machine's.
+fn is_one_of_two_at_most(MachineKey { blob, srk }: MachineKey) {
+    let keys = MachineKeys { device: blob.clone(), transport: blob, srk };
+    assert!(keys.check().is_err());
 }

@@ -1,5 +1,6 @@
-//! Values that anyone may hold and nobody may print or copy: a PIN, what the TPM asks for instead of it, a password that
-//! is kept under it, and what a provider gives out: a session key with what is derived from it, and tokens.
+//! Values that anyone may hold and nobody may print or copy: a PIN, what the TPM asks for instead of it, what is kept under
+//! it (a password, the key that tokens are wrapped with), and what a provider gives out: a session key with what is derived
+//! from it, and tokens.
 //!
 //! All wipe themselves when dropped. None implements `Debug`, `Display` or `Clone`, so that a log line or a message that
 //! would carry one doesn't compile.
@@ -85,6 +86,28 @@ impl Password {
     }
 }
 
+/// The key of 256 bits that a primary token and its session key are wrapped with: they are longer than what a TPM seals.
+pub struct WrappingKey(Zeroizing<[u8; 32]>);
+
+impl WrappingKey {
+    /// Takes 32 random octets.
+    #[must_use]
+    pub fn new(octets: Zeroizing<[u8; 32]>) -> Self {
+        Self(octets)
+    }
+
+    /// Takes what came out of a TPM or through a pipe, if it has 32 octets.
+    pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
+        exactly(octets).map(Self)
+    }
+
+    /// The octets, for the cipher.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
+        &self.0
+    }
+}
+
 /// The key that a provider and this device share for the life of a primary token: requests are signed and answers
 /// encrypted with what is derived from it.
 pub struct SessionKey(Zeroizing<[u8; 32]>);
@@ -96,8 +119,14 @@ impl SessionKey {
         Self(octets)
     }
 
-    /// The 32 bytes, to derive from or to seal.
-    pub(crate) fn expose(&self) -> &[u8; 32] {
+    /// Takes what was decrypted, if it has 32 octets.
+    pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
+        exactly(octets).map(Self)
+    }
+
+    /// The 32 bytes, to derive from.
+    #[must_use]
+    pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
 }
@@ -169,6 +198,13 @@ pub fn wiped<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Zeroizing<Str
     deserializer.deserialize_str(Wiped)
 }
 
+/// Copied into a place of its own, so that none is left on the stack.
+fn exactly(octets: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let mut exact = Zeroizing::new([0; 32]);
+    (octets.len() == exact.len()).then(|| exact.copy_from_slice(octets))?;
+    Some(exact)
+}
+
 const FRAME: usize = 128;
 
 #[cfg(test)]
@@ -187,6 +223,18 @@ mod tests {
         assert!(
             password(b"").is_none() && password(&[7; 128]).is_none() && password(b"pass\0word").is_none()
         );
+    }
+
+    #[test]
+    fn a_key_has_32_octets() {
+        for length in [0, 1, 31, 33, 64] {
+            assert!(
+                WrappingKey::parse(&vec![7; length]).is_none()
+                    && SessionKey::parse(&vec![7; length]).is_none()
+            );
+        }
+        assert!(WrappingKey::parse(&[7; 32]).is_some_and(|key| *key.expose() == [7; 32]));
+        assert!(SessionKey::parse(&[7; 32]).is_some_and(|key| *key.expose() == [7; 32]));
     }
 
     #[test]

@@ -7,6 +7,8 @@
     reason = "a test that can't go on stops, and a measurement is printed"
 )]
 
+#[path = "tpm_child/machine.rs"]
+mod machine;
 mod swtpm;
 
 use std::{

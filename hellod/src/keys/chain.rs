@@ -119,6 +119,8 @@ pub(crate) struct Chain {
     pub(crate) vault: Policy,
     /// The policy of a password that is kept for the keyring.
     pub(crate) keyring: Policy,
+    /// The policy of the key that tokens are wrapped with.
+    pub(crate) tokens: Policy,
 }
 
 impl Chain {
@@ -146,6 +148,7 @@ impl Chain {
             key_branches,
             vault: Policy::START.secret(&counter, VAULT_REFERENCE),
             keyring: Policy::START.secret(&counter, KEYRING_REFERENCE),
+            tokens: Policy::START.secret(&counter, TOKENS_REFERENCE),
         }
     }
 
@@ -207,6 +210,8 @@ pub(crate) const RESET_REFERENCE: &[u8] = b"hello-reset";
 pub(crate) const VAULT_REFERENCE: &[u8] = b"hello-vault";
 /// The policyRef under which the PIN opens what is kept for the keyring.
 pub(crate) const KEYRING_REFERENCE: &[u8] = b"hello-keyring";
+/// The policyRef under which the PIN opens the key that tokens are wrapped with.
+pub(crate) const TOKENS_REFERENCE: &[u8] = b"hello-tokens";
 /// The policyRef under which the PIN opens the gate.
 pub(crate) const GATE_OPEN_REFERENCE: &[u8] = b"hello-gate-open";
 /// The policyRef under which the open gate counts.

@@ -10,6 +10,9 @@ use std::{
     time::Duration,
 };
 
+mod machine;
+mod sign_in;
+
 use super::{
     Binding, Blob, CheckedKey, KeyError, TpmObjects, Verdict as SignatureVerdict,
     queue::{Asker, Place, Queue},
@@ -17,6 +20,9 @@ use super::{
     worker::Worker,
 };
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
+
+pub use machine::OpenedSessionKey;
+pub use sign_in::{Compose, Opening, Request, SignIn, SignedIn, SignedRequest};
 
 pub use super::tpm::wire::{
     Candidate, Changed, ChipId, CreateSpec, Created, Removed, Same, Signed, Tcti, TpmReport, Tries,
@@ -37,15 +43,6 @@ pub struct TpmSettings {
     pub child_program: PathBuf,
     /// How many attempts of one user may wait while one runs; 2 unless there is a reason.
     pub waiting_per_user: usize,
-}
-
-/// What a right PIN is to open, and where it goes from there.
-#[derive(Debug)]
-pub struct Opening {
-    /// What [`Tpm::seal`] made.
-    pub sealed: Blob,
-    /// The write end of a pipe of the program that asked.
-    pub outlet: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -99,22 +96,9 @@ impl Tpm {
         pin: OwnedFd,
         (message, kept): (&[u8], Option<Opening>),
     ) -> Result<Signed, KeyError> {
-        let (opens, outlet) = kept.map(|Opening { sealed, outlet }| (sealed, outlet)).unzip();
-        let mut worker = self.shared.worker()?;
-        worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await.map_err(unasked)?;
-        // At once: the child stretches the PIN as soon as it has it.
-        let job = Job::Sign { key: bound(key), message: message.to_vec(), opens };
-        worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), outlet).await.map_err(unasked)?;
-        match worker.hear().await.map_err(unasked)? {
-            FromChild::Verdict(Verdict::Taken) => {}
-            _ => return Err(KeyError::Unasked),
-        }
-        // Only now: a pipe into which nobody writes takes no place.
-        let place = self.shared.queue.admit(Asker::User(uid))?;
-        match at_its_turn(&mut worker, &place).await? {
-            Reply::Signed(signed) => verified(key, message, signed.signature.as_slice()).map(|()| signed),
-            _ => Err(KeyError::Child),
-        }
+        let wanted = SignIn { message, keyring: kept, tokens: None, request: None };
+        let SignedIn { signature, shape, opened, .. } = self.sign_in(uid, key, pin, wanted).await?;
+        Ok(Signed { signature, shape, opened, tokens: None, request: None })
     }
 
     /// Seals the password in the pipe for the PIN of `key`, which is not asked for.

@@ -19,6 +19,12 @@ pub enum Asker {
     /// Work on a local user's enrolment, of which there is one at a time, whoever does it: neither the user's own
     /// programs, however much they look and sign in, nor the work on others' enrolments take its place.
     Enrolling(u32),
+    /// A local user whose PIN was right and whose provider has answered: the second half of a sign-in. Apart from the
+    /// first, so that neither the user's own programs nor anybody else's sign-ins take its place.
+    Answered(u32),
+    /// The machine itself: its registration, its certificate in TLS, the check of its keys. All of it has one place in the
+    /// round, and nobody's sign-in waits for more than one of it.
+    Machine,
 }
 
 /// The queue before the TPM. Clones are the same queue.

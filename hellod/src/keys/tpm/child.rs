@@ -16,16 +16,17 @@ use rustix::{
 };
 
 use super::{
-    super::{CheckedKey, Kdf, KeyError, socket},
+    super::{CheckedKey, Kdf, KeyError, MachineKeys, socket},
     change, enrol,
     error::{Meaning, Refusal},
     hardening::harden,
-    lockout, objects, seal,
+    lockout, machine, objects,
+    seal::{self, Kept},
     session::{Chip, Parent},
-    sign,
+    sign::{self, Wanted},
     wire::{
-        Bound, Candidate, FromChild, Job, Order, Reply, Role, Same, Signed, Step, Tcti, ToChild, Verdict,
-        decode, encode,
+        Bound, Candidate, FromChild, Job, Octets, Order, Reply, Role, Same, Signed, Step, Tcti, ToChild,
+        Verdict, decode, encode,
     },
 };
 use crate::{
@@ -33,7 +34,7 @@ use crate::{
         pin::{PinRules, PinShape},
         stretch::{OutOfBounds, StretchedPin},
     },
-    secret::{Password, Pin},
+    secret::{Password, Pin, WrappingKey},
 };
 
 /// The main of `hellod --tpm-child`. Standard input is one end of a SOCK_SEQPACKET pair.
@@ -73,6 +74,13 @@ fn serve(hellod: &mut Hellod) -> Result<Reply, KeyError> {
                 pins.password = Some(Password::parse(octets).ok_or(KeyError::PasswordLength)?);
                 hellod.say(&FromChild::Verdict(Verdict::Taken))?;
             }
+            (ToChild::Wrapping, Some(pipe)) => {
+                hellod.step(Step::ReadPin, FRAME_DEADLINE + MARGIN)?;
+                let octets = secret_pipe::receive(&pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
+                pins.wrapping = Some(WrappingKey::parse(&octets).ok_or(KeyError::Child)?);
+                hellod.say(&FromChild::Verdict(Verdict::Taken))?;
+            }
+            (ToChild::Outlet, Some(pipe)) => pins.outlet = Some(pipe),
             (ToChild::Run(order), outlet) => return obey(hellod, *order, (pins, outlet)),
             _ => return Err(KeyError::Child),
         }
@@ -86,7 +94,8 @@ fn obey(
     (mut pins, outlet): (Pins, Option<OwnedFd>),
 ) -> Result<Reply, KeyError> {
     let Order { tcti, job } = order;
-    let password = pins.password.take();
+    let (password, wrapping) = (pins.password.take(), pins.wrapping.take());
+    let for_hellod = pins.outlet.take();
     let (mut current, mut new) = pins.begin(&job)?;
     match hellod.hear()? {
         (ToChild::Go, None) => {}
@@ -106,16 +115,47 @@ fn obey(
             let key = checked(key)?;
             swept(chip, |chip| lockout::tries(chip, &key)).map(Reply::Tries)
         }
-        Job::Sign { key, message, opens } => {
-            let key = checked(key)?;
-            let signed = swept(chip, |chip| sign::sign(chip, &key, (&message, opens.as_ref()), &mut old))?;
-            let opened = signed.opened.map(|opened| opened.and_then(|password| hand_on(outlet, &password)));
-            Ok(Reply::Signed(Signed { signature: signed.signature, shape, opened }))
+        Job::Sign { key, message, opens, tokens, machine } => {
+            let (key, machine) = (checked(key)?, machine.as_deref().map(MachineKeys::check).transpose()?);
+            let wanted = Wanted {
+                message: &message,
+                keyring: opens.as_ref(),
+                tokens: tokens.as_ref(),
+                machine: machine.as_ref(),
+            };
+            let signed = swept(chip, |chip| sign::sign(chip, &key, wanted, &mut old))?;
+            let opened =
+                signed.keyring.map(|opened| opened.and_then(|it| hand_on(outlet.as_ref(), it.expose())));
+            let tokens =
+                signed.tokens.map(|opened| opened.and_then(|it| hand_on(for_hellod.as_ref(), it.expose())));
+            let request = signed.request.map(|signature| signature.map(Octets));
+            Ok(Reply::Signed(Signed { signature: signed.signature, shape, opened, tokens, request }))
         }
         Job::Seal { key } => {
             let key = checked(key)?;
-            let password = password.ok_or(KeyError::Unsupported)?;
-            swept(chip, |chip| seal::seal(chip, &key, &password)).map(Reply::Sealed)
+            let framed = password.ok_or(KeyError::Unsupported)?.framed();
+            let kept = (Kept::Keyring, framed.as_slice());
+            swept(chip, |chip| seal::seal(chip, &key, kept)).map(Reply::Sealed)
+        }
+        Job::SealWrapping { key } => {
+            let (key, wrapping) = (checked(key)?, wrapping.ok_or(KeyError::Unsupported)?);
+            let kept = (Kept::Tokens, wrapping.expose().as_slice());
+            swept(chip, |chip| seal::seal(chip, &key, kept)).map(Reply::Sealed)
+        }
+        Job::CreateMachineKey(usage) => {
+            swept(chip, |chip| machine::create(chip, usage)).map(Reply::MachineKey)
+        }
+        Job::SignAsDevice { keys, scheme, message } => {
+            let keys = keys.check()?;
+            let signed = swept(chip, |chip| machine::sign(chip, &keys, (scheme, &message)))?;
+            Ok(Reply::SignedAsDevice(Octets(signed)))
+        }
+        Job::OpenSessionKey { keys, ciphertext, seals } => {
+            let (keys, key) = (keys.check()?, seals.map(checked).transpose()?);
+            let seals = key.as_ref().zip(wrapping.as_ref());
+            let opened = swept(chip, |chip| machine::open(chip, &keys, &ciphertext, seals))?;
+            hand_on(for_hellod.as_ref(), opened.session_key.expose())?;
+            Ok(Reply::SessionKey { sealed: opened.sealed })
         }
         Job::Change { key } => {
             let key = checked(key)?;
@@ -126,10 +166,9 @@ fn obey(
     }
 }
 
-/// Past hellod, which never sees it, to the program that asked.
-fn hand_on(outlet: Option<OwnedFd>, password: &Password) -> Result<(), KeyError> {
-    let outlet = outlet.ok_or(KeyError::Unsupported)?;
-    secret_pipe::send(&outlet, password.expose()).map_err(|_| KeyError::Outlet)
+/// Into a pipe: past hellod to the program that asked, or into hellod's own. In a message it would be copied on its way.
+fn hand_on(outlet: Option<&OwnedFd>, secret: &[u8]) -> Result<(), KeyError> {
+    secret_pipe::send(outlet.ok_or(KeyError::Unsupported)?, secret).map_err(|_| KeyError::Outlet)
 }
 
 /// Once more after a sweep, if what a killed child left behind was in the way.
@@ -153,11 +192,13 @@ fn checked(Bound { key, reference }: Bound) -> Result<CheckedKey, KeyError> {
     CheckedKey::new(key, reference, u32::MAX)
 }
 
-/// The PINs that have arrived, or the password.
+/// The PINs that have arrived, or what is to be sealed.
 #[derive(Default)]
 struct Pins {
     rules: PinRules,
     password: Option<Password>,
+    wrapping: Option<WrappingKey>,
+    outlet: Option<OwnedFd>,
     current: Option<Pin>,
     new: Option<Pin>,
     repeated: Option<Same>,
@@ -196,7 +237,14 @@ impl Pins {
         let current = current.ok_or(KeyError::Unsupported);
         let new = new.filter(|_| repeated == Some(Same::Yes)).ok_or(KeyError::Unsupported);
         Ok(match job {
-            Job::Probe | Job::Remove(_) | Job::Tries { .. } | Job::Seal { .. } => (None, None),
+            Job::Probe
+            | Job::Remove(_)
+            | Job::Tries { .. }
+            | Job::Seal { .. }
+            | Job::SealWrapping { .. }
+            | Job::CreateMachineKey(_)
+            | Job::SignAsDevice { .. }
+            | Job::OpenSessionKey { .. } => (None, None),
             Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
             Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
             Job::Change { key } => {
@@ -275,6 +323,14 @@ impl Parent for Hellod {
         self.say(&FromChild::Intent(Box::new(candidate.clone())))?;
         match self.hear()? {
             (ToChild::Ack, None) => Ok(()),
+            _ => Err(KeyError::Child),
+        }
+    }
+
+    fn proven(&mut self, signature: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
+        self.say(&FromChild::Proven(Octets(signature.to_vec())))?;
+        match self.hear()? {
+            (ToChild::Request(message), None) => Ok(message.map(|Octets(message)| message)),
             _ => Err(KeyError::Child),
         }
     }

@@ -31,7 +31,7 @@ use super::{
     policy::Command,
     selftest,
     session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, refused},
-    sign::{Stretch, no_ticket, sign},
+    sign::{Stretch, Wanted, no_ticket, sign},
     templates::{Area, keeps_its_children, name_of},
     wire::{Candidate, CreateSpec, Created, Step},
 };
@@ -56,7 +56,7 @@ pub(crate) fn create(
     };
     chip.reopen()?;
     let checked = CheckedKey::new(key.clone(), reference, spec.binding.uid)?;
-    let signature = sign(chip, &checked, (&spec.message, None), stretch)?.signature;
+    let signature = sign(chip, &checked, Wanted::signature(&spec.message), stretch)?.signature;
     Ok(Created { key, signature, chip: chip_id, self_tested })
 }
 
@@ -124,7 +124,7 @@ fn create_locked_out(
 
 /// The storage root key and its public area: made and kept if it isn't there (TCG TPM v2.0 Provisioning Guidance, 7.5.1),
 /// and taken as it is if somebody else has made one that keeps its children.
-fn ensure_storage_root(chip: &mut Chip<'_>) -> Result<(KeyHandle, Vec<u8>), KeyError> {
+pub(super) fn ensure_storage_root(chip: &mut Chip<'_>) -> Result<(KeyHandle, Vec<u8>), KeyError> {
     let owner_auth_set = permanent(chip)?.owner_auth_set;
     if owner_auth_set {
         return Err(KeyError::OwnerAuth);

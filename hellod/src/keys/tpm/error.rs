@@ -44,6 +44,10 @@ pub(crate) enum Meaning {
     Defined,
     /// A private part that isn't from under this parent.
     Integrity,
+    /// A parameter is out of range or inconsistent.
+    Value,
+    /// The TPM couldn't do it.
+    Failure,
     /// Try the same again in a moment.
     Later,
     /// No memory for another object or session.
@@ -81,10 +85,12 @@ impl Refusal {
                 0x0E => Meaning::AuthFail,
                 0x0B => Meaning::NoSuchHandle,
                 0x1F => Meaning::Integrity,
+                0x04 => Meaning::Value,
                 _ => Meaning::Other,
             };
         }
         match code {
+            0x101 => Meaning::Failure,
             0x921 => Meaning::Lockout,
             0x12F => Meaning::AuthUnavailable,
             0x14B => Meaning::NoSpace,
@@ -134,6 +140,8 @@ impl From<Fault> for KeyError {
                 | Meaning::AuthUnavailable
                 | Meaning::NoSuchHandle
                 | Meaning::Defined
+                | Meaning::Value
+                | Meaning::Failure
                 | Meaning::Later
                 | Meaning::Full
                 | Meaning::Other => Self::Tpm { step: refusal.step, code: refusal.code },
@@ -166,7 +174,8 @@ mod tests {
             (0x903, Meaning::Full),
             (0x000A_0008, Meaning::Gone),
             (0x000C_0903, Meaning::Full),
-            (0x1C4, Meaning::Other),
+            (0x1C4, Meaning::Value),
+            (0x101, Meaning::Failure),
             (u32::MAX, Meaning::Other),
         ] {
             assert_eq!(Refusal { step: Step::Start, code }.meaning(), meaning, "0x{code:x}");

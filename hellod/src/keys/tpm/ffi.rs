@@ -27,8 +27,8 @@ use zeroize::Zeroize as _;
 use super::{
     super::KeyError,
     error::{Fault, Meaning, Refusal},
+    held,
     policy::{Command, Policy},
-    session::held_public,
     wire::Step,
 };
 use crate::secret::AuthValue;
@@ -69,7 +69,7 @@ impl Esys {
         // SAFETY: `held` was just returned with its length, and is freed once, after its last use.
         let is_pinned = unsafe {
             let octets = slice::from_raw_parts(held, usize::try_from(length).unwrap_or(0));
-            let is_pinned = held_public(octets) == Some(pinned);
+            let is_pinned = held::public(octets) == Some(pinned);
             Esys_Free(held.cast());
             is_pinned
         };

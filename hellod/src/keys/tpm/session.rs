@@ -25,10 +25,11 @@ use tss_esapi::{
 };
 
 use super::{
-    super::{Blob, KeyError},
+    super::{Blob, KeyError, Part},
     error::{Fault, Meaning, Refusal},
+    held,
     policy::{Command, Policy},
-    templates::{NvArea, name_of},
+    templates::NvArea,
     wire::{Candidate, Step, Tcti},
 };
 use crate::secret::AuthValue;
@@ -41,6 +42,9 @@ pub(crate) trait Parent {
     fn pause(&mut self, duration: Duration) -> Result<(), KeyError>;
     /// Says what will be created, and waits until that is written down.
     fn intent(&mut self, candidate: &Candidate) -> Result<(), KeyError>;
+    /// Says what the person has signed, and hears what the machine is to sign then, if anything. Fails if the parent
+    /// doesn't take it for the person's signature, or is gone.
+    fn proven(&mut self, signature: &[u8]) -> Result<Option<Vec<u8>>, KeyError>;
 }
 
 /// An open TPM.
@@ -138,6 +142,30 @@ impl<'p> Chip<'p> {
         if public == pinned { Ok(root) } else { Err(KeyError::TpmReplaced.into()) }
     }
 
+    /// The storage root key as it is pinned, without asking the TPM: libtss2 encrypts to what is given to it here, and
+    /// whoever stands on the bus has nothing to put in its place.
+    ///
+    /// Whether this TPM has it shows at the first command in a session that is salted to it; what a refusal of that
+    /// command means, [`Chip::recognised`] tells.
+    pub(crate) fn pinned_root(&mut self, pinned: &[u8]) -> Result<KeyHandle, Fault> {
+        let none = KeyError::Tampered { what: Part::StorageRoot };
+        let held = held::serialized(STORAGE_ROOT, pinned).ok_or(none.clone())?;
+        let context = self.context.as_mut().ok_or(KeyError::TpmGone)?;
+        context.tr_deserialize(&held).map(KeyHandle::from).map_err(|_| none.into())
+    }
+
+    /// What a refusal means in a session that was salted to [`Chip::pinned_root`]: that there is another one, if there is.
+    pub(crate) fn recognised(&mut self, pinned: &[u8], fault: Fault) -> Fault {
+        if fault.meaning().is_none_or(|meaning| meaning == Meaning::Gone) {
+            return fault;
+        }
+        let looked = self.reopen().map_err(Fault::Ours).and_then(|()| self.storage_root(pinned));
+        match looked {
+            Ok(_) => fault,
+            Err(other) => other,
+        }
+    }
+
     /// The storage root key and its `TPM2B_PUBLIC`, as libtss2 will encrypt to it, if there is one.
     ///
     /// Its Name alone says nothing: libtss2 keeps the one that the TPM sends beside the public area and doesn't
@@ -148,7 +176,7 @@ impl<'p> Chip<'p> {
             return Ok(None);
         };
         let held = self.run(Step::StorageRoot, |context| context.tr_serialize(object))?;
-        let public = held_public(&held).ok_or(refused(Step::StorageRoot, MISSING))?;
+        let public = held::public(&held).ok_or(refused(Step::StorageRoot, MISSING))?;
         Ok(Some((KeyHandle::from(object), public.to_vec())))
     }
 
@@ -357,19 +385,6 @@ impl<'p> Chip<'p> {
     }
 }
 
-/// The `TPM2B_PUBLIC` in what `Esys_TR_Serialize` returns for a key: the handle, the Name with its length, a number of
-/// four octets for the kind, the public area with its length. None if it is anything else, or if the Name is not that
-/// of the public area.
-pub(crate) fn held_public(serialized: &[u8]) -> Option<&[u8]> {
-    let (_handle, rest) = serialized.split_first_chunk::<4>()?;
-    let (length, rest) = rest.split_first_chunk::<2>()?;
-    let (name, rest) = rest.split_at_checked(usize::from(u16::from_be_bytes(*length)))?;
-    let (_kind, public) = rest.split_first_chunk::<4>()?;
-    let (length, area) = public.split_first_chunk::<2>()?;
-    let is_whole = area.len() == usize::from(u16::from_be_bytes(*length));
-    (is_whole && name_of(public)? == name).then_some(public)
-}
-
 /// The TCTI configuration for `tss_esapi`. Its parser of texts would compile five regular expressions first, in a process
 /// that lives for forty milliseconds.
 fn name_conf(tcti: &Tcti) -> Result<TctiNameConf, KeyError> {
@@ -444,40 +459,3 @@ const BACKOFF: [Duration; 5] = [
 ];
 const FIRST_TRANSIENT: u32 = 0x8000_0000;
 const FIRST_LOADED_SESSION: u32 = 0x0200_0000;
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::keys::tpm::templates::Area;
-
-    /// As libtss2 serialises a key: a handle, a Name, a kind, a public area.
-    fn serialized(name: &[u8], public: &[u8]) -> Vec<u8> {
-        let length = u16::try_from(name.len()).unwrap().to_be_bytes();
-        [&STORAGE_ROOT.to_be_bytes(), length.as_slice(), name, &1u32.to_be_bytes(), public].concat()
-    }
-
-    fn storage_root() -> Vec<u8> {
-        let area = Area::storage_root().template();
-        [&u16::try_from(area.len()).unwrap().to_be_bytes(), area.as_slice()].concat()
-    }
-
-    #[test]
-    fn the_public_area_that_libtss2_holds_is_taken_only_with_its_own_name() {
-        let public = storage_root();
-        let name = name_of(&public).unwrap();
-        assert_eq!(held_public(&serialized(&name, &public)), Some(public.as_slice()));
-        let mut substituted = public.clone();
-        *substituted.last_mut().unwrap() ^= 1;
-        assert_eq!(held_public(&serialized(&name, &substituted)), None, "the true Name with another key");
-    }
-
-    #[test]
-    fn what_is_no_serialised_key_is_not_taken_for_one() {
-        let public = storage_root();
-        let whole = serialized(&name_of(&public).unwrap(), &public);
-        for length in 0..whole.len() {
-            assert_eq!(held_public(&whole[..length]), None, "{length} octets");
-        }
-        assert_eq!(held_public(&[whole.as_slice(), &[0]].concat()), None);
-    }
-}

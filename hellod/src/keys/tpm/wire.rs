@@ -5,7 +5,10 @@ use std::{fmt, path::PathBuf};
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
-use super::super::{Algorithm, Binding, Blob, Kdf, KeyError, TpmObjects, UserKey, base64url};
+use super::super::{
+    Algorithm, Binding, Blob, DeviceScheme, Kdf, KeyError, MachineKeys, TpmObjects, UserKey, base64url,
+    machine::MachineUse,
+};
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
 
 /// The longest datagram, in octets.
@@ -21,12 +24,18 @@ pub enum ToChild {
     Pin(Role),
     /// A password to be sealed is in the pipe whose read end comes along.
     Password,
+    /// A key that tokens are wrapped with, to be sealed, is in the pipe whose read end comes along.
+    Wrapping,
+    /// The write end of a pipe that ends in hellod itself, for a key that is opened.
+    Outlet,
     /// What to do, once the TPM is free; with the write end of a pipe for what is opened along the way.
     Run(Box<Order>),
     /// The TPM is free.
     Go,
     /// The intent is on disk; go on.
     Ack,
+    /// The signature is the person's. The machine is to sign this, if it is to sign anything.
+    Request(Option<Octets>),
 }
 
 /// From the child to hellod.
@@ -44,6 +53,8 @@ pub enum FromChild {
     },
     /// A key, and all that will be created in NV memory. Nothing is created before the [`ToChild::Ack`].
     Intent(Box<Candidate>),
+    /// The person's signature, while the TPM is still at hand; goes on after the [`ToChild::Request`].
+    Proven(Octets),
     /// The end, well.
     Done(Box<Reply>),
     /// The end, not so well.
@@ -66,7 +77,7 @@ pub enum Role {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
-    /// The current PIN, or the password, is here. Whether the PIN is right, only the TPM knows.
+    /// The current PIN, the password or the wrapping key is here. Whether the PIN is right, only the TPM knows.
     Taken,
     /// The new PIN was judged by the rules.
     Judged(Result<PinShape, PinRefused>),
@@ -119,11 +130,42 @@ pub enum Job {
         message: Vec<u8>,
         /// What the same PIN is to open along the way, for the pipe that came with the order.
         opens: Option<Blob>,
+        /// The wrapping key that it is to open, for the pipe of [`ToChild::Outlet`].
+        tokens: Option<Blob>,
+        /// With which keys the machine signs beside the person.
+        machine: Option<Box<MachineKeys>>,
     },
     /// Seal the password, for the PIN to open.
     Seal {
         /// The key whose PIN it is.
         key: Bound,
+    },
+    /// Seal the wrapping key, for the PIN to open.
+    SealWrapping {
+        /// The key whose PIN it is.
+        key: Bound,
+    },
+    /// Make one of the machine's keys.
+    CreateMachineKey(MachineUse),
+    /// Sign `message`, hashed here, with the machine's device key.
+    SignAsDevice {
+        /// The machine's keys.
+        keys: Box<MachineKeys>,
+        /// By which scheme.
+        scheme: DeviceScheme,
+        /// What is signed.
+        #[serde(with = "base64url")]
+        message: Vec<u8>,
+    },
+    /// Decrypt a session key with the machine's transport key, for the pipe of [`ToChild::Outlet`].
+    OpenSessionKey {
+        /// The machine's keys.
+        keys: Box<MachineKeys>,
+        /// What the provider sent.
+        #[serde(with = "base64url")]
+        ciphertext: Vec<u8>,
+        /// For whose PIN the wrapping key that came is to be sealed in the same go.
+        seals: Option<Bound>,
     },
     /// Make a key for the new PIN.
     Create(CreateSpec),
@@ -150,6 +192,11 @@ pub struct Bound {
     #[serde(with = "base64url")]
     pub reference: [u8; 32],
 }
+
+/// Octets that aren't secret.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Octets(#[serde(with = "base64url")] pub Vec<u8>);
 
 /// What a new key shall be.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -193,8 +240,17 @@ pub enum Reply {
     Probe(TpmReport),
     /// Of [`Job::Sign`].
     Signed(Signed),
-    /// Of [`Job::Seal`].
+    /// Of [`Job::Seal`] and [`Job::SealWrapping`].
     Sealed(Blob),
+    /// Of [`Job::CreateMachineKey`].
+    MachineKey(MachineKey),
+    /// Of [`Job::SignAsDevice`].
+    SignedAsDevice(Octets),
+    /// Of [`Job::OpenSessionKey`]; the key itself is in the pipe.
+    SessionKey {
+        /// What became of the wrapping key.
+        sealed: Option<Result<Blob, KeyError>>,
+    },
     /// Of [`Job::Create`].
     Created(Box<Created>),
     /// Of [`Job::Change`].
@@ -244,6 +300,20 @@ pub struct Signed {
     pub shape: PinShape,
     /// What became of [`Job::Sign::opens`]. Whatever it is, the PIN was right.
     pub opened: Option<Result<(), KeyError>>,
+    /// What became of [`Job::Sign::tokens`].
+    pub tokens: Option<Result<(), KeyError>>,
+    /// What became of the machine's signature.
+    pub request: Option<Result<Octets, KeyError>>,
+}
+
+/// One of the machine's keys, new.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MachineKey {
+    /// The key.
+    pub blob: Blob,
+    /// `TPM2B_PUBLIC` of the storage root key that it was made under.
+    #[serde(with = "base64url")]
+    pub srk: Vec<u8>,
 }
 
 /// A new key.
@@ -324,6 +394,7 @@ pub enum Step {
     Policy,
     Sign,
     Unseal,
+    Decrypt,
     DefineIndex,
     WriteIndex,
     ReadIndex,
@@ -351,6 +422,7 @@ impl fmt::Display for Step {
             Self::Policy => "satisfying a policy",
             Self::Sign => "signing",
             Self::Unseal => "opening what is sealed",
+            Self::Decrypt => "decrypting",
             Self::DefineIndex => "defining the PIN counter",
             Self::WriteIndex => "writing the PIN counter",
             Self::ReadIndex => "reading the PIN counter",

@@ -113,7 +113,8 @@ fn another_storage_root_is_noticed_before_anything_that_depends_on_the_pin() {
         let outcome = match job {
             0 => try_sign(&tpm, &key, RIGHT).map(|_| ()),
             1 => try_change(&tpm, &key, [RIGHT, "864209"]).map(|_| ()),
-            _ => with(&tpm, |chip| sign::sign(chip, &key, (b"message", None), &mut never)).map(|_| ()),
+            _ => with(&tpm, |chip| sign::sign(chip, &key, Wanted::signature(b"message"), &mut never))
+                .map(|_| ()),
         };
         assert_eq!(outcome, Err(KeyError::TpmReplaced));
         let transcript = tpm.transcript();
@@ -123,7 +124,7 @@ fn another_storage_root_is_noticed_before_anything_that_depends_on_the_pin() {
 }
 
 /// Nobody asks for a value before the TPM has been recognised.
-fn never(_: &Kdf) -> Result<Arc<StretchedPin>, KeyError> {
+pub(super) fn never(_: &Kdf) -> Result<Arc<StretchedPin>, KeyError> {
     panic!("asked for the PIN")
 }
 
@@ -145,14 +146,18 @@ fn decrypt_definition(transcript: &[(Vec<u8>, Vec<u8>)]) -> Vec<u8> {
     let authorisation = &command[14..];
     let length = u32::from_be_bytes(authorisation[..4].try_into().unwrap()) as usize;
     let nonce_caller = sized(&authorisation[8..]);
-    let mut value = sized(&authorisation[4 + length..]).to_vec();
-    let message =
-        [&1_u32.to_be_bytes(), b"CFB\0".as_slice(), nonce_caller, nonce_tpm, &256_u32.to_be_bytes()].concat();
+    without_a_key(nonce_caller, nonce_tpm, sized(&authorisation[4 + length..]))
+}
+
+/// What a parameter says that was encrypted in a session without a key of its own. The nonces are the newer and the older
+/// one: in a command the caller's comes first, in an answer the TPM's.
+pub(super) fn without_a_key(newer: &[u8], older: &[u8], encrypted: &[u8]) -> Vec<u8> {
+    let message = [&1_u32.to_be_bytes(), b"CFB\0".as_slice(), newer, older, &256_u32.to_be_bytes()].concat();
     let derived = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, b""), &message);
     let (key, vector) = derived.as_ref().split_at(16);
     let context = DecryptionContext::Iv128(FixedLength::from(<[u8; 16]>::try_from(vector).unwrap()));
     let key = DecryptingKey::cfb128(UnboundCipherKey::new(&AES_128, key).unwrap()).unwrap();
-    key.decrypt(&mut value, context).unwrap().to_vec()
+    key.decrypt(&mut encrypted.to_vec(), context).unwrap().to_vec()
 }
 
 /// The sessions of a command: handle and attributes (TPM 2.0 part 1, 18.4 and 18.6).

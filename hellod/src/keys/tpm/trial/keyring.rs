@@ -4,7 +4,11 @@ use zeroize::Zeroizing;
 
 use super::*;
 use crate::{
-    keys::{Blob, Part, chain::KEYRING_REFERENCE, tpm::seal},
+    keys::{
+        Blob, Part,
+        chain::KEYRING_REFERENCE,
+        tpm::seal::{self, Kept},
+    },
     secret::Password,
 };
 
@@ -12,13 +16,14 @@ const PASSWORD: &[u8] = b"correct horse battery";
 
 fn sealed(tpm: &Swtpm, key: &CheckedKey) -> Blob {
     let password = Password::parse(Zeroizing::new(PASSWORD.to_vec())).unwrap();
-    with(tpm, |chip| seal::seal(chip, key, &password)).unwrap()
+    with(tpm, |chip| seal::seal(chip, key, (Kept::Keyring, password.framed().as_slice()))).unwrap()
 }
 
 fn open(tpm: &Swtpm, key: &CheckedKey, sealed: &Blob, pin: &str) -> Result<Vec<u8>, KeyError> {
-    let obtained = with(tpm, |chip| sign::sign(chip, key, (b"message", Some(sealed)), &mut stretch(pin)))?;
+    let wanted = Wanted { keyring: Some(sealed), ..Wanted::signature(b"message") };
+    let obtained = with(tpm, |chip| sign::sign(chip, key, wanted, &mut stretch(pin)))?;
     assert_eq!(key.public_key().verify(b"message", &obtained.signature), Verdict::Valid);
-    obtained.opened.unwrap().map(|password| password.expose().to_vec())
+    obtained.keyring.unwrap().map(|password| password.expose().to_vec())
 }
 
 #[test]

@@ -142,6 +142,9 @@ fn an_enrolment_whose_announcement_fails_leaves_nothing_behind() {
         fn intent(&mut self, _: &Candidate) -> Result<(), KeyError> {
             Err(KeyError::Stopped)
         }
+        fn proven(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
+            Err(KeyError::Stopped)
+        }
     }
     let tpm = Swtpm::new();
     let mut chip = Refusing;

@@ -7,9 +7,11 @@ mod branches;
 mod bus;
 mod keyring;
 mod life;
+mod machine;
 mod oracles;
 mod root;
 mod thief;
+mod wires;
 
 use std::{
     io::{Read as _, Write as _},
@@ -31,7 +33,7 @@ use super::{
     error::Fault,
     lockout,
     session::{Chip, Parent, entity},
-    sign,
+    sign::{self, Wanted},
     wire::{Candidate, Changed, CreateSpec, Created, Step, Tcti, Tries},
 };
 use crate::{
@@ -42,11 +44,13 @@ use crate::{
 
 const RIGHT: &str = "246813";
 const WRONG: &str = "975318";
+const REQUEST: &[u8] = b"the request with the assertion in it";
 
-/// Nobody to tell; remembers what was announced.
+/// Nobody to tell; remembers what was announced, and what the person signed before the machine was to sign [`REQUEST`].
 #[derive(Default)]
 struct Alone {
     intents: Vec<Candidate>,
+    proven: Vec<Vec<u8>>,
 }
 
 impl Parent for Alone {
@@ -61,6 +65,11 @@ impl Parent for Alone {
     fn intent(&mut self, candidate: &Candidate) -> Result<(), KeyError> {
         self.intents.push(candidate.clone());
         Ok(())
+    }
+
+    fn proven(&mut self, signature: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
+        self.proven.push(signature.to_vec());
+        Ok(Some(REQUEST.to_vec()))
     }
 }
 
@@ -103,7 +112,8 @@ fn enrol(tpm: &Swtpm, uid: u32) -> CheckedKey {
 }
 
 fn try_sign(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<Vec<u8>, KeyError> {
-    let signature = with(tpm, |chip| sign::sign(chip, key, (b"message", None), &mut stretch(pin)))?.signature;
+    let signature =
+        with(tpm, |chip| sign::sign(chip, key, Wanted::signature(b"message"), &mut stretch(pin)))?.signature;
     assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
     Ok(signature)
 }

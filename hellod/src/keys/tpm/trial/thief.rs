@@ -108,7 +108,7 @@ fn no_tpm_is_said_to_be_gone() {
 }
 
 /// A key of the common lockout: what enrolment makes when NV memory is full and the caller allows it.
-fn da_auth(tpm: &Swtpm, spec: &CreateSpec) -> CheckedKey {
+pub(super) fn da_auth(tpm: &Swtpm, spec: &CreateSpec) -> CheckedKey {
     let filled = life::fill(tpm);
     let key = try_enrol(tpm, spec, RIGHT).unwrap().key;
     life::clear_out(tpm, &filled);
