@@ -9,6 +9,7 @@
 
 pub mod client;
 mod error;
+pub mod online;
 mod proxy;
 mod request;
 pub mod secret_pipe;
