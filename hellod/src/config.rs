@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::online;
 use crate::policy::{Policy, Surfaces};
 
 /// Everything that an administrator may set. hellod.toml(5) describes it.
@@ -23,6 +24,8 @@ pub struct Config {
     pub policy: Policy,
     /// Which programs may ask.
     pub surfaces: Surfaces,
+    /// The network, for hellod-online.
+    pub online: online::Settings,
 }
 
 /// The daemon itself.

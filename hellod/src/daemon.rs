@@ -1,5 +1,7 @@
 //! Wiring: builds the parts, hands jobs to the flows, and knows when to stop.
 
+pub mod online;
+
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,6 +25,7 @@ use crate::identity::local::Local;
 use crate::jobs::Job;
 use crate::keyring::Keyrings;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
+use crate::online::Online;
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
 use crate::store::{Claim, Kind, Store, StoreError};
@@ -194,6 +197,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
         provider: Rc::new(Local::new(&device, store.clone(), clock.clone())),
+        online: Online::new(Rc::new(bus.dial())),
         prover: Rc::new(bus.prover()),
         policy: config.policy,
         surfaces: config.surfaces,

@@ -33,6 +33,7 @@ pub mod tries;
 pub mod jose;
 pub mod keys;
 pub mod logging;
+pub mod online;
 pub mod wire;
 pub mod x509;
 

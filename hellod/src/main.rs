@@ -1,5 +1,7 @@
-//! hellod: one program, which is the daemon, or the short-lived child of it that alone opens the TPM.
+//! hellod: one program, which is the daemon, or the short-lived child of it that alone opens the TPM, or hellod-online, which
+//! alone has a network.
 
+use std::fmt::Display;
 use std::path::Path;
 use std::process::ExitCode;
 
@@ -9,18 +11,25 @@ use rustix::process::DumpableBehavior;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
-    match (arguments.next(), arguments.next(), arguments.next()) {
-        (None, ..) => serve(Path::new(DEFAULT_CONFIG)),
-        (Some(flag), None, _) if flag == "--tpm-child" => keys::tpm::child::run(),
-        (Some(flag), Some(path), None) if flag == "--config" => serve(Path::new(&path)),
+    let (first, second, third) = (arguments.next(), arguments.next(), arguments.next());
+    match (first, second, third, arguments.next()) {
+        (None, ..) => serve(Path::new(DEFAULT_CONFIG), daemon::serve),
+        (Some(flag), None, ..) if flag == "--tpm-child" => keys::tpm::child::run(),
+        (Some(flag), Some(path), None, _) if flag == "--config" => serve(Path::new(&path), daemon::serve),
+        (Some(flag), None, ..) if flag == "--online" => {
+            serve(Path::new(DEFAULT_CONFIG), daemon::online::serve)
+        }
+        (Some(flag), Some(next), Some(path), None) if flag == "--online" && next == "--config" => {
+            serve(Path::new(&path), daemon::online::serve)
+        }
         _ => {
-            logging::usage("usage: hellod [--config FILE]");
+            logging::usage("usage: hellod [--online] [--config FILE]");
             ExitCode::from(2)
         }
     }
 }
 
-fn serve(path: &Path) -> ExitCode {
+fn serve<E: Display>(path: &Path, run: impl AsyncFnOnce(Config) -> Result<(), E>) -> ExitCode {
     logging::start();
     // It holds the read end of a pipe for a moment: no program of the same uid may look at it, nor a core dump.
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
@@ -31,7 +40,10 @@ fn serve(path: &Path) -> ExitCode {
             .enable_all()
             .build()
             .map_err(|error| error.to_string())?;
-        runtime.block_on(daemon::serve(config)).map_err(|error| error.to_string())
+        let served = runtime.block_on(run(config)).map_err(|error| error.to_string());
+        // Looking a name up can't be called off, and nobody waits for it any more.
+        runtime.shutdown_background();
+        served
     });
     match served {
         Ok(()) => ExitCode::SUCCESS,

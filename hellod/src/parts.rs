@@ -17,6 +17,7 @@ use crate::identity::{IdentityProvider, Subject};
 use crate::keyring::Keyrings;
 use crate::keys::Binding;
 use crate::keys::child::Tpm;
+use crate::online::Online;
 use crate::policy::{Policy, Surfaces};
 use crate::store::Store;
 use crate::tries::TriesLog;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub tpm: Tpm,
     /// The identity provider.
     pub provider: Rc<dyn IdentityProvider>,
+    /// What can be fetched from the network.
+    pub online: Online,
     /// Whoever asks people to prove who they are.
     pub prover: Rc<dyn Prover>,
     /// What is allowed.

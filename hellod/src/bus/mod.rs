@@ -8,6 +8,7 @@ mod desk;
 mod enrolment;
 mod login;
 mod logind;
+mod online;
 mod polkit;
 mod status;
 
@@ -21,6 +22,7 @@ use zbus::{Connection, connection};
 use crate::jobs::Job;
 use conversations::Conversations;
 use desk::Desk;
+pub use online::{Begun, Dial, OnlineBus, Room};
 pub use polkit::Polkit;
 pub use zbus::Error as BusFailure;
 
@@ -45,6 +47,12 @@ impl Bus {
     #[must_use]
     pub fn prover(&self) -> Polkit {
         Polkit::new(self.connection.clone())
+    }
+
+    /// The way to hellod-online.
+    #[must_use]
+    pub fn dial(&self) -> Dial {
+        Dial::new(self.connection.clone())
     }
 
     /// Serves the interfaces and takes the name. Work goes to `jobs`.

@@ -1,0 +1,345 @@
+//! HTTP, and the only user of reqwest.
+//!
+//! Buffers of reqwest and what is below it can't be wiped. They are in a process that keeps nothing, can't be looked into by
+//! its own account, and exits when it has nothing to do.
+
+use std::error::Error;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+
+use reqwest::dns::{Name, Resolve, Resolving};
+use reqwest::header::{HeaderMap, HeaderValue};
+use reqwest::{Client, Proxy, redirect, retry};
+use thiserror::Error as ThisError;
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, timeout_at};
+use zeroize::Zeroizing;
+
+use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
+use super::{
+    Address, Field, Header, Method, OnlineError, ProxyRefusal, Request, Response, Settings, Span, Stage,
+    Unreached, route, skew,
+};
+use crate::clock::Clock;
+
+/// What fetches.
+pub struct Fetcher {
+    settings: Settings,
+    trust: Trust,
+    clock: Arc<dyn Clock + Send + Sync>,
+    direct: Client,
+    proxied: Option<Client>,
+}
+
+/// Why nothing can be fetched at all.
+#[derive(Debug, ThisError)]
+pub enum FetcherError {
+    /// Whom to trust is not known.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// HTTP can't be set up.
+    #[error("HTTP can't be set up: {0}")]
+    Http(#[from] reqwest::Error),
+    /// TLS can't be set up.
+    #[error("TLS can't be set up")]
+    Tls,
+}
+
+impl Fetcher {
+    /// Reads the authorities, and connects to nobody yet.
+    ///
+    /// # Errors
+    /// [`FetcherError`].
+    pub fn new(settings: Settings, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, FetcherError> {
+        let trust = Trust::read(settings.extra_authorities.as_deref())?;
+        let tls = || trust.client().ok_or(FetcherError::Tls);
+        let direct = client(tls()?, None)?;
+        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy))).transpose()?;
+        Ok(Self { settings, trust, clock, direct, proxied })
+    }
+
+    /// Fetches. What TLS wants signed goes to `ask`.
+    pub(super) async fn fetch(
+        &self,
+        request: Request,
+        ask: mpsc::UnboundedSender<Question>,
+    ) -> Result<Response, OnlineError> {
+        let via = self.settings.proxy_to(name_of(&request.address)).map(str::to_owned);
+        if request.certificate.is_some() {
+            return self.fetch_as_device(request, via, ask).await;
+        }
+        drop(ask);
+        let client = if via.is_some() { self.proxied.as_ref().unwrap_or(&self.direct) } else { &self.direct };
+        Fetch { client, via: via.as_deref(), clock: &*self.clock, request: &request }.run().await
+    }
+
+    /// In a thread of its own, because TLS waits for the signature without leaving room for anybody else.
+    async fn fetch_as_device(
+        &self,
+        request: Request,
+        via: Option<String>,
+        ask: mpsc::UnboundedSender<Question>,
+    ) -> Result<Response, OnlineError> {
+        let confused = || OnlineError::Malformed("the certificate of this device".into());
+        let certificate = request.certificate.as_ref().ok_or_else(confused)?;
+        let tls = self.trust.device(certificate, ask, request.patience).ok_or_else(confused)?;
+        let client = client(tls, via.as_deref()).map_err(|_| confused())?;
+        let clock = Arc::clone(&self.clock);
+        let (done, outcome) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
+            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
+                return;
+            };
+            let fetch = Fetch { client: &client, via: via.as_deref(), clock: &*clock, request: &request };
+            // Whoever asked may have left.
+            let _ = done.send(runtime.block_on(fetch.run()));
+            runtime.shutdown_background();
+        });
+        thread.map_err(|_| OnlineError::ServiceLost)?;
+        outcome.await.map_err(|_| OnlineError::ServiceLost)?
+    }
+}
+
+/// One fetch, with its redirects.
+struct Fetch<'a> {
+    client: &'a Client,
+    via: Option<&'a str>,
+    clock: &'a (dyn Clock + Send + Sync),
+    request: &'a Request,
+}
+
+impl Fetch<'_> {
+    async fn run(&self) -> Result<Response, OnlineError> {
+        let deadline = Instant::now() + self.request.patience;
+        let mut address = self.request.address.clone();
+        for _ in 0..self.request.redirects {
+            let (response, span) = self.head(&address, deadline).await?;
+            let Some(location) = self.onward(&response)? else {
+                return self.read(&address, response, span, deadline).await;
+            };
+            // A connection per host: whoever holds the rest of this answer need not be waited for.
+            drop(response);
+            address = self.request.hosts.redirected(&address, &location)?;
+        }
+        let (response, span) = self.head(&address, deadline).await?;
+        self.read(&address, response, span, deadline).await
+    }
+
+    async fn head(
+        &self,
+        address: &Address,
+        deadline: Instant,
+    ) -> Result<(reqwest::Response, Span), OnlineError> {
+        let host = address.host();
+        let built = self.built(address)?;
+        let asked = self.clock.now();
+        let in_time = deadline.min(Instant::now() + HEAD);
+        match timeout_at(in_time, self.client.execute(built)).await {
+            Ok(Ok(response)) => Ok((response, Span::between(&asked, &self.clock.now()))),
+            Ok(Err(error)) => Err(self.explained(&error, host)),
+            Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Head }),
+        }
+    }
+
+    fn built(&self, address: &Address) -> Result<reqwest::Request, OnlineError> {
+        let mut built = reqwest::Request::new(method(self.request.method), address.url().clone());
+        // What is for one host alone is not told to another one.
+        let is_same = address.host() == self.request.address.host();
+        let mut headers = HeaderMap::with_capacity(self.request.headers.len());
+        for (header, value) in &self.request.headers {
+            if is_same || [Header::Accept, Header::UserAgent].contains(header) {
+                let malformed = |_| OnlineError::Malformed(format!("its header {}", header.name()));
+                let mut value = HeaderValue::from_str(value).map_err(malformed)?;
+                // Not to be put into the table of HTTP/2's compression (RFC 7541 §7.1.3).
+                value.set_sensitive(true);
+                headers.insert(header.name(), value);
+            }
+        }
+        *built.headers_mut() = headers;
+        if !self.request.body.is_empty() {
+            *built.body_mut() = Some(self.request.body.to_vec().into());
+        }
+        Ok(built)
+    }
+
+    /// Where a redirect leads that is to be followed. Only what asks and changes nothing is repeated elsewhere.
+    fn onward(&self, response: &reqwest::Response) -> Result<Option<Zeroizing<String>>, OnlineError> {
+        let is_redirect = matches!(response.status().as_u16(), 301 | 302 | 303 | 307 | 308);
+        if !is_redirect || self.request.method != Method::Get {
+            return Ok(None);
+        }
+        value(response, Field::Location)
+    }
+
+    async fn read(
+        &self,
+        address: &Address,
+        mut response: reqwest::Response,
+        span: Span,
+        deadline: Instant,
+    ) -> Result<Response, OnlineError> {
+        let (host, bound) = (address.host(), self.request.bound);
+        let mut headers = Vec::new();
+        for field in Field::ALL {
+            headers.extend(value(&response, field)?.map(|value| (field, value)));
+        }
+        let date = response.headers().get("date").and_then(|date| skew::parse(date.to_str().ok()?));
+        let too_large = || OnlineError::TooLarge { host: host.clone(), bound };
+        let announced = response.content_length().unwrap_or(0);
+        if announced > u64::from(bound) {
+            return Err(too_large());
+        }
+        // As large as it can become, so that it is never moved and leaves no copy behind.
+        let room = if announced > 0 { announced as usize } else { bound as usize };
+        let mut body = Zeroizing::new(Vec::with_capacity(room));
+        loop {
+            match timeout_at(deadline, response.chunk()).await {
+                Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= room => body.extend_from_slice(&chunk),
+                Ok(Ok(Some(_))) => return Err(too_large()),
+                Ok(Ok(None)) => break,
+                Ok(Err(error)) => return Err(self.explained(&error, host)),
+                Err(_) => return Err(OnlineError::Timeout { host, stage: Stage::Body }),
+            }
+        }
+        Ok(Response { status: response.status().as_u16(), headers, body, date, span })
+    }
+
+    /// Why reqwest failed.
+    fn explained(&self, error: &reqwest::Error, host: String) -> OnlineError {
+        let unreachable = |why| OnlineError::Unreachable { host: host.clone(), why };
+        let proxy = |why| {
+            let proxy = self.via.unwrap_or_default().to_owned();
+            OnlineError::Proxy { proxy, host: host.clone(), why }
+        };
+        // Of the looking up; behind a proxy it was the proxy's name.
+        match find::<OnlineError>(error) {
+            Some(OnlineError::NoNetwork) => return OnlineError::NoNetwork,
+            Some(_) if self.via.is_some() => return proxy(ProxyRefusal::Unreachable),
+            Some(found) => return found.clone(),
+            None => {}
+        }
+        if let Some(explained) = explain(error, &host) {
+            return explained;
+        }
+        let words = words(error);
+        if let Some(tunnel) = words.iter().find_map(|words| words.strip_prefix("tunnel error: ")) {
+            return proxy(match tunnel {
+                "proxy authorization required" => ProxyRefusal::WantsPassword,
+                "failed to create underlying connection" => ProxyRefusal::Unreachable,
+                _ => ProxyRefusal::Refuses,
+            });
+        }
+        let kind = io_kind(error);
+        let is_at_first = error.is_connect();
+        match kind {
+            _ if error.is_timeout() || kind == Some(ErrorKind::TimedOut) => {
+                let stage = if is_at_first { Stage::Connect } else { Stage::Body };
+                OnlineError::Timeout { host, stage }
+            }
+            Some(
+                ErrorKind::ConnectionRefused | ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable,
+            ) if self.via.is_some() => proxy(ProxyRefusal::Unreachable),
+            Some(ErrorKind::ConnectionRefused) => unreachable(Unreached::Refused),
+            Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
+                unreachable(Unreached::NoRoute)
+            }
+            Some(ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe) => {
+                unreachable(Unreached::BrokenOff)
+            }
+            Some(ErrorKind::UnexpectedEof) => unreachable(Unreached::BrokenOff),
+            _ if words.iter().any(|words| BROKEN_OFF.contains(&words.as_str())) => {
+                unreachable(Unreached::BrokenOff)
+            }
+            _ if words.iter().any(|words| words == HEAD_TOO_LARGE) => {
+                OnlineError::TooLarge { host, bound: LARGEST_HEAD as u32 }
+            }
+            _ => OnlineError::NotHttp { host },
+        }
+    }
+}
+
+fn client(tls: impl std::any::Any, proxy: Option<&str>) -> Result<Client, FetcherError> {
+    let client = Client::builder()
+        .tls_backend_preconfigured(tls)
+        .https_only(true)
+        .dns_resolver(Names)
+        .redirect(redirect::Policy::none())
+        // What a provider may have taken is not sent again by anybody but hellod.
+        .retry(retry::never())
+        .referer(false)
+        // Neither settings of an environment nor of a desktop.
+        .no_proxy()
+        .connect_timeout(CONNECT)
+        .pool_idle_timeout(KEPT)
+        .pool_max_idle_per_host(2)
+        .http1_max_headers(MOST_HEADERS)
+        .http2_max_header_list_size(LARGEST_HEAD as u32)
+        .http2_initial_stream_window_size(WINDOW)
+        .http2_initial_connection_window_size(WINDOW);
+    let client = match proxy {
+        Some(proxy) => client.proxy(Proxy::https(proxy)?),
+        None => client,
+    };
+    Ok(client.build()?)
+}
+
+fn method(method: Method) -> reqwest::Method {
+    match method {
+        Method::Get => reqwest::Method::GET,
+        Method::Post => reqwest::Method::POST,
+        Method::Put => reqwest::Method::PUT,
+        Method::Delete => reqwest::Method::DELETE,
+    }
+}
+
+fn name_of(address: &Address) -> &str {
+    address.url().domain().unwrap_or_default()
+}
+
+fn value(response: &reqwest::Response, field: Field) -> Result<Option<Zeroizing<String>>, OnlineError> {
+    let Some(value) = response.headers().get(field.name()).and_then(|value| value.to_str().ok()) else {
+        return Ok(None);
+    };
+    if value.len() > Field::LARGEST {
+        let host = response.url().domain().unwrap_or_default().to_owned();
+        return Err(OnlineError::TooLarge { host, bound: Field::LARGEST as u32 });
+    }
+    Ok(Some(Zeroizing::new(value.to_owned())))
+}
+
+/// What each error of a chain says. hyper keeps most of its kinds to itself, and tells them in words.
+fn words(error: &(dyn Error + 'static)) -> Vec<String> {
+    let (mut words, mut next) = (Vec::new(), Some(error));
+    while let Some(error) = next {
+        words.push(error.to_string());
+        next = error.source();
+    }
+    words
+}
+
+/// Looks names up by [`route`], so that it can be told what is wrong.
+struct Names;
+
+impl Resolve for Names {
+    fn resolve(&self, name: Name) -> Resolving {
+        Box::pin(async move {
+            let addresses = route::look_up(name.as_str()).await?;
+            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+        })
+    }
+}
+
+/// For looking up, connecting and encrypting, by way of a proxy too.
+const CONNECT: Duration = Duration::from_secs(10);
+/// For the head of an answer, connecting included.
+const HEAD: Duration = Duration::from_secs(20);
+/// Long enough to be used again within one sign-in, so that it shakes hands once.
+const KEPT: Duration = Duration::from_secs(20);
+const MOST_HEADERS: usize = 64;
+const LARGEST_HEAD: usize = 64 * 1024;
+/// How much of an answer is under way before somebody reads it (RFC 9113 §5.2).
+const WINDOW: u32 = 256 * 1024;
+/// In the words of hyper.
+const BROKEN_OFF: [&str; 2] = ["connection closed before message completed", "tls handshake eof"];
+const HEAD_TOO_LARGE: &str = "message head is too large";

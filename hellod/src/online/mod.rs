@@ -1,0 +1,184 @@
+//! Fetching bytes over HTTPS, although hellod has no network: another process of this program fetches them.
+//!
+//! hellod decides what is asked, of whom, and what the answer means. hellod-online ([`service`], and [`http`] below it) knows
+//! hosts as far as each request names them, keeps nothing, and has neither the TPM nor the state of hellod. What passes
+//! between the two passes through [`frame`]s in pipes, and not through the bus.
+
+mod certificate;
+mod error;
+pub mod frame;
+mod handshake;
+mod hosts;
+mod http;
+mod pipes;
+mod request;
+mod response;
+mod route;
+mod service;
+mod settings;
+mod skew;
+mod slots;
+mod tls;
+
+use std::os::fd::OwnedFd;
+use std::pin::{Pin, pin};
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::timeout;
+
+pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreached};
+pub use handshake::Handshake;
+pub use hosts::{Address, Hosts};
+pub use http::{Fetcher, FetcherError};
+pub use request::{Certificate, Header, Method, Request};
+pub use response::{Field, Response};
+pub use service::{Exchange, attend};
+pub use settings::{Proxy, Settings};
+pub use skew::{Skew, Span};
+pub use tls::TrustError;
+
+use frame::{FromOnline, HEAD, ToOnline};
+use pipes::{Cut, Incoming, Outgoing, pair};
+use slots::Slots;
+
+/// What hellod fetches with. Clones share the bounds.
+#[derive(Clone)]
+pub struct Online {
+    door: Rc<dyn Door>,
+    slots: Rc<Slots>,
+}
+
+/// The way to hellod-online.
+pub trait Door {
+    /// Hands out the write end of a pipe, and is handed one.
+    fn open(&self, answers: OwnedFd) -> Opened<'_>;
+}
+
+/// What a door gives, some time.
+pub type Opened<'a> = Pin<Box<dyn Future<Output = Result<OwnedFd, OnlineError>> + 'a>>;
+
+/// The key of this device, wherever it is.
+pub trait DeviceKey {
+    /// Signs the SHA-256 of a handshake. Nothing where it can't or won't.
+    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a>;
+}
+
+/// What a key gives, some time.
+pub type Signing<'a> = Pin<Box<dyn Future<Output = Option<Vec<u8>>> + 'a>>;
+
+/// How the key of a device signs in TLS (RFC 8446 §4.2.3).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scheme {
+    /// rsa_pkcs1_sha256, up to TLS 1.2.
+    RsaPkcs1Sha256,
+    /// rsa_pss_rsae_sha256, with a salt of 32 octets.
+    RsaPssSha256,
+    /// ecdsa_secp256r1_sha256, in DER.
+    EcdsaP256Sha256,
+}
+
+impl Online {
+    /// Fetches through this door.
+    #[must_use]
+    pub fn new(door: Rc<dyn Door>) -> Self {
+        Self { door, slots: Rc::default() }
+    }
+
+    /// Fetches. Dropping the future calls it off.
+    ///
+    /// # Errors
+    /// [`OnlineError`]. A status that says no is an answer.
+    pub async fn fetch(&self, request: Request) -> Result<Response, OnlineError> {
+        self.fetch_as(request, &Keyless).await
+    }
+
+    /// The same for a request with the device's certificate ([`Request::as_device`]), whose key it is.
+    ///
+    /// # Errors
+    /// As [`Online::fetch`].
+    pub async fn fetch_as(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
+        let host = request.host();
+        let _slot = self.slots.take(&host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
+        // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
+        match timeout(request.patience + MARGIN, self.exchange(request, key)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Service }),
+        }
+    }
+
+    async fn exchange(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
+        let (mut incoming, answers) =
+            pair().map_err(|error| OnlineError::ServiceMissing(error.to_string()))?;
+        let end = self.door.open(answers).await?;
+        let mut outgoing = Outgoing::open(&end).map_err(|_| OnlineError::ServiceConfused)?;
+        drop(end);
+        let (bound, mut may_sign) = (request.bound, request.certificate.is_some());
+        outgoing.send(&ToOnline::Fetch(Box::new(request)).encode()).await.map_err(lost)?;
+        loop {
+            let frame = next(&mut incoming, &outgoing, HEAD + bound as usize).await?;
+            match FromOnline::decode(&frame).ok_or(OnlineError::ServiceConfused)? {
+                FromOnline::Answer(response) if response.body.len() <= bound as usize => return Ok(response),
+                FromOnline::Failed(error) => return Err(error),
+                // One signature for one request.
+                FromOnline::Sign { scheme, message } if std::mem::take(&mut may_sign) => {
+                    let signature = sign(key, scheme, message).await;
+                    outgoing.send(&ToOnline::Signature(signature).encode()).await.map_err(lost)?;
+                }
+                FromOnline::Answer(_) | FromOnline::Sign { .. } => return Err(OnlineError::ServiceConfused),
+            }
+        }
+    }
+}
+
+/// The next frame of a hellod-online that lives, or that died after it had sent one.
+async fn next(
+    incoming: &mut Incoming,
+    outgoing: &Outgoing,
+    largest: usize,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, OnlineError> {
+    let mut frame = pin!(incoming.receive(largest));
+    let received = tokio::select! {
+        biased;
+        received = &mut frame => received,
+        // What it sent before is still in the pipe.
+        () = outgoing.abandoned() => timeout(REMAINS, frame).await.unwrap_or(Err(Cut::Gone)),
+    };
+    received.map_err(lost)
+}
+
+async fn sign(key: &dyn DeviceKey, scheme: Scheme, message: Vec<u8>) -> Option<Vec<u8>> {
+    let handshake = Handshake::parse(scheme, message);
+    if handshake.is_none() {
+        tracing::warn!("hellod-online asked for a signature over what is no TLS handshake; it got none");
+    }
+    key.sign(scheme, &handshake?).await
+}
+
+fn lost(cut: Cut) -> OnlineError {
+    match cut {
+        Cut::TooLong => OnlineError::ServiceConfused,
+        Cut::Gone => OnlineError::ServiceLost,
+    }
+}
+
+impl Scheme {
+    /// By its number in a frame.
+    fn read(octet: u8) -> Option<Self> {
+        [Self::RsaPkcs1Sha256, Self::RsaPssSha256, Self::EcdsaP256Sha256].get(usize::from(octet)).copied()
+    }
+}
+
+struct Keyless;
+
+impl DeviceKey for Keyless {
+    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// Beyond what a request may take: starting hellod-online, and passing the answer on.
+const MARGIN: Duration = Duration::from_secs(5);
+/// How long what is in the pipe may take to be read.
+const REMAINS: Duration = Duration::from_secs(1);

@@ -1,0 +1,91 @@
+//! One fetch, as hellod-online serves it.
+
+use std::os::fd::OwnedFd;
+use std::pin::pin;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+use tokio::time::timeout;
+
+use super::Request;
+use super::frame::{FromOnline, LARGEST_REQUEST, ToOnline};
+use super::http::Fetcher;
+use super::pipes::{Incoming, Outgoing, pair};
+use super::slots;
+use super::tls::Question;
+
+/// The two pipes of a fetch that begins.
+#[derive(Debug)]
+pub struct Exchange {
+    incoming: Incoming,
+    outgoing: Outgoing,
+}
+
+impl Exchange {
+    /// How many there can be at once.
+    pub const MOST: usize = slots::MOST;
+
+    /// Takes the write end of hellod's, and makes one for hellod. Nothing where the first is no pipe, or no descriptor is left.
+    #[must_use]
+    pub fn begin(answers: &OwnedFd) -> Option<(Self, OwnedFd)> {
+        let outgoing = Outgoing::open(answers).ok()?;
+        let (incoming, requests) = pair().ok()?;
+        Some((Self { incoming, outgoing }, requests))
+    }
+}
+
+/// Reads the request, fetches, answers. Ends early when hellod is gone, or has lost interest.
+pub async fn attend(exchange: Exchange, fetcher: &Fetcher) {
+    let Exchange { mut incoming, mut outgoing } = exchange;
+    let answered = async {
+        let request = request(&mut incoming).await?;
+        let patience = request.patience;
+        let (ask, mut asked) = mpsc::unbounded_channel();
+        let mut fetch = pin!(fetcher.fetch(request, ask));
+        let outcome = loop {
+            tokio::select! {
+                biased;
+                () = outgoing.abandoned() => return None,
+                Some(question) = asked.recv() => pass_on(question, &mut incoming, &mut outgoing, patience).await?,
+                outcome = &mut fetch => break outcome,
+            }
+        };
+        let answer = outcome.map_or_else(FromOnline::Failed, FromOnline::Answer);
+        timeout(PASSING_ON, outgoing.send(&answer.encode())).await.ok()?.ok()
+    };
+    // Who went away in the middle has not been promised anything.
+    let _: Option<()> = answered.await;
+}
+
+async fn request(incoming: &mut Incoming) -> Option<Request> {
+    let frame = timeout(PASSING_ON, incoming.receive(LARGEST_REQUEST)).await.ok()?.ok()?;
+    match ToOnline::decode(&frame)? {
+        ToOnline::Fetch(request) => Some(*request),
+        ToOnline::Signature(_) => None,
+    }
+}
+
+/// Has hellod sign what TLS asks for.
+async fn pass_on(
+    question: Question,
+    incoming: &mut Incoming,
+    outgoing: &mut Outgoing,
+    patience: Duration,
+) -> Option<()> {
+    let Question { scheme, message, reply } = question;
+    let answer = async {
+        outgoing.send(&FromOnline::Sign { scheme, message }.encode()).await.ok()?;
+        let frame = incoming.receive(LARGEST_REQUEST).await.ok()?;
+        match ToOnline::decode(&frame)? {
+            ToOnline::Signature(signature) => Some(signature),
+            ToOnline::Fetch(_) => None,
+        }
+    };
+    let signature = timeout(patience, answer).await.ok()??;
+    // A handshake that was given up asks no more.
+    let _ = reply.send(signature);
+    Some(())
+}
+
+/// How long a frame may take from one process to the other.
+const PASSING_ON: Duration = Duration::from_secs(5);
