@@ -254,6 +254,8 @@ impl Fetch<'_> {
             _ if words.iter().any(|words| words == HEAD_TOO_LARGE) => {
                 OnlineError::TooLarge { host, bound: LARGEST_HEAD as u32 }
             }
+            // Before there was a connection nobody has spoken HTTP, well or badly.
+            _ if is_at_first => unreachable(Unreached::BrokenOff),
             _ => OnlineError::NotHttp { host },
         }
     }

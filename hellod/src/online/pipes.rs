@@ -135,12 +135,20 @@ mod tests {
 
     #[tokio::test]
     async fn whoever_handed_the_end_over_can_not_make_a_write_wait() {
-        let (_incoming, end) = pair().unwrap();
+        let (incoming, end) = pair().unwrap();
         let mut outgoing = Outgoing::open(&end).unwrap();
         let flags = fcntl_getfl(&end).unwrap();
         fcntl_setfl(&end, flags - OFlags::NONBLOCK).unwrap();
-        // Larger than the pipe. Were it written by the flags of the other end, nothing would ever come back here.
-        assert!(timeout(SOON, outgoing.send(&vec![0; 1 << 20])).await.is_err());
+        // Sets a write free that waits all the same.
+        let (done, end_of_test) = std::sync::mpsc::channel::<()>();
+        std::thread::spawn(move || {
+            let _ = end_of_test.recv_timeout(20 * SOON);
+            drop(incoming);
+        });
+        // Larger than the pipe.
+        let sent = timeout(SOON, outgoing.send(&vec![0; 1 << 20])).await;
+        assert!(sent.is_err(), "a write waits by the flags of another: {sent:?}");
+        drop(done);
     }
 
     #[tokio::test]
