@@ -6,7 +6,7 @@ use std::time::Duration;
 use rustix::fs::OFlags;
 
 use crate::lab::Lab;
-use crate::people::HELLOD;
+use crate::people::{HELLOD, HELLOD_ONLINE};
 use crate::running::Running;
 use crate::tpm::SOCKET;
 
@@ -94,8 +94,52 @@ impl Hellod {
     }
 }
 
+/// The same program with `--online`, as the account that has the network, under the settings that are there: those of a
+/// [`Hellod`] that was started before, or what the test wrote. Killed when dropped.
+#[derive(Debug)]
+pub struct HellodOnline {
+    running: Running,
+}
+
+impl HellodOnline {
+    pub(crate) fn start(lab: &Lab) -> Self {
+        let namespace = lab.namespace();
+        let mut command = namespace.command();
+        command.args([
+            "setpriv",
+            "--reuid",
+            HELLOD_ONLINE.name,
+            "--regid",
+            HELLOD_ONLINE.name,
+            "--clear-groups",
+        ]);
+        command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", PROGRAM, "--online"]);
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
+        command.stderr(log.expect("/var/log is writable"));
+        let mut online = Self { running: Running::spawn(namespace, &mut command) };
+        lab.until_name_is_owned(NAME_ONLINE, || {
+            let ended = online.running.ended();
+            assert!(ended.is_none(), "hellod-online ended with {ended:?}: {}", lab.read(STDERR));
+        });
+        online
+    }
+
+    /// Its process.
+    pub fn program(&self) -> &Running {
+        &self.running
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.running.kill();
+    }
+}
+
 /// The name that it takes on the system bus.
 const NAME: &str = "org.hellod.Hello1";
+/// The name of the one that has the network.
+const NAME_ONLINE: &str = "org.hellod.Online1";
 /// Where the laboratory shows the daemon, as the package does.
 pub(crate) const PROGRAM: &str = "/usr/libexec/hellod";
 const CONFIG: &str = "/etc/hellod/hellod.toml";

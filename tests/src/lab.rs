@@ -13,7 +13,8 @@ use crate::programs::{program, source_root};
 use crate::running::Running;
 use crate::wait::{PATIENCE, until};
 use crate::{
-    Bus, Config, Hellod, Journal, Output, PamStack, Peer, Person, Polkit, Terminal, Tpm, hellod, pam, peer,
+    Bus, Config, Hellod, HellodOnline, Journal, Output, PamStack, Peer, Person, Polkit, Terminal, Tpm,
+    hellod, pam, peer,
 };
 
 /// A machine of its own inside this one. Everything in it ends with the last value that refers to it.
@@ -122,6 +123,13 @@ impl Lab {
     #[track_caller]
     pub fn hellod(&self, config: &Config) -> Hellod {
         Hellod::start(self, config)
+    }
+
+    /// Starts hellod-online, and waits until it owns its name; the bus must run. Where the bus may start it, it does so when hellod
+    /// asks, with the same settings.
+    #[track_caller]
+    pub fn hellod_online(&self) -> HellodOnline {
+        HellodOnline::start(self)
     }
 
     /// Writes common-auth.
@@ -281,9 +289,11 @@ impl Default for Lab {
 }
 
 /// What the package installs, and where.
-const PROJECT_FILES: [(&str, &str); 3] = [
+const PROJECT_FILES: [(&str, &str); 5] = [
     ("dbus/org.hellod.Hello1.conf", "/usr/share/dbus-1/system.d"),
     ("dbus/org.hellod.Hello1.service", "/usr/share/dbus-1/system-services"),
+    ("dbus/org.hellod.Online1.conf", "/usr/share/dbus-1/system.d"),
+    ("dbus/org.hellod.Online1.service", "/usr/share/dbus-1/system-services"),
     ("dbus/org.hellod.Hello1.policy", "/usr/share/polkit-1/actions"),
 ];
 

@@ -56,13 +56,17 @@ pub const NOBODY: Person = Person { name: "nobody", uid: 65534, password: "", ha
 /// The account of the daemon.
 pub const HELLOD: Person = Person { name: "hellod", uid: 960, password: "", hash: "!*" };
 
+/// The account of the one that has the network.
+pub const HELLOD_ONLINE: Person = Person { name: "hellod-online", uid: 962, password: "", hash: "!*" };
+
 /// The number of the group that may open the TPM.
 pub(crate) const TSS: u32 = 961;
 
 /// Writes the accounts into the user database under `root` and makes their homes.
 pub(crate) fn settle(root: &Path) -> io::Result<()> {
     let people = [ALICE, BOB, MALLORY];
-    let ours: Vec<&str> = people.iter().chain([&HELLOD]).map(|person| person.name).chain(["tss"]).collect();
+    let services = [HELLOD, HELLOD_ONLINE];
+    let ours: Vec<&str> = people.iter().chain(&services).map(|person| person.name).chain(["tss"]).collect();
     let mut passwd = without(root, "etc/passwd", &ours)?;
     let mut shadow = without(root, "etc/shadow", &ours)?;
     let mut group = without(root, "etc/group", &ours)?;
@@ -76,11 +80,14 @@ pub(crate) fn settle(root: &Path) -> io::Result<()> {
         std::os::unix::fs::chown(&home, Some(uid), Some(uid))?;
         fs::set_permissions(&home, std::os::unix::fs::PermissionsExt::from_mode(0o700))?;
     }
-    let Person { name, uid, hash, .. } = HELLOD;
-    passwd += &format!("{name}:x:{uid}:{uid}:{name}:/nonexistent:/usr/sbin/nologin\n");
+    for Person { name, uid, hash, .. } in services {
+        passwd += &format!("{name}:x:{uid}:{uid}:{name}:/nonexistent:/usr/sbin/nologin\n");
+        shadow += &format!("{name}:{hash}:20000::::::\n");
+        group += &format!("{name}:x:{uid}:\n");
+    }
     passwd += &format!("tss:x:{TSS}:{TSS}:tss:/nonexistent:/usr/sbin/nologin\n");
-    shadow += &format!("{name}:{hash}:20000::::::\ntss:!*:20000::::::\n");
-    group += &format!("{name}:x:{uid}:\ntss:x:{TSS}:{name}\n");
+    shadow += "tss:!*:20000::::::\n";
+    group += &format!("tss:x:{TSS}:{}\n", HELLOD.name);
     fs::write(root.join("etc/passwd"), passwd)?;
     fs::write(root.join("etc/shadow"), shadow)?;
     fs::write(root.join("etc/group"), group)

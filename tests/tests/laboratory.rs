@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Config, HELLOD, Lab, MALLORY, PamStack, Running, Tpm};
+use hello_tests::{ALICE, BOB, Config, HELLOD, HELLOD_ONLINE, Lab, MALLORY, PamStack, Running, Tpm};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -241,4 +241,42 @@ fn hellod_runs_as_its_own_user_without_a_capability() {
     hellod.program().resume();
     assert!(hellod.terminate().success());
     lab.hellod(&Config::default()).kill();
+}
+
+#[test]
+fn hellod_online_serves_hellod_alone_and_has_neither_the_tpm_nor_a_capability() {
+    let lab = Lab::new();
+    let _bus = lab.bus();
+    let tpm = lab.swtpm();
+    let call = |person: &str| {
+        let method = "org.hellod.Online1.Fetch";
+        let argv = [
+            "dbus-send",
+            "--system",
+            "--print-reply",
+            "--dest=org.hellod.Online1",
+            "/org/hellod/Online1",
+            method,
+        ];
+        lab.run_as(person, argv).stderr
+    };
+    for person in ["root", "mallory", HELLOD_ONLINE.name] {
+        let said = call(person);
+        assert!(said.contains("AccessDenied") && said.contains("Rejected send message"), "{person}: {said}");
+    }
+    // The bus starts it for hellod, which forgets the pipe.
+    let said = call(HELLOD.name);
+    assert!(!said.contains("AccessDenied") && said.contains("Error"), "{said}");
+    let number = lab.run_as("root", ["pgrep", "--full", "--", "hellod --online"]).stdout;
+    let status = lab.run_as("root", ["cat", &format!("/proc/{}/status", number.trim())]).stdout;
+    let has = |line: &str| status.lines().any(|had| had.split_whitespace().eq(line.split_whitespace()));
+    let uid = HELLOD_ONLINE.uid;
+    assert!(has(&format!("Uid: {uid} {uid} {uid} {uid}")) && has("CapEff: 0000000000000000"), "{status}");
+    assert!(has(&format!("Groups: {uid}")) || has("Groups:"), "{status}");
+    drop(tpm);
+    // Without the bus, too.
+    lab.run_as("root", ["kill", number.trim()]);
+    let mut online = lab.hellod_online();
+    assert!(lab.read("/var/log/hellod.stderr").is_empty());
+    online.kill();
 }
