@@ -4,6 +4,7 @@
 
 pub(crate) mod browser;
 pub(crate) mod device;
+pub(crate) mod scene;
 pub(crate) mod web;
 
 use hello_idp::{Idp, Options};
