@@ -14,6 +14,7 @@ use serde_json::Value;
 pub(crate) struct Client {
     config: Arc<ClientConfig>,
     port: u16,
+    patience: Duration,
 }
 
 #[derive(Debug)]
@@ -43,7 +44,12 @@ impl Client {
                 builder.with_client_auth_cert(vec![CertificateDer::from(certificate)], key).unwrap()
             }
         };
-        Self { config: Arc::new(config), port: idp.port() }
+        Self { config: Arc::new(config), port: idp.port(), patience: Duration::from_secs(60) }
+    }
+
+    pub(crate) fn within(mut self, seconds: u64) -> Self {
+        self.patience = Duration::from_secs(seconds);
+        self
     }
 
     pub(crate) fn get(&self, host: &str, path: &str, headers: &[(&str, &str)]) -> Response {
@@ -80,7 +86,7 @@ impl Client {
         let name = ServerName::try_from(host.to_owned()).unwrap();
         let connection = ClientConnection::new(self.config.clone(), name).unwrap();
         let tcp = TcpStream::connect((Ipv4Addr::LOCALHOST, self.port))?;
-        tcp.set_read_timeout(Some(Duration::from_secs(20)))?;
+        tcp.set_read_timeout(Some(self.patience))?;
         let mut stream = StreamOwned::new(connection, tcp);
         let headers: String = headers.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
         write!(
