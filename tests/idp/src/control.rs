@@ -5,6 +5,7 @@ use std::str::FromStr;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
+use crate::adfs;
 use crate::checks::Check;
 use crate::clock::Seconds;
 use crate::faults::Fault;
@@ -79,6 +80,10 @@ enum Order {
     DeclineDeviceCode {
         user_code: String,
     },
+    /// What a computer of that name would get of AD FS for its Kerberos ticket.
+    ComputerToken {
+        name: String,
+    },
     Fault(Fault),
     ClearFaults {},
     /// What was requested since the start, or since it was last cleared.
@@ -136,6 +141,7 @@ fn carry_out(world: &mut World, order: Order) -> Result<Value, String> {
         Order::DeclineDeviceCode { user_code } => {
             world.sign_ins.by_user_code(&user_code).ok_or("no such code")?.state = Approval::Declined;
         }
+        Order::ComputerToken { name } => return Ok(adfs::computer_token(world, &name).into()),
         Order::Fault(fault) => world.faults.add(fault),
         Order::ClearFaults {} => world.faults.clear(),
         Order::Requests { clear } => {

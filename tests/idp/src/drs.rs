@@ -65,6 +65,16 @@ struct Bearer {
     claims: Value,
 }
 
+impl Bearer {
+    /// The object of a computer in the directory, which becomes the device.
+    fn object(&self) -> Option<String> {
+        let octets = from_base64(
+            self.claims["http://schemas.microsoft.com/identity/claims/onpremobjectguid"].as_str()?,
+        )?;
+        random::guid_of(octets.try_into().ok()?)
+    }
+}
+
 fn bearer(world: &World, request: &Request, dialect: Dialect) -> Result<Bearer, Refusal> {
     let refused = |text: &'static str| move || Refusal::registration(401, text);
     let token = request.bearer().and_then(Signed::parse).ok_or_else(refused("An access token is needed."))?;
@@ -85,8 +95,10 @@ fn bearer(world: &World, request: &Request, dialect: Dialect) -> Result<Bearer, 
     };
     world.demand(Check::BearerAudience, meant, refused("The access token is meant for another service."))?;
     let upn = token.text("upn").ok_or_else(refused("The access token names no user."))?.to_owned();
-    let user = world.people.find(&upn).ok_or_else(refused("The user was not found."))?;
-    world.demand(Check::UserEnabled, user.enabled, refused("The user is disabled."))?;
+    if dialect == Dialect::Entra || token.payload[ACCOUNT_TYPE] != "DJ" {
+        let user = world.people.find(&upn).ok_or_else(refused("The user was not found."))?;
+        world.demand(Check::UserEnabled, user.enabled, refused("The user is disabled."))?;
+    }
     // The service looks again whether the proof still holds, and doesn't go by when the token was made.
     let says_so =
         token.payload["amr"].as_array().is_some_and(|methods| methods.contains(&Value::from("ngcmfa")));
@@ -141,8 +153,9 @@ fn joined(world: &mut World, request: &Request, dialect: Dialect) -> Result<Answ
     let transport = text("TransportKey")
         .and_then(from_base64)
         .ok_or_else(refused("TransportKey is missing or not base64."))?;
+    let object = bearer.object().filter(|_| dialect == Dialect::Adfs);
     let mut device = Device {
-        id: random::guid(),
+        id: object.unwrap_or_else(random::guid),
         dialect,
         name: text("DeviceDisplayName").unwrap_or("").to_owned(),
         join_type,
@@ -190,8 +203,8 @@ fn permitted(world: &World, bearer: &Bearer, join_type: u64, dialect: Dialect) -
             let computer = says(
                 "http://schemas.microsoft.com/authorization/claims/PermitDeviceRegistrationClaim",
                 "true",
-            ) && says("http://schemas.microsoft.com/ws/2012/01/accounttype", "DJ")
-                && bearer.claims["http://schemas.microsoft.com/identity/claims/onpremobjectguid"].is_string()
+            ) && says(ACCOUNT_TYPE, "DJ")
+                && bearer.object().is_some()
                 && bearer.claims["primarysid"].is_string();
             let refused = refused("The claims of the token do not permit to join a computer.");
             world.demand(Check::JoinPermitted, computer && world.switches.join_permitted, refused)
@@ -205,7 +218,7 @@ fn certificate(world: &World, device: &Device) -> Vec<u8> {
     let guids = if entra {
         vec![(2, device.id.as_str()), (3, owner), (5, tenant.id.as_str())]
     } else {
-        vec![(1, tenant.drs_guid.as_str()), (2, &device.id), (3, owner), (4, &tenant.id)]
+        vec![(1, tenant.drs_guid.as_str()), (2, &device.id), (3, &device.id), (4, &tenant.id)]
     };
     let issued = Issue {
         device: &device.id,
@@ -308,3 +321,5 @@ impl World {
         format!("urn:ms-drs:{}", self.tenant.drs_guid.to_ascii_uppercase())
     }
 }
+
+const ACCOUNT_TYPE: &str = "http://schemas.microsoft.com/ws/2012/01/accounttype";

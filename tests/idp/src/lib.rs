@@ -3,6 +3,7 @@
 //!
 //! [`Idp`] starts one for a test. README.md says what it checks, and what nobody could know.
 
+mod adfs;
 mod certificate;
 mod checks;
 mod clock;

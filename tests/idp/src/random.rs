@@ -48,6 +48,15 @@ pub(crate) fn guid_octets(guid: &str) -> Option<[u8; 16]> {
     Some(octets)
 }
 
+/// The other way round.
+pub(crate) fn guid_of(mut octets: [u8; 16]) -> Option<String> {
+    octets[..4].reverse();
+    octets[4..6].reverse();
+    octets[6..8].reverse();
+    let hex: String = octets.iter().map(|byte| format!("{byte:02x}")).collect();
+    Some([hex.get(..8)?, hex.get(8..12)?, hex.get(12..16)?, hex.get(16..20)?, hex.get(20..)?].join("-"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -58,6 +67,7 @@ mod tests {
         let expected =
             [0xe3, 0x77, 0xf5, 0x47, 0xd0, 0xd2, 0x0a, 0x4a, 0x8a, 0xca, 0xe0, 0x50, 0x10, 0x98, 0xbd, 0xe4];
         assert_eq!(guid_octets("47f577e3-d2d0-4a0a-8aca-e0501098bde4"), Some(expected));
+        assert_eq!(guid_of(expected).as_deref(), Some("47f577e3-d2d0-4a0a-8aca-e0501098bde4"));
         assert!(guid_octets(&guid()).is_some());
         assert_eq!(guid_octets("no guid"), None);
     }

@@ -13,7 +13,7 @@ use crate::state::nonces::Purpose;
 use crate::state::sign_ins::{Approval, Asks, Authorization, Code, Mode, Needs, Page, Wanted};
 use crate::state::tokens::SignIn;
 use crate::state::{Dialect, LOGIN, World};
-use crate::web::{Answer, Request};
+use crate::web::{Answer, Form, Request};
 
 pub(crate) fn start(world: &mut World, request: &Request, tenant: &str, v2: bool) -> Said {
     if !world.is_tenant(tenant) {
@@ -99,20 +99,25 @@ pub(crate) fn verifies(challenge: Option<&(String, bool)>, verifier: Option<&str
     }
 }
 
+/// The challenge, and whether it is hashed.
+pub(crate) fn challenge_of(query: &Form) -> Result<Option<(String, bool)>, Refusal> {
+    match (query.get("code_challenge"), query.get("code_challenge_method")) {
+        (None, _) => Ok(None),
+        (Some(challenge), Some("S256")) => Ok(Some((challenge.to_owned(), true))),
+        (Some(challenge), None | Some("plain")) => Ok(Some((challenge.to_owned(), false))),
+        (Some(_), Some(_)) => {
+            Err(Refusal::aadsts(900_144).with_text("The code_challenge_method is not supported."))
+        }
+    }
+}
+
 /// What can be wrong here is told to the person and not to the redirect URI, which might be anybody's.
 fn parse(world: &World, request: &Request, v2: bool) -> Result<Authorization, Refusal> {
     let query = &request.query;
     let ask = Ask::parse(world, query.get("client_id"), query.get("resource"), query.get("scope"), v2)?;
     let redirect = query.get("redirect_uri").ok_or(Refusal::aadsts(900_144))?;
     world.demand(Check::RedirectUri, ask.app.redirects_to(redirect), || Refusal::aadsts(50011))?;
-    let challenge = match (query.get("code_challenge"), query.get("code_challenge_method")) {
-        (None, _) => None,
-        (Some(challenge), Some("S256")) => Some((challenge.to_owned(), true)),
-        (Some(challenge), None | Some("plain")) => Some((challenge.to_owned(), false)),
-        (Some(_), Some(_)) => {
-            return Err(Refusal::aadsts(900_144).with_text("The code_challenge_method is not supported."));
-        }
-    };
+    let challenge = challenge_of(query)?;
     let mode = match query.get("response_mode") {
         None | Some("query") => Mode::Query,
         Some("fragment") => Mode::Fragment,
@@ -123,6 +128,7 @@ fn parse(world: &World, request: &Request, v2: bool) -> Result<Authorization, Re
         client: ask.app.id,
         redirect: redirect.to_owned(),
         resource: ask.resource.map(|resource| resource.audience(false)),
+        adfs_resource: None,
         scopes: ask.scopes,
         challenge,
         state: query.get("state").map(str::to_owned),

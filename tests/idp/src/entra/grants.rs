@@ -143,7 +143,8 @@ fn refresh(world: &mut World, form: &Form, v2: bool) -> Result<Answer, Refusal> 
 fn code(world: &mut World, form: &Form, v2: bool) -> Result<Answer, Refusal> {
     let value = form.get("code").ok_or(Refusal::aadsts(900_144))?;
     let now = world.clock.now();
-    let Some(code) = world.sign_ins.codes.get_mut(value) else {
+    let code = world.sign_ins.codes.get_mut(value).filter(|code| code.authorization.adfs_resource.is_none());
+    let Some(code) = code else {
         return Err(Refusal::aadsts(70000).by(Check::CodeOfClient));
     };
     let (used, code) = (std::mem::replace(&mut code.used, true), code.clone());

@@ -10,6 +10,12 @@ mod primary;
 mod session;
 mod tokens;
 
+pub(crate) use authorize::{challenge_of, verifies};
+pub(crate) use discovery::keys;
+pub(crate) use grants::{Ask, by_password};
+pub(crate) use primary::{SKEW, signed_by_device, user, wrapped_for_device};
+pub(crate) use session::authenticated;
+
 use crate::drs;
 use crate::errors::Refusal;
 use crate::state::{Dialect, World};
@@ -41,7 +47,7 @@ pub(crate) fn login(world: &mut World, request: &Request) -> Said {
         ("POST", ["getcredentialtype"]) => discovery::credential_type(world, request),
         ("GET", [".well-known", "openid-configuration"]) => discovery::metadata(world, tenant, false),
         ("GET", ["v2.0", ".well-known", "openid-configuration"]) => discovery::metadata(world, tenant, true),
-        ("GET", ["discovery", "keys"] | ["discovery", "v2.0", "keys"]) => Ok(discovery::keys(world)),
+        ("GET", ["discovery", "keys"] | ["discovery", "v2.0", "keys"]) => Ok(keys(world)),
         ("POST", ["oauth2", "token"]) => grants::token(world, request, tenant, false),
         ("POST", ["oauth2", "v2.0", "token"]) => grants::token(world, request, tenant, true),
         ("POST", ["oauth2", "devicecode"]) => device_code::start(world, request, tenant, false),

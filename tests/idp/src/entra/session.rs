@@ -58,8 +58,9 @@ pub(crate) fn authenticated(
     let value = signed.text("refresh_token").ok_or(Refusal::aadsts(900_144))?;
     let token = world.live_token(value, dialect)?;
     let session_key = token.session_key.ok_or(Refusal::aadsts(70000).by(Check::TokenKnown))?;
-    let version = signed.header["kdf_ver"].as_u64().unwrap_or(1);
     let demanded = dialect == Dialect::Entra || world.switches.adfs_kdf_v2;
+    // A server that knows no other version doesn't read which one the header names.
+    let version = if demanded { signed.header["kdf_ver"].as_u64().unwrap_or(1) } else { 1 };
     world.demand(Check::KdfVersion, !demanded || version == 2, || Refusal::aadsts(5_000_611))?;
     let key = match version {
         2 => kdf::version_2(&session_key, &context, &signed.octets),

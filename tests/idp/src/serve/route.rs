@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::adfs;
 use crate::entra::{self, Said};
 use crate::faults::{Fault, Kind};
 use crate::state::{LOGIN, REGISTRATION, World};
@@ -37,6 +38,10 @@ fn service(world: &mut World, request: &Request) -> Said {
     match request.host.as_str() {
         LOGIN | "login.windows.net" | "login.microsoft.com" => entra::login(world, request),
         REGISTRATION => entra::registration(world, request),
+        host if host == world.sts() || host == world.enterprise_registration() => adfs::serve(world, request),
+        "localhost" | "127.0.0.1" if path.starts_with("/adfs/") || path == "/enrollmentserver/contract" => {
+            adfs::serve(world, request)
+        }
         "localhost" | "127.0.0.1"
             if path.starts_with("/enrollmentserver/") || path.ends_with("/discover") =>
         {

@@ -43,6 +43,8 @@ pub(crate) struct HelloKey {
 
 impl Devices {
     pub(crate) fn add(&mut self, device: Device) {
+        // A computer that joins again replaces itself.
+        self.devices.retain(|known| known.id != device.id);
         self.devices.push(device);
     }
 

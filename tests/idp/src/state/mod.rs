@@ -62,7 +62,7 @@ impl World {
             tenant: Tenant {
                 id: random::guid(),
                 domain: domain.to_ascii_lowercase(),
-                drs_guid: random::guid(),
+                drs_guid: DRS_GUID.to_owned(),
             },
             clock: Clock::default(),
             skipped: Skipped::new(),
@@ -104,6 +104,11 @@ impl World {
         format!("sts.{}", self.tenant.domain)
     }
 
+    /// Where AD FS registers devices, beside [`Self::sts`].
+    pub(crate) fn enterprise_registration(&self) -> String {
+        format!("enterpriseregistration.{}", self.tenant.domain)
+    }
+
     /// Does a path name the tenant, or all of them?
     pub(crate) fn is_tenant(&self, segment: &str) -> bool {
         let segment = segment.to_ascii_lowercase();
@@ -128,6 +133,8 @@ impl World {
     }
 }
 
+/// The one of the examples in MS-DVRD.
+const DRS_GUID: &str = "434df4a9-3cf2-4c1d-917e-2cd2b72f515a";
 /// Where Entra signs in.
 pub(crate) const LOGIN: &str = "login.microsoftonline.com";
 /// Where Entra registers devices.

@@ -52,6 +52,8 @@ pub(crate) struct Authorization {
     pub(crate) client: &'static str,
     pub(crate) redirect: String,
     pub(crate) resource: Option<&'static str>,
+    /// Of AD FS, where each organisation names its own.
+    pub(crate) adfs_resource: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) challenge: Option<(String, bool)>,
     pub(crate) state: Option<String>,

@@ -119,9 +119,11 @@ impl Device {
         let answer = response.maybe();
         if let Some(certificate) = answer["Certificate"]["RawBody"].as_str() {
             self.certificate = STANDARD.decode(certificate).unwrap();
-            // The only printable strings of 36 octets are names: the unit of the issuer comes first, then the device.
-            let at = self.certificate.windows(2).rposition(|window| window == [0x13, 36]).unwrap();
-            self.id = String::from_utf8(self.certificate[at + 2..at + 38].to_vec()).unwrap();
+            // Names of 36 octets are the unit of the issuer, and then the device.
+            let strings =
+                self.certificate.windows(38).filter(|window| window[..2] == [0x13, 36] && window.is_ascii());
+            let name = strings.map(|window| window[2..].to_vec()).nth(1).unwrap();
+            self.id = String::from_utf8(name).unwrap();
         }
     }
 
