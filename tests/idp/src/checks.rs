@@ -53,6 +53,8 @@ checks! {
     AssertionTimes = "assertion-times",
     /// The password is the user's.
     Password = "password",
+    /// Nobody has guessed at it ten times within a minute.
+    Lockout = "lockout",
     /// No administrator has disabled the user.
     UserEnabled = "user-enabled",
     /// A sign-in that has to have a second factor has one.

@@ -17,6 +17,9 @@ pub(crate) struct Fault {
     /// With which status a `status` answers.
     #[serde(default)]
     pub(crate) status: u16,
+    /// With which number an `aadsts` refuses.
+    #[serde(default)]
+    pub(crate) code: u32,
 }
 
 /// How an answer goes wrong. The request is served before, except where it says otherwise: what the client doesn't learn has happened.
@@ -39,6 +42,8 @@ pub(crate) enum Kind {
     Empty,
     /// Another status and a page of text, unserved, as a proxy or a throttle would answer.
     Status,
+    /// A refusal of Entra with a number of the test's choice, unserved.
+    Aadsts,
 }
 
 fn one() -> u32 {

@@ -143,19 +143,35 @@ pub(crate) fn encrypt_answer(
     cipher: AnswerCipher,
     kid: bool,
 ) -> Option<String> {
-    let context = random::bytes::<24>();
-    let key = kdf::version_1(session_key, &context);
+    let iv = match cipher {
+        AnswerCipher::Cbc => Iv::Cbc(random::bytes()),
+        AnswerCipher::Gcm => Iv::Gcm(random::bytes()),
+    };
+    encrypt_with(session_key, plaintext, &random::bytes(), iv, kid)
+}
+
+enum Iv {
+    Cbc([u8; 16]),
+    Gcm([u8; 12]),
+}
+
+fn encrypt_with(
+    session_key: &[u8],
+    plaintext: &[u8],
+    context: &[u8; 24],
+    iv: Iv,
+    kid: bool,
+) -> Option<String> {
+    let key = kdf::version_1(session_key, context);
     let kid = if kid { r#","kid":"session""# } else { "" };
-    let header = format!(r#"{{"alg":"dir","enc":"A256GCM","ctx":"{}"{kid}}}"#, base64(&context));
+    let header = format!(r#"{{"alg":"dir","enc":"A256GCM","ctx":"{}"{kid}}}"#, base64(context));
     let header = base64url(header.as_bytes());
-    let (iv, cipher_text, tag) = match cipher {
-        AnswerCipher::Gcm => {
-            let iv = random::bytes::<12>();
+    let (iv, cipher_text, tag) = match iv {
+        Iv::Gcm(iv) => {
             let (cipher_text, tag) = gcm(&key, iv, header.as_bytes(), plaintext)?;
             (iv.to_vec(), cipher_text, tag)
         }
-        AnswerCipher::Cbc => {
-            let iv = random::bytes::<16>();
+        Iv::Cbc(iv) => {
             let key =
                 PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, &key).ok()?).ok()?;
             let mut cipher_text = plaintext.to_vec();
@@ -225,5 +241,40 @@ mod tests {
         for text in ["", ".", "..", "e30.e30", "e30=.e30.", "W10.e30.", "e30.e30.!"] {
             assert!(Signed::parse(text).is_none(), "{text:?}");
         }
+    }
+
+    #[test]
+    fn answers_are_encrypted_to_the_octet_as_roadlib_opens_them() {
+        let vector: Value =
+            serde_json::from_str(include_str!("../vectors/jwe_dir_responses_computed.json")).unwrap();
+        let (session, text) =
+            ((0..32).collect::<Vec<u8>>(), vector["plaintext"].as_str().unwrap().as_bytes());
+        let context = std::array::from_fn(|at| 0x40 + u8::try_from(at).unwrap());
+        let count = |at: usize| u8::try_from(at).unwrap();
+        for (name, iv, kid) in [
+            ("jwe_gcm_12_byte_iv", Iv::Gcm(std::array::from_fn(count)), true),
+            ("jwe_cbc_16_byte_iv", Iv::Cbc(std::array::from_fn(count)), false),
+        ] {
+            let made = encrypt_with(&session, text, &context, iv, kid);
+            assert_eq!(made.as_deref(), vector[name].as_str(), "{name}");
+        }
+    }
+
+    /// All of the wrapped session key but the padding of RSA, which is random.
+    #[test]
+    fn a_session_key_is_wrapped_as_one_captured_from_entra() {
+        let capture: Value =
+            serde_json::from_str(include_str!("../vectors/prt_response_real_entra.json")).unwrap();
+        let parts: Vec<&str> = capture["session_key_jwe"].as_str().unwrap().split('.').collect();
+        let hex = capture["session_key_hex"].as_str().unwrap();
+        let key: [u8; 32] =
+            std::array::from_fn(|at| u8::from_str_radix(&hex[2 * at..2 * at + 2], 16).unwrap());
+        let iv = from_base64url(parts[2]).unwrap().try_into().unwrap();
+        let (cipher_text, tag) = gcm(&key, iv, b"", b" ").unwrap();
+        assert_eq!([base64url(&cipher_text), base64url(&tag)], [parts[3], parts[4]]);
+        let transport = SigningKey::generate().unwrap().public().unwrap();
+        let made = wrap_session_key(&key, &transport, &Switches::default()).unwrap();
+        assert_eq!(made.split('.').next(), Some(parts[0]));
+        assert_eq!(made.split('.').nth(1).map(str::len), Some(parts[1].len()));
     }
 }

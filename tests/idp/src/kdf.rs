@@ -7,16 +7,7 @@ pub(crate) type DerivedKey = [u8; 32];
 
 /// Version 1: the context is what the header carries.
 pub(crate) fn version_1(session_key: &[u8], context: &[u8]) -> DerivedKey {
-    let key = hmac::Key::new(hmac::HMAC_SHA256, session_key);
-    let mut input = hmac::Context::with_key(&key);
-    input.update(&1_u32.to_be_bytes());
-    input.update(LABEL);
-    input.update(&[0]);
-    input.update(context);
-    input.update(&256_u32.to_be_bytes());
-    let mut derived = [0; 32];
-    derived.copy_from_slice(input.sign().as_ref());
-    derived
+    counter_mode(session_key, LABEL, context)
 }
 
 /// Version 2 (CVE-2021-33781): the context also covers the octets of the payload that is signed.
@@ -25,6 +16,20 @@ pub(crate) fn version_2(session_key: &[u8], context: &[u8], payload: &[u8]) -> D
     both.update(context);
     both.update(payload);
     version_1(session_key, both.finish().as_ref())
+}
+
+/// One block of it; the counter and the length are 32 bits wide.
+fn counter_mode(key: &[u8], label: &[u8], context: &[u8]) -> DerivedKey {
+    let key = hmac::Key::new(hmac::HMAC_SHA256, key);
+    let mut input = hmac::Context::with_key(&key);
+    input.update(&1_u32.to_be_bytes());
+    input.update(label);
+    input.update(&[0]);
+    input.update(context);
+    input.update(&256_u32.to_be_bytes());
+    let mut derived = [0; 32];
+    derived.copy_from_slice(input.sign().as_ref());
+    derived
 }
 
 const LABEL: &[u8] = b"AzureAD-SecureConversation";
@@ -49,5 +54,17 @@ mod tests {
         assert_eq!(version_1(&session, &context).to_vec(), hex("kdf_v1_derived_hex"));
         let payload = vector["payload_utf8"].as_str().unwrap().as_bytes();
         assert_eq!(version_2(&session, &context, payload).to_vec(), hex("kdf_v2_derived_hex"));
+    }
+    #[test]
+    fn one_block_is_what_microsofts_libraries_derive() {
+        let vectors: Value =
+            serde_json::from_str(include_str!("../vectors/sp800_108_kdf_msal_android.json")).unwrap();
+        let vectors = vectors["vectors"].as_array().unwrap();
+        assert_eq!(vectors.len(), 2);
+        for vector in vectors {
+            let text = |name: &str| vector[name].as_str().unwrap().as_bytes();
+            let derived = counter_mode(text("key_ascii"), text("label_ascii"), text("ctx_ascii"));
+            assert_eq!(crate::jose::base64(&derived).as_bytes(), text("derived_b64"));
+        }
     }
 }

@@ -103,6 +103,33 @@ fn it_is_as_strict_as_patched_servers_are() {
 }
 
 #[test]
+fn a_code_approved_elsewhere_lets_a_device_in_by_either_name() {
+    let idp = idp(Value::Null);
+    let client = Client::of(&idp);
+    let start = || {
+        client.form(STS, "/adfs/oauth2/devicecode", &[("client_id", BROKER), ("resource", RESOURCE)]).object()
+    };
+    let poll = |names: &[(&str, &str)]| {
+        let form = [("client_id", BROKER), ("grant_type", "device_code")];
+        client.form(STS, "/adfs/oauth2/token", &[&form, names].concat()).object()
+    };
+    let (one, other) = (start(), start());
+    let codes = [&one, &other].map(|started| started["device_code"].as_str().unwrap());
+    assert_eq!(poll(&[("device_code", codes[0])])["error"], "authorization_pending");
+    idp.order(&json!({"do": "approve-device-code", "user_code": one["user_code"], "upn": UPN, "mfa": false}))
+        .unwrap();
+    assert_eq!(poll(&[("device_code", codes[0]), ("code", codes[1])])["error"], "bad_verification_code");
+    assert!(poll(&[("device_code", codes[0]), ("code", codes[0])])["access_token"].is_string());
+    assert_eq!(poll(&[("code", codes[0])])["error"], "invalid_grant");
+    let form = [
+        ("client_id", BROKER),
+        ("grant_type", "urn:ietf:params:oauth:grant-type:device_code"),
+        ("code", codes[1]),
+    ];
+    assert_eq!(client.token(&form).code(), 70018, "a code of AD FS is none of Entra's");
+}
+
+#[test]
 fn a_nonce_lives_for_ten_minutes_and_once() {
     let scene = Scene::new();
     let nonce = scene.nonce();

@@ -123,6 +123,14 @@ const SIGNING_IN: &[(Check, Attack)] = &[
         payload["password"] = "guessed".into();
         scene.device_signed(&payload)
     }),
+    (Check::Lockout, |scene| {
+        for _ in 0..10 {
+            ropc_as(scene, "guessed");
+        }
+        let response = ropc_as(scene, PASSWORD);
+        scene.idp.advance(60).unwrap();
+        response
+    }),
     (Check::UserEnabled, |scene| {
         let enable =
             |enabled| scene.idp.order(&json!({"do": "enable-user", "upn": UPN, "enabled": enabled})).unwrap();
@@ -317,6 +325,11 @@ fn by_password(scene: &Scene, device: &Device) -> Response {
 fn ropc(scene: &Scene, more: &[(&str, &str)]) -> Response {
     let form = [("client_id", BROKER), ("grant_type", "password"), ("username", UPN), ("password", PASSWORD)];
     scene.client.token(&[&form, more].concat())
+}
+
+fn ropc_as(scene: &Scene, password: &str) -> Response {
+    let form = [("client_id", BROKER), ("grant_type", "password"), ("username", UPN), ("password", password)];
+    scene.client.token(&[&form[..], &[("resource", REGISTRATION)]].concat())
 }
 
 fn changed_assertion(scene: &Scene, claim: &str, value: serde_json::Value) -> Response {

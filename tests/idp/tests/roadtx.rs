@@ -17,7 +17,8 @@ use support::{BROKER, PASSWORD, REGISTRATION, UPN};
 fn roadtx_walks_its_whole_list() {
     // It sends two nonces where the specification wants one (CVE-2023-35348).
     let skip = vec![Check::EqualNonces];
-    let idp = Idp::start(&Options { skip, ..Options::new(env!("CARGO_BIN_EXE_hello-idp")) }).unwrap();
+    let idp =
+        Idp::start(&Options { skip, seed: 7, ..Options::new(env!("CARGO_BIN_EXE_hello-idp")) }).unwrap();
     idp.create_user(UPN, PASSWORD, true).unwrap();
     let road = Road::new(&idp);
     let user = ["-u", UPN, "-p", PASSWORD];

@@ -113,13 +113,18 @@ fn faults_spoil_as_many_answers_as_were_ordered() {
     assert!(fault("malformed", 0).unwrap().maybe().is_null());
     assert!(fault("empty", 0).unwrap().body.is_empty());
     assert_eq!(fault("status", 429).unwrap().status, 429);
+    for (code, error) in [(70043, "invalid_grant"), (90055, "temporarily_unavailable")] {
+        idp.order(&json!({"do": "fault", "path": "/oauth2/token", "kind": "aadsts", "code": code})).unwrap();
+        let refused = client.token(&[("grant_type", "srv_challenge")]);
+        assert_eq!((refused.code(), refused.object()["error"].as_str()), (code, Some(error)));
+    }
     assert!(!client.nonce().is_empty(), "the one after is whole");
     idp.order(&json!({"do": "fault", "path": "/nowhere", "kind": "cut"})).unwrap();
     assert!(!client.nonce().is_empty(), "another path is not concerned");
     let log = idp.order(&json!({"do": "requests", "clear": true})).unwrap();
     let faults: Vec<&str> =
         log.as_array().unwrap().iter().filter_map(|entry| entry["fault"].as_str()).collect();
-    assert_eq!(faults, ["cut", "drop", "oversized", "malformed", "empty", "status"]);
+    assert_eq!(faults, ["cut", "drop", "oversized", "malformed", "empty", "status", "aadsts", "aadsts"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 mod authorize;
 mod contract;
+mod device_code;
 mod tokens;
 
 use serde_json::json;
@@ -22,10 +23,17 @@ pub(crate) fn serve(world: &mut World, request: &Request) -> Said {
         ("GET", ["adfs", ".well-known", "openid-configuration"]) => metadata(world).into(),
         ("GET", ["adfs", "discovery", "keys"]) => entra::keys(world).into(),
         ("GET", ["enrollmentserver", "contract"]) => contract::contract(world, request),
-        ("POST", ["adfs", "oauth2", "token"]) => match tokens::token(world, request) {
-            Ok(answer) => answer.into(),
-            Err(refusal) => Said { answer: refusal.as_adfs(world), refusal: Some(refusal) },
-        },
+        ("POST", ["adfs", "oauth2", end @ ("token" | "devicecode")]) => {
+            let said = if *end == "token" {
+                tokens::token(world, request)
+            } else {
+                device_code::start(world, request)
+            };
+            match said {
+                Ok(answer) => answer.into(),
+                Err(refusal) => Said { answer: refusal.as_adfs(world), refusal: Some(refusal) },
+            }
+        }
         ("GET", ["adfs", "oauth2", "authorize"]) => authorize::start(world, request),
         ("POST", ["adfs", "oauth2", "authorize"]) => authorize::answer_page(world, request),
         ("POST", ["enrollmentserver", "device"]) => drs::join(world, request, Dialect::Adfs),
@@ -49,6 +57,7 @@ fn metadata(world: &mut World) -> Answer {
         ("issuer", issuer.into()),
         ("authorization_endpoint", format!("https://{sts}/adfs/oauth2/authorize/").into()),
         ("token_endpoint", format!("https://{sts}/adfs/oauth2/token/").into()),
+        ("device_authorization_endpoint", format!("https://{sts}/adfs/oauth2/devicecode").into()),
         ("jwks_uri", format!("https://{sts}/adfs/discovery/keys").into()),
         (
             "token_endpoint_auth_methods_supported",

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::JWT_BEARER;
+use super::{JWT_BEARER, device_code};
 use crate::checks::Check;
 use crate::entra::{
     Ask, SKEW, authenticated, by_password, signed_by_device, user, verifies, wrapped_for_device,
@@ -28,6 +28,10 @@ pub(super) fn token(world: &mut World, request: &Request) -> Result<Answer, Refu
         "password" => password(world, &form),
         "refresh_token" => refresh(world, &form),
         "authorization_code" => code(world, &form),
+        "device_code" | DEVICE_CODE => {
+            let (wanted, sign_in) = device_code::redeem(world, &form)?;
+            plain(world, &wanted, &sign_in)
+        }
         JWT_BEARER => {
             let signed = form.get("request").ok_or(Refusal::aadsts(900_144))?;
             let signed = Signed::parse(signed).ok_or(Refusal::aadsts(50027))?;
@@ -42,14 +46,14 @@ pub(super) fn token(world: &mut World, request: &Request) -> Result<Answer, Refu
 }
 
 /// What is asked for, by whom; the resource is text, for every organisation has its own.
-struct Wanted {
-    app: App,
-    resource: Option<String>,
-    scopes: Vec<String>,
+pub(super) struct Wanted {
+    pub(super) app: App,
+    pub(super) resource: Option<String>,
+    pub(super) scopes: Vec<String>,
 }
 
 impl Wanted {
-    fn parse(
+    pub(super) fn parse(
         world: &World,
         client: Option<&str>,
         resource: Option<&str>,
@@ -248,4 +252,5 @@ impl World {
     }
 }
 
+const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
 const WEEK: i64 = 604_800;

@@ -6,8 +6,8 @@ use super::tokens::{TokenAnswer, lifetime_as};
 use crate::checks::Check;
 use crate::errors::Refusal;
 use crate::random;
-use crate::state::World;
 use crate::state::sign_ins::{Approval, Asks, DeviceCode, Needs, Wanted};
+use crate::state::{Dialect, World};
 use crate::vary::Members;
 use crate::web::{Answer, Form, Request};
 
@@ -21,8 +21,9 @@ pub(crate) fn start(world: &mut World, request: &Request, tenant: &str, v2: bool
     let user_code = user_code();
     let code = DeviceCode {
         user_code: user_code.clone(),
+        dialect: Dialect::Entra,
         client: ask.app.id,
-        resource: ask.resource.map(|resource| resource.audience(false)),
+        resource: ask.resource.map(|resource| resource.audience(false).to_owned()),
         scopes: ask.scopes,
         needs: Needs::parse(&form)?,
         at: world.clock.now(),
@@ -56,7 +57,10 @@ pub(crate) fn page(world: &mut World) -> Answer {
 pub(crate) fn redeem(world: &mut World, form: &Form, v2: bool) -> Result<Answer, Refusal> {
     let value = form.get(if v2 { "device_code" } else { "code" }).ok_or(Refusal::aadsts(900_144))?;
     let now = world.clock.now();
-    let Some(code) = world.sign_ins.device_codes.get_mut(value) else { return Err(Refusal::aadsts(70018)) };
+    let Some(code) = world.sign_ins.device_codes.get_mut(value).filter(|code| code.dialect == Dialect::Entra)
+    else {
+        return Err(Refusal::aadsts(70018));
+    };
     let too_soon = code.polled.is_some_and(|at| now - at < INTERVAL - 1);
     code.polled = Some(now);
     let code = code.clone();
@@ -73,7 +77,7 @@ pub(crate) fn redeem(world: &mut World, form: &Form, v2: bool) -> Result<Answer,
     };
     world.live_sign_in(&sign_in)?;
     let scopes = code.scopes.join(" ");
-    let ask = Ask::parse(world, Some(client), code.resource, Some(&scopes), v2)?;
+    let ask = Ask::parse(world, Some(client), code.resource.as_deref(), Some(&scopes), v2)?;
     satisfied(world, &ask, &sign_in, code.needs)?;
     if let Some(code) = world.sign_ins.device_codes.get_mut(value) {
         code.state = Approval::Redeemed;

@@ -109,14 +109,18 @@ fn password(world: &mut World, form: &Form, v2: bool) -> Result<Answer, Refusal>
 }
 
 /// The one factor that can be typed. It tells nothing about the user before the password is right, but whether there is one.
-pub(crate) fn by_password(world: &World, username: &str, password: &str) -> Result<SignIn, Refusal> {
-    let Some(user) = world.people.find(username) else { return Err(Refusal::aadsts(50034)) };
-    world.demand(Check::Password, user.password == password, || Refusal::aadsts(50126))?;
-    world.demand(Check::UserEnabled, user.enabled, || Refusal::aadsts(50057))?;
+pub(crate) fn by_password(world: &mut World, username: &str, password: &str) -> Result<SignIn, Refusal> {
+    let now = world.clock.now();
+    let Some(user) = world.people.find_mut(username) else { return Err(Refusal::aadsts(50034)) };
+    let (locked, right, enabled) = (user.is_locked(now), user.has_password(password, now), user.enabled);
+    let (upn, version) = (user.upn.clone(), user.password_version);
+    world.demand(Check::Lockout, !locked, || Refusal::aadsts(50053))?;
+    world.demand(Check::Password, right, || Refusal::aadsts(50126))?;
+    world.demand(Check::UserEnabled, enabled, || Refusal::aadsts(50057))?;
     Ok(SignIn {
-        upn: user.upn.clone(),
-        at: world.clock.now(),
-        password: Some(user.password_version),
+        upn,
+        at: now,
+        password: Some(version),
         key: false,
         device: None,
         mfa: None,

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use crate::adfs;
 use crate::entra::{self, Said};
+use crate::errors::Refusal;
 use crate::faults::{Fault, Kind};
 use crate::state::{LOGIN, REGISTRATION, World};
 use crate::web::{Answer, Request};
@@ -11,8 +12,14 @@ use crate::web::{Answer, Request};
 /// The answer, and how it shall go wrong on its way.
 pub(super) fn answer(world: &mut World, request: &Request) -> (Answer, Option<Fault>) {
     let fault = world.faults.next(&request.path);
-    let unserved = fault.as_ref().filter(|fault| [Kind::StallUnserved, Kind::Status].contains(&fault.kind));
+    let unserved = fault
+        .as_ref()
+        .filter(|fault| [Kind::StallUnserved, Kind::Status, Kind::Aadsts].contains(&fault.kind));
     let said = match unserved {
+        Some(Fault { kind: Kind::Aadsts, code, .. }) => {
+            let refusal = Refusal::aadsts(*code);
+            Said { answer: refusal.as_entra(world), refusal: Some(refusal) }
+        }
         Some(_) => Answer::text(503, "Out of order.").into(),
         None => service(world, request),
     };

@@ -17,6 +17,8 @@ pub(crate) struct User {
     /// Counts changes of the password: what was born from another one is worth nothing.
     pub(crate) password_version: u64,
     pub(crate) enabled: bool,
+    /// When the last wrong passwords were typed.
+    guesses: Vec<Seconds>,
     /// Has a telephone for the second factor.
     pub(crate) second_factor: bool,
     /// The last code that was sent to it.
@@ -45,6 +47,7 @@ impl People {
             password: password.to_owned(),
             password_version: 0,
             enabled: true,
+            guesses: Vec::new(),
             second_factor,
             sent: None,
         });
@@ -73,6 +76,21 @@ impl People {
 }
 
 impl User {
+    /// Whether too many have guessed of late.
+    pub(crate) fn is_locked(&self, now: Seconds) -> bool {
+        self.guesses.iter().filter(|at| now - **at < 60).count() >= 10
+    }
+
+    /// Whether that is the password; if not, it counts.
+    pub(crate) fn has_password(&mut self, typed: &str, now: Seconds) -> bool {
+        let right = self.password == typed;
+        if !right {
+            self.guesses.retain(|at| now - *at < 60);
+            self.guesses.push(now);
+        }
+        right
+    }
+
     /// Sends a code to the telephone; tests read it over the control socket.
     pub(crate) fn send_code(&mut self, now: Seconds) {
         self.sent = Some(SentCode { digits: random::digits(), at: now, tries: 0 });

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
+use super::Dialect;
 use super::tokens::SignIn;
 use crate::clock::Seconds;
 use crate::web::Form;
@@ -93,8 +94,9 @@ pub(crate) struct Code {
 #[derive(Clone)]
 pub(crate) struct DeviceCode {
     pub(crate) user_code: String,
+    pub(crate) dialect: Dialect,
     pub(crate) client: &'static str,
-    pub(crate) resource: Option<&'static str>,
+    pub(crate) resource: Option<String>,
     pub(crate) scopes: Vec<String>,
     pub(crate) needs: Needs,
     pub(crate) at: Seconds,
