@@ -139,11 +139,9 @@ fn joined(world: &mut World, request: &Request, dialect: Dialect) -> Result<Answ
         csr.has_subject,
         refused("The subject of the certificate request is not the expected one."),
     )?;
-    if let Some(nonce) = &csr.nonce {
-        // Octets around it that nobody published are none of it.
-        let text: String =
-            nonce.iter().map(|octet| char::from(*octet)).filter(char::is_ascii_graphic).collect();
-        world.spend_nonce(Some(&text), Purpose::Registration)?;
+    if let Some(octets) = &csr.nonce {
+        let nonce = world.registration_nonce_in(octets);
+        world.spend_nonce(nonce.as_deref(), Purpose::Registration)?;
     }
     let text = |name: &str| body[name].as_str().filter(|text| !text.is_empty());
     for name in ["TargetDomain", "DeviceType", "OSVersion", "DeviceDisplayName"] {

@@ -53,6 +53,8 @@ pub struct Switches {
     pub join_permitted: bool,
     /// Devices that a user may join.
     pub device_quota: usize,
+    /// The user realm sends people of the domain to AD FS.
+    pub federated: bool,
     /// AD FS lists `kdf_ver2` among its capabilities, and demands it.
     pub adfs_kdf_v2: bool,
     /// AD FS lists `winhello_cert`.
@@ -85,6 +87,7 @@ impl Default for Switches {
             conditional_access: None,
             join_permitted: true,
             device_quota: 50,
+            federated: false,
             adfs_kdf_v2: true,
             adfs_winhello_cert: false,
         }

@@ -54,8 +54,12 @@ pub(crate) fn user_realm(world: &mut World, request: &Request, upn: &str) -> Ans
     let upn = percent_decoded(upn);
     let domain = upn.rsplit_once('@').map_or("", |(_, domain)| domain).to_owned();
     let managed = domain.eq_ignore_ascii_case(&world.tenant.domain);
-    let kind = if managed { "Managed" } else { "Unknown" };
-    let members: Members = if request.query.get("api-version") == Some("2.0") {
+    let kind = match (managed, world.switches.federated) {
+        (false, _) => "Unknown",
+        (true, true) => "Federated",
+        (true, false) => "Managed",
+    };
+    let mut members: Members = if request.query.get("api-version") == Some("2.0") {
         vec![
             ("Login", upn.into()),
             ("NameSpaceType", kind.into()),
@@ -72,6 +76,15 @@ pub(crate) fn user_realm(world: &mut World, request: &Request, upn: &str) -> Ans
             ("cloud_audience_urn", "urn:federation:MicrosoftOnline".into()),
         ]
     };
+    if kind == "Federated" {
+        let trust = format!("https://{}/adfs/services/trust", world.sts());
+        members.extend([
+            ("federation_protocol", "WSTrust".into()),
+            ("federation_metadata_url", format!("{trust}/mex").into()),
+            ("federation_active_auth_url", format!("{trust}/2005/usernamemixed").into()),
+            ("AuthURL", format!("https://{}/adfs/ls/", world.sts()).into()),
+        ]);
+    }
     Answer::json(200, world.vary.object(members))
 }
 

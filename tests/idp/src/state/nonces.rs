@@ -38,6 +38,14 @@ impl World {
         value
     }
 
+    /// The nonce in a value whose encoding nobody published.
+    pub(crate) fn registration_nonce_in(&self, octets: &[u8]) -> Option<String> {
+        let is_in = |value: &&String| octets.windows(value.len()).any(|window| window == value.as_bytes());
+        let of_registration =
+            self.nonces.0.iter().filter(|(_, nonce)| nonce.purpose == Purpose::Registration);
+        of_registration.map(|(value, _)| value).find(is_in).cloned()
+    }
+
     /// Uses a nonce up, whatever becomes of the request that carries it.
     pub(crate) fn spend_nonce(&mut self, value: Option<&str>, purpose: Purpose) -> Result<(), Refusal> {
         let now = self.clock.now();
