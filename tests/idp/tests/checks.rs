@@ -41,6 +41,17 @@ fn each_check_stops_an_attack_that_passes_without_it() {
 }
 
 #[test]
+fn a_request_that_fails_has_used_up_its_nonce() {
+    let scene = Scene::new(json!({}));
+    let nonce = scene.client.nonce();
+    let payload = scene.device.password_payload(&nonce);
+    let forged = scene.device.transport.sign(&scene.device.header(), &payload);
+    assert_eq!(send(&scene.client, &forged).code(), 50013);
+    assert_eq!(scene.password(&nonce).code(), 50027);
+    assert_eq!(refused_by(&scene.idp).as_deref(), Some("nonce-once"));
+}
+
+#[test]
 fn what_is_in_order_passes_all_checks() {
     let scene = Scene::new(json!({}));
     let hello = scene.device.primary(&scene.good_hello());

@@ -79,11 +79,13 @@ fn a_cookie_with_a_primary_token_is_sent_round_for_a_nonce_and_then_signs_in() {
         );
         assert_eq!(browser.get(path).status, 302, "used once, it is sent round again");
     }
+    assert_eq!(refused_by(&scene.idp).as_deref(), Some("nonce-once"));
     scene.idp.switch(&json!({"sso_nonce_rounds": 2})).unwrap();
     for _ in 0..2 {
         browser.headers = with_nonce(Some(&scene.client.nonce()));
         assert!(browser.get(&request(&[])).header("location").unwrap().contains("sso_nonce="));
     }
+    browser.headers = with_nonce(Some(&scene.client.nonce()));
     assert!(browser.open(&request(&[])).parameter("code").is_some(), "the loop ends");
     // A key of the other version is no cookie at all, and the page says so.
     browser.headers = vec![(

@@ -1,7 +1,5 @@
 //! Signing in to AD FS with a browser: forms posted to the page that they came from, with the sign-in so far in `Context`.
 
-use serde_json::Value;
-
 use crate::checks::Check;
 use crate::entra::{Said, authenticated, by_password, challenge_of};
 use crate::errors::Refusal;
@@ -97,9 +95,9 @@ fn parse(world: &World, request: &Request) -> Result<Authorization, Refusal> {
 /// The user of a cookie; nobody when it wants another nonce.
 fn signed_in(world: &mut World, cookie: &str) -> Result<Option<SignIn>, Refusal> {
     let signed = Signed::parse(cookie).ok_or(Refusal::aadsts(50027))?;
+    let fresh = world.spend_nonce(signed.text("request_nonce"), Purpose::SignIn(Dialect::Adfs)).is_ok();
     let (_, token, _) = authenticated(world, &signed, Dialect::Adfs)?;
-    let nonce = signed.payload.get("request_nonce").and_then(Value::as_str);
-    Ok(world.spend_nonce(nonce, Purpose::SignIn(Dialect::Adfs)).is_ok().then_some(token.sign_in))
+    Ok(fresh.then_some(token.sign_in))
 }
 
 fn go_on(world: &mut World, authorization: Authorization, mut sign_in: SignIn) -> Said {

@@ -117,8 +117,8 @@ fn plain(world: &mut World, wanted: &Wanted, sign_in: &SignIn) -> Result<Answer,
 
 /// The "enterprise" primary token: no `windows_api_version`, no ticket, type "pop", a week.
 fn primary(world: &mut World, signed: &Signed<'_>) -> Result<Answer, Refusal> {
-    let device = signed_by_device(world, signed, Dialect::Adfs)?;
     world.spend_nonce(signed.text("request_nonce"), Purpose::SignIn(Dialect::Adfs))?;
+    let device = signed_by_device(world, signed, Dialect::Adfs)?;
     let wanted = Wanted::parse(world, signed.text("client_id"), None, signed.text("scope"))?;
     let enough = wanted.has_scope("openid") && wanted.has_scope("aza");
     world.demand(Check::Scopes, enough, || Refusal::aadsts(70011))?;

@@ -30,7 +30,9 @@ pub(crate) fn start(world: &mut World, request: &Request, tenant: &str, v2: bool
     let session = session.filter(|sign_in| world.live_sign_in(sign_in).is_ok());
     let wanted = Wanted::Code(authorization.clone());
     match credential(world, request) {
-        Credential::Stale => round(world, request, &authorization).into(),
+        Credential::Stale(refusal) => {
+            Said { answer: round(world, request, &authorization), refusal: Some(refusal) }
+        }
         Credential::User(sign_in) if !authorization.needs.login => go_on(world, wanted, sign_in, false),
         Credential::Refused(refusal) if !authorization.needs.silence => {
             let page = pages::ask(world, Asks::Password, wanted, None, Some((50058, &refusal.text)));

@@ -14,7 +14,7 @@ use crate::web::Request;
 pub(crate) enum Credential {
     Nothing,
     /// Sent round for another nonce: the one in it is missing, old or used.
-    Stale,
+    Stale(Refusal),
     /// Not believed; the page says so.
     Refused(Refusal),
     /// The primary token's user, with its device.
@@ -37,37 +37,31 @@ pub(crate) fn credential(world: &mut World, request: &Request) -> Credential {
 
 fn of_user(world: &mut World, cookie: &str) -> Credential {
     let Some(signed) = Signed::parse(cookie) else { return Credential::Refused(Refusal::aadsts(50058)) };
-    let (_, token, _) = match authenticated(world, &signed, Dialect::Entra) {
-        Ok(authenticated) => authenticated,
-        Err(refusal) => return Credential::Refused(refusal),
-    };
-    match with_nonce(world, &signed) {
-        Some(stale) => stale,
-        None => Credential::User(token.sign_in),
+    let nonce = nonce(world, &signed);
+    match (authenticated(world, &signed, Dialect::Entra), nonce) {
+        (Err(refusal), _) => Credential::Refused(refusal),
+        (Ok(_), Err(stale)) => Credential::Stale(stale),
+        (Ok((_, token, _)), Ok(())) => Credential::User(token.sign_in),
     }
 }
 
 fn of_device(world: &mut World, cookie: &str) -> Credential {
     let Some(signed) = Signed::parse(cookie) else { return Credential::Refused(Refusal::aadsts(50058)) };
-    let device = match signed_by_device(world, &signed, Dialect::Entra) {
-        Ok(device) => device,
-        Err(refusal) => return Credential::Refused(refusal),
-    };
-    if signed.text("grant_type") != Some("device_auth") {
-        return Credential::Refused(Refusal::aadsts(70003));
-    }
-    match with_nonce(world, &signed) {
-        Some(stale) => stale,
-        None => Credential::Device(device),
+    let nonce = nonce(world, &signed);
+    match (signed_by_device(world, &signed, Dialect::Entra), nonce) {
+        (Err(refusal), _) => Credential::Refused(refusal),
+        _ if signed.text("grant_type") != Some("device_auth") => Credential::Refused(Refusal::aadsts(70003)),
+        (Ok(_), Err(stale)) => Credential::Stale(stale),
+        (Ok(device), Ok(())) => Credential::Device(device),
     }
 }
 
-/// Nothing, when the nonce is good; and then it is used up.
-fn with_nonce(world: &mut World, signed: &Signed<'_>) -> Option<Credential> {
-    let purpose = Purpose::SignIn(Dialect::Entra);
+/// Spent first, so that a cookie that fails otherwise doesn't come back with it.
+fn nonce(world: &mut World, signed: &Signed<'_>) -> Result<(), Refusal> {
+    world.spend_nonce(signed.text("request_nonce"), Purpose::SignIn(Dialect::Entra))?;
     if world.switches.sso_nonce_rounds > 0 {
         world.switches.sso_nonce_rounds -= 1;
-        return Some(Credential::Stale);
+        return Err(Refusal::aadsts(50058).with_text("Another round was ordered."));
     }
-    world.spend_nonce(signed.text("request_nonce"), purpose).err().map(|_| Credential::Stale)
+    Ok(())
 }

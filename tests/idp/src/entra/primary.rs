@@ -22,8 +22,8 @@ pub(crate) fn request(
     v2: bool,
 ) -> Result<Answer, Refusal> {
     protocol_version(world, form, v2)?;
-    let device = signed_by_device(world, signed, Dialect::Entra)?;
     world.spend_nonce(signed.text("request_nonce"), Purpose::SignIn(Dialect::Entra))?;
+    let device = signed_by_device(world, signed, Dialect::Entra)?;
     // The scopes of a primary token are those of v1, whatever the endpoint.
     let ask = Ask::parse(world, signed.text("client_id"), None, signed.text("scope"), false)?;
     let wants_primary = ask.has_scope("openid") && ask.has_scope("aza");

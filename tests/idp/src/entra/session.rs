@@ -21,8 +21,8 @@ pub(crate) fn request(
     v2: bool,
 ) -> Result<Answer, Refusal> {
     protocol_version(world, form, v2)?;
-    let (value, token, session_key) = authenticated(world, signed, Dialect::Entra)?;
     world.spend_nonce(signed.text("request_nonce"), Purpose::SignIn(Dialect::Entra))?;
+    let (value, token, session_key) = authenticated(world, signed, Dialect::Entra)?;
     times_and_audience(world, signed)?;
     if signed.text("grant_type") != Some("refresh_token") {
         return Err(Refusal::aadsts(70003));
