@@ -19,6 +19,8 @@ pub struct Options {
     pub binary: PathBuf,
     /// See [`crate::Arguments::seed`].
     pub seed: u64,
+    /// Another domain than `corp.example`.
+    pub domain: Option<String>,
     /// Checks that are left out.
     pub skip: Vec<Check>,
     /// Switches that differ, as a JSON object; null changes none.
@@ -74,6 +76,9 @@ impl Idp {
         command.arg("--control").arg(directory.join("control")).arg("--ca").arg(directory.join("ca.pem"));
         command.args(["--proxy", "--until-stdin-closes", "--seed", &options.seed.to_string()]);
         command.args(["--switches", &switches.to_string()]);
+        if let Some(domain) = &options.domain {
+            command.args(["--domain", domain]);
+        }
         for check in &options.skip {
             command.args(["--skip", check.name()]);
         }
@@ -179,6 +184,35 @@ impl Idp {
             &json!({"do": "create-user", "upn": upn, "password": password, "second_factor": second_factor}),
         )
         .map(drop)
+    }
+}
+
+impl Idp {
+    /// What was asked of it, and which check refused it; the oldest first.
+    ///
+    /// # Errors
+    /// When it doesn't answer.
+    pub fn requests(&self) -> Result<Vec<Value>, StartError> {
+        let log = self.order(&json!({"do": "requests"}))?;
+        Ok(log.as_array().cloned().unwrap_or_default())
+    }
+
+    /// What was last sent to somebody's telephone.
+    ///
+    /// # Errors
+    /// When nothing was.
+    pub fn second_factor_code(&self, upn: &str) -> Result<String, StartError> {
+        let code = self.order(&json!({"do": "second-factor-code", "upn": upn}))?;
+        Ok(code.as_str().unwrap_or("").to_owned())
+    }
+
+    /// As if that person had typed the code that a device shows and signed in, with a second factor or without.
+    ///
+    /// # Errors
+    /// When no such code waits.
+    pub fn approve_device_code(&self, user_code: &str, upn: &str, mfa: bool) -> Result<(), StartError> {
+        self.order(&json!({"do": "approve-device-code", "user_code": user_code, "upn": upn, "mfa": mfa}))
+            .map(drop)
     }
 }
 

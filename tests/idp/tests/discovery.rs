@@ -6,6 +6,7 @@ mod support;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use hello_idp::{Idp, Options};
 use rcgen::{CertificateParams, CustomExtension, DistinguishedName, DnType, KeyPair, RsaKeySize};
 use serde_json::{Value, json};
 use support::device::{Device, SUBJECT, join};
@@ -27,6 +28,14 @@ fn metadata_name_the_tenant_to_those_who_do() {
     assert_eq!(metadata("elsewhere.example").code(), 90002);
     assert!(client.exchange(("GET", "elsewhere.example", "/"), &[], "").is_err(), "it has no such name");
     assert_eq!(client.get(DRS, "/common/oauth2/token", &[]).status, 404, "each host has its own paths");
+}
+
+#[test]
+fn an_organisation_may_have_another_name() {
+    let domain = Some("example.org".to_owned());
+    let idp = Idp::start(&Options { domain, ..Options::new(env!("CARGO_BIN_EXE_hello-idp")) }).unwrap();
+    let metadata = Client::of(&idp).get("sts.example.org", "/adfs/.well-known/openid-configuration", &[]);
+    assert_eq!(metadata.object()["issuer"], "https://sts.example.org/adfs");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 
 use hello_idp::Idp;
-use serde_json::{Value, json};
+use serde_json::Value;
 
 use super::web::{Client, Response};
 use super::{LOGIN, PASSWORD, UPN};
@@ -72,8 +72,7 @@ impl<'a> Browser<'a> {
 
     /// What came to the telephone.
     pub(crate) fn code(&self) -> String {
-        let code = self.idp.order(&json!({"do": "second-factor-code", "upn": UPN})).unwrap();
-        code.as_str().unwrap().to_owned()
+        self.idp.second_factor_code(UPN).unwrap()
     }
 
     fn keep(&self, response: &Response) {

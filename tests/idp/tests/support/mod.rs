@@ -8,7 +8,7 @@ pub(crate) mod scene;
 pub(crate) mod web;
 
 use hello_idp::{Idp, Options};
-use serde_json::{Value, json};
+use serde_json::Value;
 
 pub(crate) const UPN: &str = "dora@corp.example";
 pub(crate) const PASSWORD: &str = "correct horse";
@@ -28,6 +28,5 @@ pub(crate) fn idp(switches: Value) -> Idp {
 
 /// The check that the last request failed at.
 pub(crate) fn refused_by(idp: &Idp) -> Option<String> {
-    let log = idp.order(&json!({"do": "requests"})).unwrap();
-    log.as_array().unwrap().last().unwrap()["check"].as_str().map(str::to_owned)
+    idp.requests().unwrap().last().unwrap()["check"].as_str().map(str::to_owned)
 }

@@ -90,7 +90,7 @@ impl Scene {
 pub(crate) fn second_factor(idp: &Idp, client: &Client) -> (String, String) {
     let form = [("client_id", BROKER), ("resource", REGISTRATION), ("amr_values", "ngcmfa")];
     let started = client.form(super::LOGIN, "/common/oauth2/devicecode", &form).object();
-    let (user_code, device_code) = (&started["user_code"], started["device_code"].as_str().unwrap());
+    let [user_code, device_code] = ["user_code", "device_code"].map(|name| started[name].as_str().unwrap());
     idp.order(&json!({"do": "approve-device-code", "user_code": user_code, "upn": UPN, "mfa": true}))
         .unwrap();
     let grant = "urn:ietf:params:oauth:grant-type:device_code";
