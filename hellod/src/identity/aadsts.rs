@@ -124,7 +124,8 @@ impl Refusal {
             53000..=53003 | 53009 | 530_032..=530_035 => Self::ConditionalAccess,
             65001 | 65004 | 90094 => Self::NeedsConsent,
             70016 => Self::StillWaiting,
-            70018..=70020 => Self::CodeExpired,
+            // Whether 70020 says that it ended or that it was declined is told in both ways; the word decides.
+            70018 | 70019 => Self::CodeExpired,
             16000 => Self::SeveralAccounts,
             50140 => Self::KeepSignedIn,
             50011 | 50128 | 90002 | 500_011 | 700_016 => Self::Misconfigured,
@@ -135,7 +136,7 @@ impl Refusal {
     }
 
     /// The words of RFC 6749 5.2, RFC 8628 3.5 and OpenID Connect Core 3.1.2.6, and what Entra made of them.
-    fn of_word(error: &str) -> Option<Self> {
+    pub(super) fn of_word(error: &str) -> Option<Self> {
         Some(match error {
             "interaction_required" => Self::NeedsMfa { claims: None },
             "login_required" => Self::NeedsSignIn,
@@ -251,7 +252,7 @@ mod tests {
             ),
             (&[65001, 90094, 65004], Refusal::NeedsConsent),
             (&[70016], Refusal::StillWaiting),
-            (&[70018, 70019, 70020], Refusal::CodeExpired),
+            (&[70018, 70019], Refusal::CodeExpired),
             (&[50011, 700_016, 500_011, 90002, 50128], Refusal::Misconfigured),
             (&[16000], Refusal::SeveralAccounts),
             (&[50196, 90055], Refusal::Throttled),
@@ -280,7 +281,8 @@ mod tests {
             (400, r#"{"error":"authorization_pending"}"#, Refusal::StillWaiting),
             (400, r#"{"error":"slow_down"}"#, Refusal::SlowDown),
             (400, r#"{"error":"expired_token"}"#, Refusal::CodeExpired),
-            (400, r#"{"error":"authorization_declined"}"#, Refusal::CodeDeclined),
+            (400, r#"{"error":"expired_token","error_codes":[70020]}"#, Refusal::CodeExpired),
+            (400, r#"{"error":"authorization_declined","error_codes":[70020]}"#, Refusal::CodeDeclined),
             (400, r#"{"error":"invalid_resource"}"#, Refusal::Misconfigured),
             (400, r#"{"error":"temporarily_unavailable"}"#, Refusal::Unavailable),
             (400, r#"{"error":"new_word"}"#, Refusal::Other),

@@ -3,6 +3,8 @@
 //! A provider sees assertions and public keys. It never sees the TPM, a PIN, or anything that could make a signature.
 
 pub mod aadsts;
+mod directory;
+pub mod entra;
 pub mod local;
 
 use std::future::Future;
@@ -12,6 +14,7 @@ use thiserror::Error;
 
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
+pub use directory::DirectoryError;
 
 /// What every provider can do.
 pub trait IdentityProvider {

@@ -1,0 +1,43 @@
+//! Why a directory, Entra ID or AD FS, does not do what it was asked.
+
+use thiserror::Error;
+
+use super::aadsts::Refusal;
+use crate::online::OnlineError;
+use crate::wire::{ErrorAnswer, RegistrationError, WireError};
+use crate::x509::certificate::CertificateError;
+
+/// What stood in the way. `Display` is what a person reads.
+#[derive(Debug, Error)]
+pub enum DirectoryError {
+    /// It could not be asked.
+    #[error(transparent)]
+    Online(#[from] OnlineError),
+    /// Its answer can't be used.
+    #[error(transparent)]
+    Wire(#[from] WireError),
+    /// The certificate that it made is not for this machine.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// It refuses a sign-in or a token.
+    #[error("{}", refusal.says())]
+    Refused {
+        /// What that means.
+        refusal: Refusal,
+        /// Its words, for the log.
+        answer: Option<Box<ErrorAnswer>>,
+    },
+    /// It refuses to register a device or a key.
+    #[error("The directory does not register this (status {status}){}", in_its_words(answer.as_deref()))]
+    NotRegistered {
+        /// RFC 9110 §15.
+        status: u16,
+        /// Its words, which here are all there is: an administrator reads the reason in them.
+        answer: Option<Box<RegistrationError>>,
+    },
+}
+
+fn in_its_words(answer: Option<&RegistrationError>) -> String {
+    let words = answer.into_iter().flat_map(|answer| [&answer.message, &answer.trace]);
+    words.flatten().map(|line| format!("\n  {}", line.as_str())).collect()
+}
