@@ -3,6 +3,7 @@
 use thiserror::Error;
 
 use super::aadsts::Refusal;
+use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
 use crate::wire::{ErrorAnswer, RegistrationError, WireError};
 use crate::x509::certificate::CertificateError;
@@ -13,6 +14,9 @@ pub enum DirectoryError {
     /// It could not be asked.
     #[error(transparent)]
     Online(#[from] OnlineError),
+    /// What was to be sent can't be written.
+    #[error("what was to be sent to the directory can't be written: {0}")]
+    Unwritten(#[from] JwsError),
     /// Its answer can't be used.
     #[error(transparent)]
     Wire(#[from] WireError),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use hello_idp::{Idp, Options};
 use hellod::clock::SystemClock;
 use hellod::identity::DirectoryError;
-use hellod::identity::entra::{Device, Domain, Endpoint, Permit, Registered, SignIn, Tenant, register};
+use hellod::identity::entra::{Device, Domain, Freshness, Permit, Registered, SignIn, Tenant, register};
 use hellod::keys::child::{Tcti, Tpm, TpmSettings};
 use hellod::keys::queue::Asker;
 use hellod::keys::{CheckedMachineKeys, DeviceScheme};
@@ -30,6 +30,7 @@ pub(crate) struct House {
     pub(crate) online: Online,
     pub(crate) tpm: Tpm,
     pub(crate) tenant: Tenant,
+    pub(crate) freshness: Freshness,
     _swtpm: Swtpm,
 }
 
@@ -55,11 +56,11 @@ impl House {
             waiting_per_user: 2,
         });
         let tenant = Tenant::of(&online, &domain("corp.example")).await.unwrap().unwrap();
-        Self { idp, online, tpm, tenant, _swtpm: swtpm }
+        Self { idp, online, tpm, tenant, freshness: Freshness::AsTheTenantHasIt, _swtpm: swtpm }
     }
 
     pub(crate) fn sign_in(&self) -> SignIn<'_> {
-        SignIn { online: &self.online, tenant: &self.tenant }
+        SignIn { online: &self.online, tenant: &self.tenant, freshness: self.freshness }
     }
 
     pub(crate) async fn by_password(&self) -> Result<Permit, DirectoryError> {
@@ -69,14 +70,6 @@ impl House {
     /// Keys in the TPM, a request signed by the device key, and what the directory says to it.
     pub(crate) async fn register(
         &self,
-        permit: &Permit,
-    ) -> Result<(CheckedMachineKeys, Registered), DirectoryError> {
-        self.register_at(&self.tenant.devices, permit).await
-    }
-
-    pub(crate) async fn register_at(
-        &self,
-        endpoint: &Endpoint,
         permit: &Permit,
     ) -> Result<(CheckedMachineKeys, Registered), DirectoryError> {
         let keys = self.tpm.create_machine_keys().await.unwrap();
@@ -92,7 +85,7 @@ impl House {
             name: "lab",
             system: "Debian GNU/Linux 13",
         };
-        let registered = register(&self.online, endpoint, permit, &device).await?;
+        let registered = register(&self.online, &self.tenant.devices, permit, &device).await?;
         Ok((keys, registered))
     }
 

@@ -1,9 +1,9 @@
-//! hellod's side of Entra ID against a stand-in that somebody else wrote from the same documents: another reading of the
-//! same words. The keys are in a software TPM, and HTTPS is spoken as hellod-online speaks it.
+//! hellod's side of Entra ID against a stand-in that shares no code with it: two readings of the same documents. The keys are in a software TPM, and HTTPS is spoken as hellod-online speaks it.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
 
 mod browser;
 mod house;
+mod primary;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 

@@ -4,13 +4,16 @@
 //! done with what comes of it, is for the flows.
 
 mod domain;
+mod key;
+pub mod primary;
 mod registrar;
 mod sign_in;
 mod tenant;
 
 pub use domain::Domain;
+pub use key::register_key;
 pub use registrar::{Device, Registered, register};
-pub use sign_in::{Browser, Permit, Polled, SignIn};
+pub use sign_in::{Browser, Freshness, Permit, Polled, SignIn};
 pub use tenant::{Endpoint, Tenant};
 
 use zeroize::Zeroizing;
@@ -26,6 +29,8 @@ const LOGIN: &str = "login.microsoftonline.com";
 const REGISTRATION: &str = "enterpriseregistration.windows.net";
 /// The application that registers devices: Microsoft's Authentication Broker, which every tenant knows.
 const BROKER: &str = "29d9ed98-a469-4536-ade2-f981bc1d605e";
+/// The part of Windows that asks for primary tokens with passwords and keys.
+const CLOUD_AP: &str = "38aa3b87-a06d-4817-b275-7a316988d93b";
 /// The Device Registration Service, as version 1 of the token endpoint calls it.
 const DRS: &str = "urn:ms-drs:enterpriseregistration.windows.net";
 

@@ -58,19 +58,29 @@ pub async fn register(
         "JoinType": JOINED,
         "Attributes": { "ReuseDevice": "true", "ReturnClientSid": "true" },
     });
-    let address = format!("{}?api-version={}", endpoint.address, endpoint.version);
     let body = Zeroizing::new(body.to_string().into_bytes());
+    let answer = JoinAnswer::parse(&post(online, endpoint, permit, body).await?)?;
+    let certificate = DeviceCertificate::parse(&answer.certificate, device.key)?;
+    Ok(Registered { certificate, person: answer.person })
+}
+
+/// Posts JSON to a service of the Device Registration Service, and returns the body of a success.
+pub(super) async fn post(
+    online: &Online,
+    endpoint: &Endpoint,
+    permit: &Permit,
+    body: Zeroizing<Vec<u8>>,
+) -> Result<Zeroizing<Vec<u8>>, DirectoryError> {
+    let address = format!("{}?api-version={}", endpoint.address, endpoint.version);
     let request = Request::post(&hosts()?, &address, "application/json", body)?
         .with(Header::Accept, Zeroizing::new("application/json".into()))?
         .with(Header::Authorization, Zeroizing::new(format!("Bearer {}", permit.token.expose())))?;
     let response = online.fetch(request).await?;
-    if !matches!(response.status, 200 | 201) {
-        let answer = RegistrationError::parse(&response.body).ok();
-        return Err(DirectoryError::NotRegistered { status: response.status, answer: answer.map(Box::new) });
+    if matches!(response.status, 200 | 201) {
+        return Ok(response.body);
     }
-    let answer = JoinAnswer::parse(&response.body)?;
-    let certificate = DeviceCertificate::parse(&answer.certificate, device.key)?;
-    Ok(Registered { certificate, person: answer.person })
+    let answer = RegistrationError::parse(&response.body).ok();
+    Err(DirectoryError::NotRegistered { status: response.status, answer: answer.map(Box::new) })
 }
 
 /// `JoinType` of a device that has joined.

@@ -20,6 +20,17 @@ pub struct SignIn<'a> {
     pub online: &'a Online,
     /// Whose.
     pub tenant: &'a Tenant,
+    /// What it is for.
+    pub freshness: Freshness,
+}
+
+/// Whether a second factor is asked for, even of somebody who has just given one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// As the tenant has it: to register a device.
+    AsTheTenantHasIt,
+    /// Yes, for without it no key is registered ([MS-OAPX] 2.2.2.10).
+    SecondFactorNow,
 }
 
 /// What the Device Registration Service is shown: a token for it, and what it says. TLS has vouched for it.
@@ -28,6 +39,8 @@ pub struct Permit {
     pub token: Token,
     /// What it says.
     pub claims: TokenClaims,
+    /// With which the device asks for a primary token in the name of whoever has signed in.
+    pub refresh: Option<Token>,
 }
 
 /// How it stands with a code that somebody has to type elsewhere.
@@ -66,7 +79,7 @@ impl SignIn<'_> {
     /// # Errors
     /// [`DirectoryError`].
     pub async fn code(&self) -> Result<DeviceCode, DirectoryError> {
-        let fields = [("client_id", BROKER), ("resource", DRS)];
+        let fields = [&[("client_id", BROKER), ("resource", DRS)], self.freshness.wish()].concat();
         let answer = post_form(self.online, &self.endpoint("devicecode"), &fields).await?;
         Ok(DeviceCode::parse(&answer, &wire::Hosts::new(PAGES))?)
     }
@@ -85,7 +98,7 @@ impl SignIn<'_> {
                 Ok(Polled::After(interval))
             }
             Err(DirectoryError::Refused { refusal: Refusal::SlowDown, .. }) => {
-                Ok(Polled::After(interval + 5))
+                Ok(Polled::After(interval.saturating_add(5)))
             }
             Err(error) => Err(error),
         }
@@ -109,6 +122,7 @@ impl SignIn<'_> {
             ("code_challenge_method", "S256"),
             ("prompt", "select_account"),
         ]);
+        query.extend_pairs(self.freshness.wish());
         let address = format!("{}?{}", self.endpoint("authorize"), query.finish());
         Browser { address, verifier, state }
     }
@@ -131,7 +145,9 @@ impl SignIn<'_> {
     async fn redeem(&self, fields: &[(&str, &str)]) -> Result<Permit, DirectoryError> {
         let fields = [&[("client_id", BROKER), ("resource", DRS)], fields].concat();
         let answer = post_form(self.online, &self.endpoint("token"), &fields).await?;
-        Permit::check(TokenAnswer::parse(&answer)?.access, self.tenant)
+        let answer = TokenAnswer::parse(&answer)?;
+        let permit = Permit::check(answer.access, self.tenant)?;
+        Ok(Permit { refresh: answer.refresh, ..permit })
     }
 
     fn endpoint(&self, name: &str) -> String {
@@ -146,10 +162,20 @@ impl Permit {
     /// [`WireError`].
     pub fn check(token: Token, tenant: &Tenant) -> Result<Self, DirectoryError> {
         let claims = TokenClaims::read(&token)?;
-        if claims.aud.as_str() != DRS || claims.tid.is_some_and(|id| id != tenant.id) {
+        if claims.aud.as_str() != DRS || claims.tid != Some(tenant.id) {
             return Err(WireError::Elsewhere(What::Claims).into());
         }
-        Ok(Self { token, claims })
+        Ok(Self { token, claims, refresh: None })
+    }
+}
+
+impl Freshness {
+    /// What version 1 of the endpoints is told.
+    const fn wish(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::AsTheTenantHasIt => &[],
+            Self::SecondFactorNow => &[("amr_values", "ngcmfa")],
+        }
     }
 }
 

@@ -43,7 +43,7 @@ impl Tenant {
         let discovered = succeeded(online.fetch(Request::get(&hosts()?, &address)?).await?)?;
         let discovery = Discovery::parse(&discovered, &wire::Hosts::new([LOGIN, REGISTRATION]))?;
         // Of another tenant, or of none: whoever answers is not to be trusted with a device.
-        if discovery.tenant.is_some_and(|tenant| tenant != id) {
+        if discovery.tenant != Some(id) {
             return Err(WireError::Elsewhere(What::Discovery).into());
         }
         let endpoint = |service: Option<wire::discovery::Service>| {

@@ -187,8 +187,8 @@ impl DeviceCode {
             user_code: raw.user_code,
             address: hosts.admit(&address, What::DeviceCode)?,
             lifetime: raw.expires_in.0,
-            // RFC 8628, 3.2.
-            interval: raw.interval.map_or(5, |interval| interval.0),
+            // RFC 8628, 3.2. Nobody is asked without a pause, nor after a day.
+            interval: raw.interval.map_or(5, |interval| interval.0).clamp(1, LONGEST_INTERVAL),
             message: raw.message,
         })
     }
@@ -338,6 +338,9 @@ fn one_or_more<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<Line>, 
 const MAX_NONCE: usize = 4096;
 
 const MAX_METHODS: usize = 32;
+
+/// Between two questions whether a code was typed, in seconds.
+const LONGEST_INTERVAL: u64 = 60;
 
 #[cfg(test)]
 mod tests;

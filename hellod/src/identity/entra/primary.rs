@@ -1,0 +1,187 @@
+//! The primary token: the request for it, which the device signs; and what its session key signs from then on
+//! ([MS-OAPXBC] 3.1.5.1).
+//!
+//! A request carries a nonce of the directory's, and is worth nothing twice: whatever comes of it, the next one asks for
+//! another nonce first.
+
+use serde_json::json;
+
+use super::{BROKER, CLOUD_AP, LOGIN, post_form};
+use crate::guid::Guid;
+use crate::identity::{DirectoryError, Nonce};
+use crate::jose::jwe::Answer;
+use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
+use crate::jose::kdf::KdfVersion;
+use crate::keys::PublicKey;
+use crate::online::Online;
+use crate::secret::{SessionKey, Token};
+use crate::wire::{NonceAnswer, PrimaryAnswer, TokenAnswer, Upn, What, WireError};
+
+/// How a request for a primary token says who the person is.
+pub enum Proof<'a> {
+    /// A refresh token of a sign-in that was for the broker.
+    SignIn(&'a Token),
+    /// The signed [`assertion`].
+    Hello(&'a Token),
+}
+
+/// A primary token with its session key, in use.
+pub struct Session<'a> {
+    /// The way there.
+    pub online: &'a Online,
+    /// Whose.
+    pub tenant: Guid,
+    /// The token.
+    pub token: &'a Token,
+    /// What it is worth nothing without.
+    pub key: &'a SessionKey,
+}
+
+/// Fetches a nonce ([MS-OAPXBC] 3.2.5.1.1). It is for whoever asks, and not for anybody in particular.
+///
+/// # Errors
+/// [`DirectoryError`].
+pub async fn nonce(online: &Online) -> Result<Nonce, DirectoryError> {
+    let address = format!("https://{LOGIN}/common/oauth2/token");
+    let answer = post_form(online, &address, &[("grant_type", "srv_challenge")]).await?;
+    Ok(Nonce(NonceAnswer::parse(&answer)?.nonce))
+}
+
+/// What the person's key signs, at the time `now` in seconds since 1970 ([MS-OAPXBC] 3.1.5.1.2.3). A clock that is a little
+/// fast does no harm.
+///
+/// # Errors
+/// [`JwsError`].
+pub fn assertion(
+    person: &Upn,
+    tenant: Guid,
+    key: &PublicKey,
+    nonce: &Nonce,
+    now: i64,
+) -> Result<SigningInput, JwsError> {
+    let kid = key.provider_kid().map_err(|_| JwsError::Payload)?;
+    let claims = json!({
+        "iss": person.as_str(),
+        "aud": format!("https://sts.windows.net/{tenant}/"),
+        "iat": now - SKEW,
+        "exp": now + LIFETIME,
+        "request_nonce": nonce.0,
+        "scope": SCOPE,
+    });
+    SigningInput::new(&Header::hello_assertion(&kid), &claims)
+}
+
+/// What the device signs. The nonce is that of the assertion in it, as the specification has it since CVE-2023-35348.
+///
+/// # Errors
+/// [`JwsError`].
+pub fn request(certificate: &[u8], nonce: &Nonce, proof: &Proof<'_>) -> Result<SigningInput, JwsError> {
+    let header = Header::device_signed(certificate, KdfVersion::V2);
+    let nonce = nonce.0.as_str();
+    let claims = match proof {
+        Proof::SignIn(token) => json!({
+            "client_id": BROKER,
+            "request_nonce": nonce,
+            "scope": SCOPE,
+            "grant_type": "refresh_token",
+            "refresh_token": token.expose(),
+        }),
+        Proof::Hello(assertion) => json!({
+            "client_id": CLOUD_AP,
+            "request_nonce": nonce,
+            "scope": SCOPE,
+            "grant_type": JWT_BEARER,
+            "assertion": assertion.expose(),
+        }),
+    };
+    SigningInput::new(&header, &claims)
+}
+
+/// Hands a signed request in.
+///
+/// # Errors
+/// [`DirectoryError`].
+pub async fn send(online: &Online, tenant: Guid, request: &Token) -> Result<PrimaryAnswer, DirectoryError> {
+    Ok(PrimaryAnswer::parse(&handed_in(online, tenant, request).await?)?)
+}
+
+impl Session<'_> {
+    /// Renews the token. `ctx` is random.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn renew(&self, nonce: &Nonce, ctx: &[u8; 24]) -> Result<PrimaryAnswer, DirectoryError> {
+        let claims = json!({
+            "client_id": CLOUD_AP,
+            "scope": SCOPE,
+            "iss": PLUGIN,
+            "grant_type": "refresh_token",
+            "refresh_token": self.token.expose(),
+            "request_nonce": nonce.0,
+        });
+        let opened = self.ask(&claims, ctx, What::PrimaryToken).await?;
+        Ok(PrimaryAnswer::parse(opened.expose())?)
+    }
+
+    /// Has a token made for the application `client`, for `resource`. `ctx` is random.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn redeem(
+        &self,
+        (client, resource): (&str, &str),
+        nonce: &Nonce,
+        ctx: &[u8; 24],
+    ) -> Result<TokenAnswer, DirectoryError> {
+        let claims = json!({
+            "client_id": client,
+            "scope": "openid",
+            "resource": resource,
+            "redirect_uri": format!("ms-appx-web://Microsoft.AAD.BrokerPlugin/{client}"),
+            "iss": PLUGIN,
+            "grant_type": "refresh_token",
+            "refresh_token": self.token.expose(),
+            "request_nonce": nonce.0,
+        });
+        let opened = self.ask(&claims, ctx, What::Tokens).await?;
+        Ok(TokenAnswer::parse(opened.expose())?)
+    }
+
+    /// Signs a request with the session key, and opens what comes back with it.
+    async fn ask(
+        &self,
+        claims: &serde_json::Value,
+        ctx: &[u8; 24],
+        what: What,
+    ) -> Result<Answer, DirectoryError> {
+        let request = session_signed(self.key, KdfVersion::V2, ctx, &Payload::new(claims)?)?;
+        let answer = handed_in(self.online, self.tenant, &request).await?;
+        let malformed = || WireError::Form(what);
+        let compact = std::str::from_utf8(&answer).map_err(|_| malformed())?;
+        Ok(Answer::open(compact.trim(), self.key).map_err(|_| malformed())?)
+    }
+}
+
+async fn handed_in(
+    online: &Online,
+    tenant: Guid,
+    request: &Token,
+) -> Result<zeroize::Zeroizing<Vec<u8>>, DirectoryError> {
+    let fields = [
+        ("windows_api_version", "2.0"),
+        ("grant_type", JWT_BEARER),
+        ("request", request.expose()),
+        ("client_info", "1"),
+    ];
+    post_form(online, &format!("https://{LOGIN}/{tenant}/oauth2/token"), &fields).await
+}
+
+/// `aza` asks for a primary token, `ugs` for the groups that an AD FS would add.
+const SCOPE: &str = "openid aza ugs";
+/// RFC 7523 §2.1.
+const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
+/// Who asks, in requests that a session key signs.
+const PLUGIN: &str = "aad:brokerplugin";
+/// How far before its making an assertion holds, and how long after, in seconds.
+const SKEW: i64 = 60;
+const LIFETIME: i64 = 300;
