@@ -33,7 +33,7 @@ async fn display_of(connection: &Connection, manager: &ManagerProxy<'_>, pid: u3
     let user = UserProxy::builder(connection).path(path).build().await.ok()?;
     for (_, path) in user.sessions().await.ok()? {
         let session = SessionProxy::builder(connection).path(path.clone()).build().await.ok()?;
-        let is_somebodys = is_somebodys(&session.class().await.ok()?);
+        let is_somebodys = is_somebodys(&session.class().await.ok()?, session.remote().await.ok()?);
         if is_somebodys && describe(connection, path).await.ok()? == Session::Remote {
             return Some(Session::Remote);
         }
@@ -86,9 +86,10 @@ async fn describe(connection: &Connection, path: OwnedObjectPath) -> zbus::Resul
 }
 
 /// Whether somebody came in by a session of that class (org.freedesktop.login1(5)), and not just a program. The service
-/// manager of each user has one itself since systemd 256, and a job of cron has one while it runs.
-fn is_somebodys(class: &str) -> bool {
-    !class.starts_with("manager") && !class.starts_with("background")
+/// manager of each user has one itself since systemd 256, and a job of cron has one while it runs; but what logind calls
+/// remote is somebody's in any case but the first.
+fn is_somebodys(class: &str, is_remote: bool) -> bool {
+    !class.starts_with("manager") && (is_remote || !class.starts_with("background"))
 }
 
 fn is_a_line(tty: &str) -> bool {
@@ -156,10 +157,11 @@ mod tests {
     #[test]
     fn nobody_comes_in_by_the_session_of_a_service_manager_or_a_job() {
         for class in ["manager", "manager-early", "background", "background-light"] {
-            assert!(!is_somebodys(class), "{class}");
+            assert!(!is_somebodys(class, false), "{class}");
         }
+        assert!(is_somebodys("background", true), "a service for those elsewhere that gives no terminal");
         for class in ["user", "user-early", "user-light", "greeter", "lock-screen", "whatever comes later"] {
-            assert!(is_somebodys(class), "{class}");
+            assert!(is_somebodys(class, false) && is_somebodys(class, true), "{class}");
         }
     }
 

@@ -15,6 +15,7 @@ use zbus::{Connection, connection, interface, message};
 
 use super::caller;
 use crate::online::{Door, Exchange, OnlineError, Opened};
+use crate::wire::Line;
 
 /// hellod's end: finds hellod-online, and has it started.
 #[derive(Debug, Clone)]
@@ -51,12 +52,12 @@ impl Dial {
             .cache_properties(CacheProperties::No)
             .build()
             .await
-            .map_err(|error| Miss::For(error.to_string()))?;
+            .map_err(|error| Miss::For(Line::of(&error.to_string()).as_str().to_owned()))?;
         match proxy.fetch(answers.into()).await {
             Ok(requests) => Ok(requests.into()),
             Err(BusError::Busy(_)) => Err(Miss::For("it has too much to do".into())),
             Err(BusError::Bus(_)) => Err(Miss::Left),
-            Err(error) => Err(Miss::For(error.to_string())),
+            Err(error) => Err(Miss::For(Line::of(&error.to_string()).as_str().to_owned())),
         }
     }
 }
@@ -95,12 +96,12 @@ async fn owner(bus: &DBusProxy<'_>) -> Result<OwnedUniqueName, Miss> {
         return Ok(owner);
     }
     let started = bus.start_service_by_name(WellKnownName::from_static_str_unchecked(BUS_NAME), 0).await;
-    started.map_err(|error| Miss::For(error.to_string()))?;
+    started.map_err(|error| Miss::For(Line::of(&error.to_string()).as_str().to_owned()))?;
     bus.get_name_owner(name()).await.map_err(|_| Miss::Left)
 }
 
 fn no_bus(error: zbus::Error) -> Miss {
-    Miss::For(error.to_string())
+    Miss::For(Line::of(&error.to_string()).as_str().to_owned())
 }
 
 fn uid_of(account: &str) -> Option<u32> {

@@ -99,7 +99,12 @@ impl FromOnline {
         let mut reader = Reader::new(frame);
         let decoded = match reader.octet()? {
             ANSWER => Self::Answer(read_response(&mut reader)?),
-            FAILED => Self::Failed(serde_json::from_slice(reader.long(LARGEST_ERROR)?).ok()?),
+            FAILED => {
+                let error: OnlineError = serde_json::from_slice(reader.long(LARGEST_ERROR)?).ok()?;
+                // A person reads it at a terminal, and who wrote it may have been taken over.
+                let is_one_line = !error.to_string().chars().any(char::is_control);
+                Self::Failed(is_one_line.then_some(error)?)
+            }
             SIGN => {
                 let scheme = Scheme::read(reader.octet()?)?;
                 Self::Sign { scheme, message: reader.long(LARGEST_HANDSHAKE)?.to_vec() }

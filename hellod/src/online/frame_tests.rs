@@ -110,3 +110,11 @@ proptest! {
         prop_assert!(ToOnline::decode(&[whole, &[0]].concat()).is_none());
     }
 }
+
+#[test]
+fn what_would_steer_a_terminal_is_no_error_of_ours() {
+    for text in ["nothing of the kind\nType your password: ", "\u{1b}[2J", "\u{9b}2J"] {
+        let frame = FromOnline::Failed(OnlineError::Malformed(text.into())).encode();
+        assert!(FromOnline::decode(behind_length(&frame)).is_none(), "{text:?}");
+    }
+}

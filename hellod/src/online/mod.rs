@@ -114,7 +114,7 @@ impl Online {
         let end = self.door.open(answers).await?;
         let mut outgoing = Outgoing::open(&end).map_err(|_| OnlineError::ServiceConfused)?;
         drop(end);
-        let (bound, mut may_sign) = (request.bound, request.certificate.is_some());
+        let (bound, mut schemes) = (request.bound, request.certificate.as_ref().map(|it| it.schemes.clone()));
         outgoing.send(&ToOnline::Fetch(Box::new(request)).encode()).await.map_err(lost)?;
         loop {
             let frame = next(&mut incoming, &outgoing, HEAD + bound as usize).await?;
@@ -122,7 +122,9 @@ impl Online {
                 FromOnline::Answer(response) if response.body.len() <= bound as usize => return Ok(response),
                 FromOnline::Failed(error) => return Err(error),
                 // One signature for one request.
-                FromOnline::Sign { scheme, message } if std::mem::take(&mut may_sign) => {
+                FromOnline::Sign { scheme, message }
+                    if schemes.take().is_some_and(|it| it.contains(&scheme)) =>
+                {
                     let signature = sign(key, scheme, message).await;
                     outgoing.send(&ToOnline::Signature(signature).encode()).await.map_err(lost)?;
                 }
