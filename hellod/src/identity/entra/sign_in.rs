@@ -219,3 +219,29 @@ impl Browser {
 const REDIRECT: &str = "https://login.microsoftonline.com/common/oauth2/nativeclient";
 /// Where Entra sends people to type a code.
 const PAGES: [&str; 3] = ["microsoft.com", "login.microsoft.com", "login.microsoftonline.com"];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_end_of_another_sign_in_is_none_of_this_one() {
+        let browser =
+            Browser { address: String::new(), verifier: Zeroizing::default(), state: "ours".into() };
+        let code = |address: &str| browser.code_in(address).map(|code| code.to_string()).ok();
+        assert_eq!(code(&format!("{REDIRECT}?code=c0de&state=ours&session_state=x")), Some("c0de".into()));
+        let table = [
+            format!("{REDIRECT}?code=c0de&state=theirs"),
+            format!("{REDIRECT}?code=c0de"),
+            format!("{REDIRECT}?state=ours"),
+            format!("{REDIRECT}.evil.example?code=c0de&state=ours"),
+            "https://evil.example/?code=c0de&state=ours".into(),
+            "c0de".into(),
+        ];
+        for address in table {
+            assert_eq!(code(&address), None, "{address}");
+        }
+        let declined = browser.code_in(&format!("{REDIRECT}?error=access_denied&state=ours"));
+        assert!(matches!(declined, Err(DirectoryError::Refused { refusal: Refusal::CodeDeclined, .. })));
+    }
+}
