@@ -1,6 +1,6 @@
 //! Fetching bytes over HTTPS, although hellod has no network: another process of this program fetches them.
 //!
-//! hellod decides what is asked, of whom, and what the answer means. hellod-online ([`service`], and [`http`] below it) knows
+//! hellod decides what is asked, of whom, and what the answer means. hellod-online (`service`, and `http` below it) knows
 //! hosts as far as each request names them, keeps nothing, and has neither the TPM nor the state of hellod. What passes
 //! between the two passes through [`frame`]s in pipes, and not through the bus.
 

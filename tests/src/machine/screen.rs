@@ -60,6 +60,8 @@ impl Machine {
         let shell =
             format!("{} systemctl --user is-active org.gnome.Shell@wayland.service", in_desktop(person));
         self.inside("the desktop", &shell);
+        // Until then the greeter is on the screen, and hears the keys.
+        self.inside("the greeter to leave", "! loginctl list-sessions --no-legend | grep -w greeter");
         self.rest();
     }
 
