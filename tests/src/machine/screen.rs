@@ -102,7 +102,9 @@ impl Machine {
     /// Answers the window in which the desktop asks for polkit.
     #[track_caller]
     pub fn answer_polkit(&mut self, picture: &str, secret: &str) {
-        self.inside("polkit's question", "pgrep --full '[p]olkit-agent-helper-1'");
+        // Once PAM has asked, the helper of polkit's waits for what is typed, on its standard input (proc_pid_syscall(5)).
+        let waits = "grep '^0 0x0 ' /proc/$(pgrep --full '[p]olkit-agent-helper-1')/syscall";
+        self.inside("polkit's question", waits);
         self.picture(picture);
         self.type_line(secret);
         self.inside("polkit's answer", "! pgrep --full '[p]olkit-agent-helper-1'");
