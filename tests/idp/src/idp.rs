@@ -17,6 +17,8 @@ use crate::checks::Check;
 pub struct Options {
     /// The program `hello-idp`.
     pub binary: PathBuf,
+    /// What stands before the program on its command line, such as nsenter(1) with what it is to enter.
+    pub within: Vec<String>,
     /// See [`crate::Arguments::seed`].
     pub seed: u64,
     /// Another domain than `corp.example`.
@@ -72,8 +74,14 @@ impl Idp {
         };
         fs::DirBuilder::new().mode(0o700).create(&directory).map_err(failed(&directory))?;
         let switches = if options.switches.is_null() { json!({}) } else { options.switches.clone() };
-        let mut command = Command::new(&options.binary);
-        command.arg("--control").arg(directory.join("control")).arg("--ca").arg(directory.join("ca.pem"));
+        let mut words = options.within.iter().map(AsRef::as_ref).chain([options.binary.as_os_str()]);
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command
+            .args(words)
+            .arg("--control")
+            .arg(directory.join("control"))
+            .arg("--ca")
+            .arg(directory.join("ca.pem"));
         command.args(["--proxy", "--until-stdin-closes", "--seed", &options.seed.to_string()]);
         command.args(["--switches", &switches.to_string()]);
         if let Some(domain) = &options.domain {

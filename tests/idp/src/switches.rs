@@ -49,6 +49,8 @@ pub struct Switches {
     pub require_mfa: bool,
     /// Conditional access refuses tokens for applications with this code of Entra; primary tokens are still issued.
     pub conditional_access: Option<u32>,
+    /// People may sign in by a code; conditional access refuses it otherwise, as many tenants have it.
+    pub device_code_permitted: bool,
     /// Users may join devices.
     pub join_permitted: bool,
     /// Devices that a user may join.
@@ -85,6 +87,7 @@ impl Default for Switches {
             kmsi: false,
             require_mfa: false,
             conditional_access: None,
+            device_code_permitted: true,
             join_permitted: true,
             device_quota: 50,
             federated: false,

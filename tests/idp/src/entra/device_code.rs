@@ -76,6 +76,9 @@ pub(crate) fn redeem(world: &mut World, form: &Form, v2: bool) -> Result<Answer,
         Approval::Approved(sign_in) => sign_in,
     };
     world.live_sign_in(&sign_in)?;
+    if !world.switches.device_code_permitted {
+        return Err(Refusal::aadsts(53003));
+    }
     let scopes = code.scopes.join(" ");
     let ask = Ask::parse(world, Some(client), code.resource.as_deref(), Some(&scopes), v2)?;
     satisfied(world, &ask, &sign_in, code.needs)?;

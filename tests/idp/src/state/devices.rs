@@ -90,6 +90,7 @@ impl Devices {
     pub(crate) fn dump(&self) -> Value {
         let devices = self.devices.iter().map(|device| {
             json!({"id": device.id, "dialect": format!("{:?}", device.dialect), "name": device.name, "owner": device.owner,
+                "key": device.key.kid(),
                 "join_type": device.join_type, "enabled": device.enabled, "deleted": device.deleted,
                 "certificate": base64(&device.certificate)})
         });
