@@ -12,7 +12,7 @@ use zbus::{Connection, connection};
 
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
-    LOOK_DEADLINE, LoginProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
+    LOOK_DEADLINE, LoginProxy, RegistrationProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
 };
 
 /// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
@@ -57,6 +57,23 @@ pub enum Wish {
     KeepPassword,
     /// The password kept no longer.
     ForgetPassword,
+}
+
+/// What an administrator may want of the registration of the machine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registering<'a> {
+    /// That there is one.
+    Join {
+        /// With whose directory; empty where hellod is to ask.
+        domain: &'a str,
+        /// How to sign in there, in the words of [`crate::RegistrationProxy::join`].
+        way: &'a str,
+    },
+    /// That there is none any more.
+    Leave {
+        /// Only here, whatever the directory goes on to say.
+        forget: bool,
+    },
 }
 
 impl Hellod {
@@ -107,6 +124,19 @@ impl Hellod {
             Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,
             Wish::KeepPassword => call(proxy.keep_password(VERSION, user)).await,
             Wish::ForgetPassword => call(proxy.forget_password(VERSION, user)).await,
+        }?;
+        self.converse(begun).await
+    }
+
+    /// Begins what an administrator wishes for the registration of the machine.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn register(&self, wish: Registering<'_>) -> Result<(Conversation, Step), Unreachable> {
+        let proxy = proxy!(RegistrationProxy, self);
+        let begun = match wish {
+            Registering::Join { domain, way } => call(proxy.join(VERSION, domain, way)).await,
+            Registering::Leave { forget } => call(proxy.leave(VERSION, forget)).await,
         }?;
         self.converse(begun).await
     }

@@ -16,7 +16,7 @@ pub mod secret_pipe;
 mod step;
 
 pub use error::{BusError, Unreachable};
-pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, StatusProxy};
+pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy};
 pub use request::{Account, MalformedRequest, Purpose, Request};
 pub use step::{
     Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 /// The version of the contract that this crate speaks. Either end takes any version from the other: hellod answers
 /// in the words of the lower one, and a client treats a step that it does not know as [`Outcome::Unavailable`].
-pub const VERSION: u32 = 2;
+pub const VERSION: u32 = 3;
 
 /// The version from which on a client knows [`Step::Outlet`].
 pub const VERSION_WITH_OUTLET: u32 = 2;

@@ -44,6 +44,22 @@ pub trait Enrolment {
     fn forget_password(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 }
 
+/// What an administrator does with the registration of this machine. Each call begins a conversation, and is for root
+/// alone.
+#[proxy(
+    interface = "org.hellod.Hello1.Registration",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Registration {
+    /// Registers the machine with the directory of `domain` (empty: hellod asks). `way` is how to sign in there:
+    /// `browser`, `code`, `password`, `token`, or empty for what the directory leaves open.
+    fn join(&self, version: u32, domain: &str, way: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Takes the machine out of its directory; with `forget`, out of this machine's records alone.
+    fn leave(&self, version: u32, forget: bool) -> Result<(u64, WireStep), BusError>;
+}
+
 /// Going on with a conversation that another interface began.
 #[proxy(
     interface = "org.hellod.Hello1.Conversation",

@@ -24,11 +24,15 @@ use zeroize::Zeroizing;
 /// writing never blocks.
 pub const MAX_SECRET: usize = 510;
 
+/// Longest secret that is pasted or comes from a file, in bytes: with its length it is what every pipe takes in one piece
+/// (`PIPE_BUF`, pipe(7)).
+pub const MAX_LONG_SECRET: usize = 4094;
+
 /// Why no secret came through.
 #[derive(Debug, Error)]
 pub enum SecretPipeError {
-    /// More than [`MAX_SECRET`] bytes.
-    #[error("the secret is longer than {MAX_SECRET} bytes")]
+    /// More bytes than there may be.
+    #[error("the secret is too long")]
     TooLong,
     /// The frame was not whole in time.
     #[error("nothing was typed in time")]
@@ -49,20 +53,32 @@ pub fn pair() -> Result<(OwnedFd, OwnedFd), SecretPipeError> {
     Ok(pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK).map_err(io::Error::from)?)
 }
 
-/// Writes one frame.
+/// Writes one frame of at most [`MAX_SECRET`] bytes.
 ///
 /// # Errors
 /// [`SecretPipeError::TooLong`]; [`SecretPipeError::Closed`] where nobody reads any more; [`SecretPipeError::Io`]
 /// where `pipe` is no pipe or is full, as none that hellod made can be.
 pub fn send(pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
+    send_up_to(MAX_SECRET, pipe, secret)
+}
+
+/// Writes one frame of at most [`MAX_LONG_SECRET`] bytes.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_long(pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
+    send_up_to(MAX_LONG_SECRET, pipe, secret)
+}
+
+fn send_up_to(longest: usize, pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
     let length = u16::try_from(secret.len()).map_err(|_| SecretPipeError::TooLong)?;
-    if secret.len() > MAX_SECRET {
+    if secret.len() > longest {
         return Err(SecretPipeError::TooLong);
     }
     let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + secret.len()));
     frame.extend_from_slice(&length.to_be_bytes());
     frame.extend_from_slice(secret);
-    // A frame is below PIPE_BUF, so it is written as a whole or not at all (pipe(7)).
+    // A frame is no longer than PIPE_BUF, so it is written as a whole or not at all (pipe(7)).
     match without_sigpipe(|| rustix::io::retry_on_intr(|| rustix::io::write(pipe, &frame)))? {
         Ok(written) if written == frame.len() => Ok(()),
         Ok(_) => Err(SecretPipeError::Io(io::ErrorKind::WriteZero.into())),
@@ -86,11 +102,27 @@ fn without_sigpipe<T>(write: impl FnOnce() -> T) -> Result<T, SecretPipeError> {
     Ok(result)
 }
 
-/// Reads one frame, waiting for at most `patience`.
+/// Reads one frame of at most [`MAX_SECRET`] bytes, waiting for at most `patience`.
 ///
 /// # Errors
 /// Every variant of [`SecretPipeError`].
 pub fn receive(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    receive_up_to(MAX_SECRET, pipe, patience)
+}
+
+/// Reads one frame of at most [`MAX_LONG_SECRET`] bytes, waiting for at most `patience`.
+///
+/// # Errors
+/// Every variant of [`SecretPipeError`].
+pub fn receive_long(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    receive_up_to(MAX_LONG_SECRET, pipe, patience)
+}
+
+fn receive_up_to(
+    longest: usize,
+    pipe: &OwnedFd,
+    patience: Duration,
+) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
     // Set here too: the flag belongs to the open pipe, and whoever holds another copy may have cleared it.
     let flags = rustix::fs::fcntl_getfl(pipe).map_err(io::Error::from)?;
     rustix::fs::fcntl_setfl(pipe, flags | OFlags::NONBLOCK).map_err(io::Error::from)?;
@@ -98,7 +130,7 @@ pub fn receive(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>,
     let mut length = [0; LENGTH];
     read_exactly(pipe, &mut length, deadline)?;
     let length = usize::from(u16::from_be_bytes(length));
-    if length > MAX_SECRET {
+    if length > longest {
         return Err(SecretPipeError::TooLong);
     }
     let mut secret = Zeroizing::new(vec![0; length]);
@@ -157,6 +189,18 @@ mod tests {
         assert_eq!(receive(&read, SOON).unwrap().len(), MAX_SECRET);
         assert!(matches!(send(&write, &[7; MAX_SECRET + 1]), Err(SecretPipeError::TooLong)));
         rustix::io::write(&write, &[0xff, 0xff, 1, 2, 3]).unwrap();
+        assert!(matches!(receive(&read, SOON), Err(SecretPipeError::TooLong)));
+    }
+
+    #[test]
+    fn what_is_pasted_may_be_longer_and_fills_an_empty_pipe_at_most() {
+        let (read, write) = pair().unwrap();
+        // As small as the kernel makes the pipes of somebody who has many.
+        rustix::pipe::fcntl_setpipe_size(&write, 4096).unwrap();
+        send_long(&write, &[7; MAX_LONG_SECRET]).unwrap();
+        assert_eq!(receive_long(&read, SOON).unwrap().len(), MAX_LONG_SECRET);
+        assert!(matches!(send_long(&write, &[7; MAX_LONG_SECRET + 1]), Err(SecretPipeError::TooLong)));
+        send_long(&write, &[7; MAX_SECRET + 1]).unwrap();
         assert!(matches!(receive(&read, SOON), Err(SecretPipeError::TooLong)));
     }
 

@@ -4,6 +4,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zbus::{DeserializeDict, OwnedFd, SerializeDict, Type};
 
+use crate::secret_pipe::{MAX_LONG_SECRET, MAX_SECRET};
+
 /// What hellod asks its terminal to do next.
 #[derive(Debug)]
 pub enum Step {
@@ -55,6 +57,27 @@ pub enum Role {
     Challenge,
     /// The password of the account, which the program has already; nobody is asked.
     Password,
+    /// A word that may be seen, such as a name or a choice.
+    Word,
+    /// The person's password at a directory.
+    DirectoryPassword,
+    /// The address at which a browser has ended. It may be seen, but what is in it is for hellod alone.
+    Address,
+    /// A token of a directory, which the program has already; nobody is asked.
+    Token,
+}
+
+impl Role {
+    /// How much a secret of this role may have, in bytes.
+    #[must_use]
+    pub const fn longest(self) -> usize {
+        match self {
+            Self::Current | Self::New | Self::Repeat | Self::Challenge | Self::Password | Self::Word => {
+                MAX_SECRET
+            }
+            Self::DirectoryPassword | Self::Address | Self::Token => MAX_LONG_SECRET,
+        }
+    }
 }
 
 /// What can be a PIN, as far as a terminal may know.
@@ -246,7 +269,7 @@ macro_rules! numbered {
     };
 }
 
-numbered!(Role: Current, New, Repeat, Challenge, Password);
+numbered!(Role: Current, New, Repeat, Challenge, Password, Word, DirectoryPassword, Address, Token);
 numbered!(Shape: Digits, Any);
 numbered!(Style: Info, Error);
 numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password);
@@ -262,8 +285,8 @@ const SECRET: u32 = 1;
 const TEXT: u32 = 2;
 const DECLINED: u32 = 3;
 
-/// Longest text answer, in bytes: a challenge word.
-pub const MAX_TEXT: usize = 128;
+/// Longest text answer, in bytes: a name at a directory, `name@domain` (RFC 5321 §4.5.3.1).
+pub const MAX_TEXT: usize = 320;
 
 #[cfg(test)]
 mod tests {
@@ -276,7 +299,7 @@ mod tests {
             assert_eq!(Outcome::from_number(number), Some(*outcome));
         }
         assert_eq!(Outcome::from_number(7), None);
-        assert_eq!(Role::from_number(5), None);
+        assert_eq!(Role::from_number(9), None);
         assert_eq!(Shape::from_number(2), None);
         assert_eq!(Style::from_number(u32::MAX), None);
     }

@@ -1,7 +1,9 @@
 //! What may stand on the command line.
 
+use std::path::PathBuf;
+
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Sign in with a PIN that this device protects.
 #[derive(Debug, Parser)]
@@ -17,6 +19,10 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Check whether this computer can use a PIN; if not, why
     Doctor,
+    /// Join this computer to an organisation's directory (root only)
+    Join(Joining),
+    /// Take this computer out of the directory (root only)
+    Leave(Leaving),
     /// Prove who you are and choose a PIN
     Enroll(Whose),
     /// Show the state of this device and of your PIN
@@ -101,6 +107,57 @@ impl Profile {
     }
 }
 
+/// How this computer is to be joined.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Joining {
+    /// A domain of the organisation, or an address in it
+    #[arg(value_name = "DOMAIN", value_parser = NonEmptyStringValueParser::new())]
+    domain: Option<String>,
+    /// How to sign in there
+    #[arg(long, value_name = "WAY", value_enum)]
+    sign_in: Option<Way>,
+    /// Sign in with the token in this file, and ask nothing
+    #[arg(long, value_name = "FILE", conflicts_with = "sign_in", requires = "domain")]
+    pub(crate) token_file: Option<PathBuf>,
+}
+
+/// How somebody signs in at a directory.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Way {
+    /// In a browser on this or another computer
+    Browser,
+    /// By a code that is typed into a browser anywhere
+    Code,
+    /// By name and password
+    Password,
+}
+
+impl Joining {
+    /// The domain in the words of the contract: empty where hellod is to ask.
+    pub(crate) fn domain(&self) -> &str {
+        self.domain.as_deref().unwrap_or_default()
+    }
+
+    /// The way in the words of the contract.
+    pub(crate) const fn way(&self) -> &'static str {
+        match (&self.token_file, self.sign_in) {
+            (Some(_), _) => "token",
+            (None, Some(Way::Browser)) => "browser",
+            (None, Some(Way::Code)) => "code",
+            (None, Some(Way::Password)) => "password",
+            (None, None) => "",
+        }
+    }
+}
+
+/// How this computer is to leave.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Leaving {
+    /// Only forget the directory; the device stays there until somebody deletes it
+    #[arg(long)]
+    pub(crate) forget: bool,
+}
+
 /// What can be done with a PIN.
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Pin {
@@ -169,6 +226,10 @@ mod tests {
         Whose { user: Some(user.into()) }
     }
 
+    fn joining(domain: Option<&str>, sign_in: Option<Way>, token_file: Option<&str>) -> Joining {
+        Joining { domain: domain.map(Into::into), sign_in, token_file: token_file.map(Into::into) }
+    }
+
     #[test]
     fn the_description_of_the_command_line_contradicts_itself_nowhere() {
         Cli::command().debug_assert();
@@ -180,6 +241,15 @@ mod tests {
         let pam = |how| Command::Pam(Pam::Enable(how));
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
+            ("helloctl join", Command::Join(joining(None, None, None))),
+            ("helloctl join corp.example", Command::Join(joining(Some("corp.example"), None, None))),
+            ("helloctl join --sign-in browser", Command::Join(joining(None, Some(Way::Browser), None))),
+            (
+                "helloctl join corp.example --token-file t",
+                Command::Join(joining(Some("corp.example"), None, Some("t"))),
+            ),
+            ("helloctl leave", Command::Leave(Leaving { forget: false })),
+            ("helloctl leave --forget", Command::Leave(Leaving { forget: true })),
             ("helloctl enroll", Command::Enroll(Whose::default())),
             ("helloctl enroll --user alice", Command::Enroll(whose("alice"))),
             ("helloctl status", status(false, Whose::default())),
@@ -213,6 +283,10 @@ mod tests {
             ("helloctl enroll --pin 271828", ErrorKind::UnknownArgument),
             ("helloctl keyring keep --user bob", ErrorKind::UnknownArgument),
             ("helloctl enroll --user=", ErrorKind::InvalidValue),
+            ("helloctl join corp.example --token eyJ0", ErrorKind::UnknownArgument),
+            ("helloctl join --token-file t", ErrorKind::MissingRequiredArgument),
+            ("helloctl join corp.example --sign-in code --token-file t", ErrorKind::ArgumentConflict),
+            ("helloctl join --sign-in guess", ErrorKind::InvalidValue),
             ("helloctl events --limit 0", ErrorKind::ValueValidation),
             ("helloctl events --limit -1", ErrorKind::UnknownArgument),
             ("helloctl dance", ErrorKind::InvalidSubcommand),

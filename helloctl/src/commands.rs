@@ -1,14 +1,18 @@
 //! The commands, from the first to the last line that each prints.
 
+use std::fs::File;
 use std::future::Future;
+use std::io::{self, Read};
 use std::path::Path;
 use std::time::Duration;
 
-use hello_dbus::client::{Hellod, Wish};
-use hello_dbus::{Outcome, Unreachable};
+use hello_dbus::client::{Conversation, Hellod, Registering, Wish};
+use hello_dbus::secret_pipe::MAX_LONG_SECRET;
+use hello_dbus::{Outcome, Step, Unreachable};
 use tokio::runtime;
+use zeroize::Zeroizing;
 
-use crate::cli::{Command, Keyring, Pam, Pin};
+use crate::cli::{Command, Joining, Keyring, Pam, Pin};
 use crate::conversation::{self, Ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -38,6 +42,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Keyring(Keyring::Forget(whose)) => {
             wish(Wish::ForgetPassword, whose.user(), &mut interrupts).await
         }
+        Command::Join(how) => join(&how, &mut interrupts).await,
+        Command::Leave(how) => {
+            register(Registering::Leave { forget: how.forget }, None, &mut interrupts).await
+        }
         Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
@@ -59,34 +67,78 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
         Wish::ChangePin | Wish::ForgetPassword => None,
     };
-    let ended = converse(&hellod, wish, user, interrupts).await;
+    let ended = converse(hellod.wish(wish, user), None, interrupts).await;
     if let Some(agent) = agent {
         agent.end().await;
     }
     hellod.leave().await;
-    conclude(wish, &ended?)
+    let ending = ended?;
+    conclude(achieved(wish), &ending)?;
+    Ok(ending.outcome.into())
 }
 
+async fn join(how: &Joining, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    let token = how.token_file.as_deref().map(token_in).transpose()?;
+    register(Registering::Join { domain: how.domain(), way: how.way() }, token, interrupts).await
+}
+
+async fn register(
+    wish: Registering<'_>,
+    token: Option<Zeroizing<Vec<u8>>>,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, Failure> {
+    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let ended = converse(hellod.register(wish), token, interrupts).await;
+    hellod.leave().await;
+    let ending = ended?;
+    let done = match wish {
+        Registering::Join { .. } => "This computer has joined.",
+        Registering::Leave { .. } => "This computer belongs to no directory any more.",
+    };
+    conclude(done, &ending)?;
+    Ok(match ending.outcome {
+        // A script may try this again, and nothing else.
+        Outcome::Unavailable => Exit::TryLater,
+        outcome => outcome.into(),
+    })
+}
+
+/// The token in a file, without the end of the line.
+fn token_in(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
+    // One more, with which it is too long; and never grown, which would leave a copy behind.
+    let mut token = Zeroizing::new(Vec::with_capacity(MAX_LONG_SECRET + 2));
+    let file = File::open(path).map_err(Failure::TokenFile)?;
+    file.take(MAX_LONG_SECRET as u64 + 2).read_to_end(&mut token).map_err(Failure::TokenFile)?;
+    while token.last().is_some_and(u8::is_ascii_whitespace) {
+        token.pop();
+    }
+    match token.len() {
+        0 => Err(Failure::TokenFile(io::Error::other("it is empty"))),
+        1..=MAX_LONG_SECRET => Ok(token),
+        _ => Err(Failure::TokenFile(io::Error::other("it is too long for a token"))),
+    }
+}
+
+/// Holds a conversation that `begun` begins.
 async fn converse(
-    hellod: &Hellod,
-    wish: Wish,
-    user: &str,
+    begun: impl Future<Output = Result<(Conversation, Step), Unreachable>>,
+    token: Option<Zeroizing<Vec<u8>>>,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, Failure> {
-    let mut console = Console::open().map_err(Failure::Terminal)?;
-    let begun = async { Ok(hellod.wish(wish, user).await?) };
-    let (conversation, first) = unless_interrupted(interrupts, begun).await?;
+    let mut console = Console::open().map_err(Failure::Terminal)?.with_token(token);
+    let (conversation, first) = unless_interrupted(interrupts, async { Ok(begun.await?) }).await?;
     conversation::follow(&conversation, first, &mut console, interrupts.next()).await
 }
 
-fn conclude(wish: Wish, ending: &Ending) -> Result<Exit, Failure> {
+/// Says how it ended, where hellod has not.
+fn conclude(achieved: &str, ending: &Ending) -> Result<(), Failure> {
     if !ending.told {
         match ending.outcome {
-            Outcome::Success => screen::result(achieved(wish))?,
+            Outcome::Success => screen::result(achieved)?,
             outcome => screen::complaint(&format!("helloctl: {}", missed(outcome))),
         }
     }
-    Ok(ending.outcome.into())
+    Ok(())
 }
 
 fn achieved(wish: Wish) -> &'static str {

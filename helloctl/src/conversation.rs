@@ -8,6 +8,7 @@ use hello_dbus::client::Conversation;
 use hello_dbus::secret_pipe::{self, SecretPipeError};
 use hello_dbus::{Answer, MAX_TEXT, Outcome, Prompt, Role, Shape, Step, Style, Unreachable};
 use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 use crate::lines::Line;
@@ -94,21 +95,26 @@ async fn steps(leader: &impl Leader, first: Step, terminal: &mut impl Terminal) 
     }
 }
 
-/// What is no challenge is secret: without a pipe for it, it is not even asked for.
+/// What is no word is secret: without a pipe for it, it is not even asked for.
 async fn ask(prompt: Prompt, terminal: &mut impl Terminal) -> Result<Answer, Failure> {
-    match (prompt.role, prompt.secret) {
-        (Role::Challenge, None) => ask_word(&prompt.text, terminal).await,
-        (Role::Current | Role::New | Role::Repeat, Some(pipe)) => {
-            let Line::Typed(secret) = ask_secret(&prompt.text, prompt.shape, terminal).await? else {
-                return Ok(Answer::Declined);
-            };
-            match secret_pipe::send(&pipe, &secret) {
-                // Nobody waits for it any more, and the next step says why.
-                Err(SecretPipeError::Closed) => Ok(Answer::Declined),
-                sent => Ok(sent.map(|()| Answer::Secret)?),
-            }
+    let Prompt { text, secret, role, shape, .. } = prompt;
+    let pipe = match (role, secret) {
+        (Role::Challenge | Role::Word, None) => return ask_word(&text, terminal).await,
+        (Role::Challenge | Role::Word | Role::Password, Some(_)) | (_, None) => {
+            return Err(Unreachable::Malformed.into());
         }
-        (Role::Challenge | Role::Password, Some(_)) | (_, None) => Err(Unreachable::Malformed.into()),
+        (_, Some(pipe)) => pipe,
+    };
+    let secret = match role {
+        Role::Token => terminal.token(),
+        Role::Address => ask_secret((&text, Echo::Shown), role, shape, terminal).await?,
+        _ => ask_secret((&text, Echo::Hidden), role, shape, terminal).await?,
+    };
+    let Some(secret) = secret else { return Ok(Answer::Declined) };
+    match secret_pipe::send_long(&pipe, &secret) {
+        // Nobody waits for it any more, and the next step says why.
+        Err(SecretPipeError::Closed) => Ok(Answer::Declined),
+        sent => Ok(sent.map(|()| Answer::Secret)?),
     }
 }
 
@@ -121,27 +127,36 @@ async fn ask_word(question: &str, terminal: &mut impl Terminal) -> Result<Answer
     })
 }
 
-/// Asks until there is something that can be a PIN: what can't is a password typed by mistake, and goes nowhere.
-async fn ask_secret(question: &str, shape: Shape, terminal: &mut impl Terminal) -> Result<Line, Failure> {
+/// Asks until there is something that can be what is asked for: what can't be a PIN is a password typed by mistake, and goes
+/// nowhere.
+async fn ask_secret(
+    (question, echo): (&str, Echo),
+    role: Role,
+    shape: Shape,
+    terminal: &mut impl Terminal,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
     for _ in 0..TRIES {
-        let line = terminal.ask(question, Echo::Hidden).await.map_err(Failure::Terminal)?;
-        let wrong = match (&line, shape) {
-            (Line::Typed(secret), Shape::Digits) if !secret.iter().all(u8::is_ascii_digit) => {
+        let wrong = match terminal.ask(question, echo).await.map_err(Failure::Terminal)? {
+            Line::Nothing => return Ok(None),
+            Line::TooLong => TOO_LONG,
+            Line::Typed(secret) if secret.len() > role.longest() => TOO_LONG,
+            Line::Typed(secret) if shape == Shape::Digits && !secret.iter().all(u8::is_ascii_digit) => {
                 "This PIN has digits only. Type it again, or just press Enter to stop."
             }
-            (Line::TooLong, _) => "That is too long for a PIN. Type it again, or just press Enter to stop.",
-            (Line::Typed(_) | Line::Nothing, _) => return Ok(line),
+            Line::Typed(secret) => return Ok(Some(secret)),
         };
         terminal.show(Style::Error, wrong).map_err(Failure::Terminal)?;
         if !terminal.can_ask_again() {
             break;
         }
     }
-    Ok(Line::Nothing)
+    Ok(None)
 }
 
-/// How long hellod may be at work without a word: a slow TPM takes half a minute for a key, and a person takes their
-/// time to type the account's password while polkit asks for it.
+const TOO_LONG: &str = "That is too long. Type it again, or just press Enter to stop.";
+
+/// How long hellod may be at work without a word: a slow TPM takes half a minute for a key, a directory as long for an
+/// answer, and a person takes their time to type the account's password while polkit asks for it.
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// Between two questions whether hellod is ready, should it ever answer them at once.

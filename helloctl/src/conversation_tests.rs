@@ -48,6 +48,7 @@ struct Person {
     asked: Vec<(String, Echo)>,
     shown: Vec<(Style, String)>,
     is_script: bool,
+    token: Option<&'static str>,
 }
 
 impl Person {
@@ -66,7 +67,7 @@ impl Terminal for Person {
         self.asked.push((question.to_owned(), echo));
         match self.types.pop_front() {
             Some("") => Ok(Line::Nothing),
-            Some(text) if text.len() > secret_pipe::MAX_SECRET => Ok(Line::TooLong),
+            Some(text) if text.len() > secret_pipe::MAX_LONG_SECRET => Ok(Line::TooLong),
             Some(text) => Ok(Line::Typed(Zeroizing::new(text.into()))),
             None => pending().await,
         }
@@ -74,6 +75,10 @@ impl Terminal for Person {
 
     fn can_ask_again(&self) -> bool {
         !self.is_script
+    }
+
+    fn token(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        self.token.take().map(|token| Zeroizing::new(token.into()))
     }
 }
 
@@ -106,7 +111,7 @@ fn message(style: Style) -> Step {
 }
 
 fn received(pipe: &OwnedFd) -> Option<Vec<u8>> {
-    secret_pipe::receive(pipe, Duration::from_millis(1)).ok().map(|secret| secret.to_vec())
+    secret_pipe::receive_long(pipe, Duration::from_millis(1)).ok().map(|secret| secret.to_vec())
 }
 
 fn ending(outcome: Outcome, told: bool) -> Ending {

@@ -19,6 +19,8 @@ pub(crate) enum Exit {
     Unreachable = 3,
     /// The account has no PIN on this device.
     NotEnrolled = 4,
+    /// Joining or leaving can't be done now, and may be later.
+    TryLater = 5,
     /// The person pressed Ctrl-C.
     Interrupted = 130,
 }
@@ -55,6 +57,7 @@ impl From<&Failure> for Exit {
             | Failure::Stalled
             | Failure::Terminal(_)
             | Failure::Pipe(_)
+            | Failure::TokenFile(_)
             | Failure::Output(_)
             | Failure::StatusUnreadable
             | Failure::Pam(_) => Self::Failed,
@@ -76,6 +79,7 @@ mod tests {
             (Exit::Usage, 2),
             (Exit::Unreachable, 3),
             (Exit::NotEnrolled, 4),
+            (Exit::TryLater, 5),
             (Exit::Interrupted, 130),
         ] {
             assert_eq!(exit as u8, number);

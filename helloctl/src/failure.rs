@@ -26,6 +26,9 @@ pub(crate) enum Failure {
     /// The secret did not go through to hellod.
     #[error("what you typed did not reach hellod: {0}")]
     Pipe(#[from] SecretPipeError),
+    /// The file with the token gives none.
+    #[error("the token can't be read: {0}")]
+    TokenFile(io::Error),
     /// Standard output takes nothing.
     #[error("the result can't be written: {0}")]
     Output(io::Error),
@@ -53,6 +56,9 @@ impl Failure {
                 Some("Run it in a terminal, or give each answer as a line on standard input.")
             }
             Self::Pipe(_) => Some("It may have taken too long. Nothing was changed; start again."),
+            Self::TokenFile(_) => {
+                Some("The file holds one access token for the device registration service.")
+            }
             Self::Output(_) => Some("See whether the disk is full."),
             Self::StatusUnreadable => Some(SAME_VERSION),
             Self::Interrupted => Some("'helloctl status' shows how things stand."),

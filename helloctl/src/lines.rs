@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 
-use hello_dbus::secret_pipe::MAX_SECRET;
+use hello_dbus::secret_pipe::MAX_LONG_SECRET;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{Errno, read, retry_on_intr};
 use tokio::io::Interest;
@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 /// What came up to the end of a line.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Line {
-    /// At least one and at most [`MAX_SECRET`] bytes.
+    /// At least one and at most [`MAX_LONG_SECRET`] bytes.
     Typed(Zeroizing<Vec<u8>>),
     /// Only Enter; or there is nothing more to read.
     Nothing,
@@ -55,11 +55,11 @@ impl Lines {
 
     /// The next line, without its end.
     pub(crate) async fn next(&mut self) -> io::Result<Line> {
-        let mut line = Zeroizing::new(Vec::with_capacity(MAX_SECRET));
+        let mut line = Zeroizing::new(Vec::with_capacity(MAX_LONG_SECRET));
         let mut too_long = false;
         while let Some(byte) = self.byte().await?.filter(|byte| *byte != b'\n') {
             // Never more than the capacity: growing would leave an unwiped copy behind.
-            too_long |= line.len() == MAX_SECRET;
+            too_long |= line.len() == MAX_LONG_SECRET;
             if !too_long {
                 line.push(byte);
             }
@@ -103,7 +103,7 @@ fn read_if_ready(file: &File, into: &mut [u8]) -> io::Result<usize> {
     Ok(retry_on_intr(|| read(file, &mut *into))?)
 }
 
-/// Bytes read at once: a line of a terminal is at most 4096, a PIN far below.
+/// Bytes read at once: a line of a terminal is at most 4096, and few are half as long.
 const CHUNK: usize = 512;
 
 #[cfg(test)]
@@ -140,8 +140,8 @@ mod tests {
 
     #[tokio::test(flavor = "current_thread")]
     async fn a_line_longer_than_a_secret_is_dropped_as_a_whole() {
-        let longest = [b'7'; MAX_SECRET];
-        let text = [&longest[..], b"\n", &longest, b"7\n", &[b'8'; 2000], b"\n", b"9"].concat();
+        let longest = [b'7'; MAX_LONG_SECRET];
+        let text = [&longest[..], b"\n", &longest, b"7\n", &[b'8'; 9000], b"\n", b"9"].concat();
         assert_eq!(lines_of(&text).await, [typed(&longest), Line::TooLong, Line::TooLong, typed(b"9")]);
     }
 

@@ -7,6 +7,7 @@ use std::os::unix::fs::OpenOptionsExt;
 
 use hello_dbus::Style;
 use rustix::fs::OFlags;
+use zeroize::Zeroizing;
 
 use crate::echo::Silence;
 use crate::lines::{Line, Lines};
@@ -32,6 +33,9 @@ pub(crate) trait Terminal {
 
     /// Whether a person sits there who can be asked again; a script's next line answers the next question.
     fn can_ask_again(&self) -> bool;
+
+    /// The token of a directory that came along, once.
+    fn token(&mut self) -> Option<Zeroizing<Vec<u8>>>;
 }
 
 /// The terminal that this program was started on.
@@ -40,6 +44,7 @@ pub(crate) struct Console {
     lines: Lines,
     questions: File,
     kind: Kind,
+    token: Option<Zeroizing<Vec<u8>>>,
 }
 
 #[derive(Debug)]
@@ -57,6 +62,7 @@ impl Console {
                 lines: Lines::from(stdin.as_fd().try_clone_to_owned()?.into()),
                 questions: io::stderr().as_fd().try_clone_to_owned()?.into(),
                 kind: Kind::Script,
+                token: None,
             });
         }
         // Without a controlling terminal the one on standard input can still be spoken to.
@@ -64,10 +70,20 @@ impl Console {
         Self::on(tty)
     }
 
+    /// With a token of a directory, for when hellod asks for it.
+    pub(crate) fn with_token(self, token: Option<Zeroizing<Vec<u8>>>) -> Self {
+        Self { token, ..self }
+    }
+
     fn on(tty: File) -> io::Result<Self> {
         let silence = Silence::default();
         silence.watch_job_control()?;
-        Ok(Self { lines: Lines::from(tty.try_clone()?), questions: tty, kind: Kind::Person(silence) })
+        Ok(Self {
+            lines: Lines::from(tty.try_clone()?),
+            questions: tty,
+            kind: Kind::Person(silence),
+            token: None,
+        })
     }
 }
 
@@ -109,6 +125,10 @@ impl Terminal for Console {
     fn can_ask_again(&self) -> bool {
         matches!(self.kind, Kind::Person(_))
     }
+
+    fn token(&mut self) -> Option<Zeroizing<Vec<u8>>> {
+        self.token.take()
+    }
 }
 
 #[cfg(test)]
@@ -118,7 +138,6 @@ mod tests {
 
     use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
     use rustix::termios::{LocalModes, tcgetattr};
-    use zeroize::Zeroizing;
 
     use super::*;
 
