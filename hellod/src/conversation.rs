@@ -135,18 +135,31 @@ impl Terminal {
         }
     }
 
-    /// Asks for a word that may be seen; nothing where the person would rather not.
+    /// Asks for a word that it shows; nothing where the person would rather not.
     ///
     /// # Errors
     /// [`Gone`].
     pub async fn text(&mut self, text: &str) -> Result<Option<String>, Gone> {
-        let prompt = Prompt {
-            text: text.to_owned(),
-            secret: None,
-            role: Role::Challenge,
-            shape: Shape::Any,
-            keeps_password: false,
-        };
+        self.seen(text, Role::Challenge).await
+    }
+
+    /// Asks for a name or a choice; nothing where the person would rather not.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn word(&mut self, text: &str) -> Result<Option<String>, Gone> {
+        self.seen(text, Role::Word).await
+    }
+
+    /// Whether nobody is there any more, as far as that shows without a question.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        self.steps.is_closed()
+    }
+
+    async fn seen(&mut self, text: &str, role: Role) -> Result<Option<String>, Gone> {
+        let prompt =
+            Prompt { text: text.to_owned(), secret: None, role, shape: Shape::Any, keeps_password: false };
         match self.ask(prompt).await? {
             Said::Answer(Answer::Text(text)) => Ok(Some(text)),
             _ => Ok(None),

@@ -25,12 +25,13 @@ use crate::identity::local::Local;
 use crate::jobs::Job;
 use crate::keyring::Keyrings;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
+use crate::membership::Membership;
 use crate::online::Online;
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
 use crate::store::{Claim, Kind, Store, StoreError};
 use crate::tries::TriesLog;
-use crate::{authentication, doctor, provisioning, status};
+use crate::{authentication, doctor, provisioning, registration, status};
 
 /// Why the daemon can't serve.
 #[derive(Debug, Error)]
@@ -150,6 +151,8 @@ async fn run(parts: Rc<Parts>, job: Job) {
             let tried = provisioning::Tried { service: "pin change", class };
             provisioning::change_pin(&parts, &caller, &account, tried, terminal).await;
         }
+        Job::Join { wanted, terminal } => registration::join(&parts, &wanted, terminal).await,
+        Job::Leave { forget, terminal } => registration::leave(&parts, forget, terminal).await,
         // Whoever asked and left needs no answer.
         Job::Status { account, reply } => {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
@@ -197,6 +200,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
         provider: Rc::new(Local::new(&device, store.clone(), clock.clone())),
+        membership: Membership::new(store.clone()),
         online: Online::new(Rc::new(bus.dial())),
         prover: Rc::new(bus.prover()),
         policy: config.policy,

@@ -8,8 +8,10 @@ use thiserror::Error;
 
 use crate::accounts::Account;
 use crate::gesture::pin::PinShape;
+use crate::guid::Guid;
 use crate::keys::{Binding, CheckedKey, KeyError, UserKey};
 use crate::store::{Kind, Store, StoreError};
+use crate::wire::Upn;
 
 /// The record of an enrolment. Nothing in it is secret, and what matters of it is bound to the key's Name in the TPM.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -25,6 +27,9 @@ pub struct Enrolment {
     pub device: String,
     /// Which provider knows the key.
     pub provider: String,
+    /// Who the person is at a directory; nobody, where the machine itself knows the key.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub person: Option<Person>,
     /// What the provider calls the key.
     pub kid: String,
     /// Whether the PIN has digits only.
@@ -38,6 +43,18 @@ pub struct Enrolment {
     pub pin_set: i64,
     /// The key and what guards it.
     pub key: UserKey,
+}
+
+/// A person, as a directory knows them. Names change hands there; the two ids never do.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Person {
+    /// The directory's own id: of the tenant, or of the domain.
+    pub tenant: Guid,
+    /// Of the person in it.
+    pub object: Guid,
+    /// What they were called when they enrolled.
+    pub upn: Upn,
 }
 
 impl Enrolment {
@@ -183,6 +200,7 @@ mod tests {
             uid: anna().uid,
             device: person().device,
             provider: "local".into(),
+            person: None,
             kid: key.check(&person()).unwrap().public_key().thumbprint(),
             shape: PinShape::Digits,
             pending_shape: None,

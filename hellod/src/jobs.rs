@@ -10,6 +10,7 @@ use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::conversation::Terminal;
 use crate::doctor::Check;
+use crate::registration::Wanted;
 
 /// A piece of work.
 #[derive(Debug)]
@@ -31,6 +32,20 @@ pub enum Job {
         caller: Caller,
         /// For whom.
         account: Account,
+        /// The conversation.
+        terminal: Terminal,
+    },
+    /// Register this machine with a directory. Only root's.
+    Join {
+        /// With which, and how.
+        wanted: Wanted,
+        /// The conversation.
+        terminal: Terminal,
+    },
+    /// Take this machine out of its directory. Only root's.
+    Leave {
+        /// Without asking the directory.
+        forget: bool,
         /// The conversation.
         terminal: Terminal,
     },

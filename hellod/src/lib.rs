@@ -13,6 +13,7 @@ pub mod jobs;
 pub mod authentication;
 pub mod doctor;
 pub mod provisioning;
+pub mod registration;
 pub mod status;
 
 // Parts: each hides one difficulty.
@@ -24,7 +25,9 @@ pub mod enrolments;
 pub mod gesture;
 pub mod identity;
 pub mod keyring;
+pub mod membership;
 pub mod parts;
+pub mod permit;
 pub mod policy;
 pub mod store;
 pub mod tries;

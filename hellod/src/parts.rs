@@ -17,6 +17,7 @@ use crate::identity::{IdentityProvider, Subject};
 use crate::keyring::Keyrings;
 use crate::keys::Binding;
 use crate::keys::child::Tpm;
+use crate::membership::Membership;
 use crate::online::Online;
 use crate::policy::{Policy, Surfaces};
 use crate::store::Store;
@@ -40,6 +41,8 @@ pub struct Parts {
     pub tpm: Tpm,
     /// The identity provider.
     pub provider: Rc<dyn IdentityProvider>,
+    /// What this machine is at a directory.
+    pub membership: Membership,
     /// What can be fetched from the network.
     pub online: Online,
     /// Whoever asks people to prove who they are.

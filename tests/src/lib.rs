@@ -13,6 +13,7 @@
 
 mod bus;
 mod container;
+mod corp;
 mod debian;
 mod hellod;
 mod init;
@@ -42,6 +43,7 @@ mod world;
 
 pub use bus::{Bus, Polkit};
 pub use container::Container;
+pub use corp::{Corp, DOMAIN, DORA, DORAS_PASSWORD};
 pub use debian::Debian;
 pub use hellod::{Config, Hellod, HellodOnline};
 pub use init::hold;

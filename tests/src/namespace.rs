@@ -67,6 +67,11 @@ impl Namespace {
         command
     }
 
+    /// What stands before a program of the host that is to have the network from inside, and nothing else of it.
+    pub(crate) fn network(&self) -> Vec<String> {
+        vec!["nsenter".into(), format!("--net=/proc/{}/ns/net", self.first), "--".into()]
+    }
+
     /// A path by which this process reaches a socket or a terminal inside. Follows no absolute symlink correctly: for files
     /// use [`Self::open`].
     pub(crate) fn outside(&self, inside: &str) -> PathBuf {

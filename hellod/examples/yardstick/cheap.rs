@@ -55,6 +55,7 @@ async fn enrolled(socket: &str, subject: &Subject, pin: &str) {
         user: subject.id.clone(),
         uid: subject.uid,
         device: device.clone(),
+        person: None,
         provider: provider.name().to_owned(),
         kid: key.public_key().thumbprint(),
         shape,

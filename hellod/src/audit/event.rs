@@ -1,10 +1,11 @@
 //! The closed list of events.
 //!
 //! Numbers follow those of Windows Hello for Business: 3… starts something, 5… informs, 6… warns, 7… is a failure and
-//! 8… a success; the second digit is the phase: 0 the service, 2 provisioning, 4 authentication.
+//! 8… a success; the second digit is the phase: 0 the service, 1 registration, 2 provisioning, 4 authentication.
 
 use thiserror::Error;
 
+use crate::guid::Guid;
 use crate::policy::Decline;
 
 /// Something worth recording. `Display` is the sentence, without the name of the person.
@@ -24,6 +25,40 @@ pub enum Event {
     RecoveryFailed {
         /// Why.
         why: String,
+    },
+    /// The machine has joined a directory.
+    #[error("joined {directory} as the device {device}")]
+    Joined {
+        /// Which.
+        directory: String,
+        /// As what.
+        device: Guid,
+    },
+    /// The machine has not joined a directory.
+    #[error("joined no directory: {why}")]
+    NotJoined {
+        /// Why.
+        why: String,
+    },
+    /// The machine has left its directory, which has deleted the device.
+    #[error("left {directory}; the device {device} is deleted there")]
+    Left {
+        /// Which.
+        directory: String,
+        /// As what.
+        device: Guid,
+    },
+    /// The machine has not left its directory.
+    #[error("did not leave the directory: {why}")]
+    NotLeft {
+        /// Why.
+        why: String,
+    },
+    /// The machine has forgotten its directory, which was not asked.
+    #[error("forgot its directory without asking it: {what}")]
+    Forgotten {
+        /// What it was there.
+        what: String,
     },
     /// Enrolment begins.
     #[error("setting up a PIN has begun")]
@@ -146,6 +181,11 @@ impl Event {
             Self::Started => "5000",
             Self::Recovered { .. } => "5010",
             Self::RecoveryFailed { .. } => "7010",
+            Self::Joined { .. } => "8100",
+            Self::NotJoined { .. } => "7100",
+            Self::Left { .. } => "8110",
+            Self::NotLeft { .. } => "7110",
+            Self::Forgotten { .. } => "6110",
             Self::EnrolmentStarted => "3200",
             Self::Enrolled { .. } => "8200",
             Self::EnrolmentFailed { .. } => "7200",

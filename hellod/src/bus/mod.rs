@@ -10,6 +10,7 @@ mod login;
 mod logind;
 mod online;
 mod polkit;
+mod registration;
 mod status;
 
 use std::sync::Arc;
@@ -67,6 +68,7 @@ impl Bus {
         server.at(OBJECT_PATH, login::Login(desk.clone())).await?;
         server.at(OBJECT_PATH, login::Answering(desk.clone())).await?;
         server.at(OBJECT_PATH, enrolment::Enrolment(desk.clone())).await?;
+        server.at(OBJECT_PATH, registration::Registration(desk.clone())).await?;
         server.at(OBJECT_PATH, status::Status(desk)).await?;
         tokio::spawn(conversations::end_with_their_callers(self.connection.clone(), conversations.clone()));
         self.connection.request_name(BUS_NAME).await

@@ -1,12 +1,61 @@
-//! Why a directory, Entra ID or AD FS, does not do what it was asked.
+//! Which directory a machine belongs to, Entra ID or AD FS, and why one does not do what it was asked.
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::aadsts::Refusal;
+use super::entra::Tenant;
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
 use crate::wire::{ErrorAnswer, RegistrationError, WireError};
+use crate::x509::DeviceCertificate;
 use crate::x509::certificate::CertificateError;
+
+/// A directory, with all that has to be known to speak to it later without looking for it again.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Directory {
+    /// A tenant of Entra ID.
+    Entra(Tenant),
+}
+
+impl Directory {
+    /// The word for it in records and settings.
+    #[must_use]
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Entra(_) => "entra",
+        }
+    }
+
+    /// Whether both are the same directory: the id decides, never a name.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Entra(tenant), Self::Entra(other)) => tenant.id == other.id,
+        }
+    }
+
+    /// Whether a certificate says that it is of this directory.
+    #[must_use]
+    pub fn made(&self, certificate: &DeviceCertificate) -> bool {
+        match self {
+            Self::Entra(tenant) => certificate.tenant == Some(tenant.id),
+        }
+    }
+}
+
+/// For people.
+impl std::fmt::Display for Directory {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Entra(tenant) => match &tenant.name {
+                Some(name) => write!(formatter, "{} (Entra ID, tenant {})", name.as_str(), tenant.id),
+                None => write!(formatter, "Entra ID, tenant {}", tenant.id),
+            },
+        }
+    }
+}
 
 /// What stood in the way. `Display` is what a person reads.
 #[derive(Debug, Error)]
@@ -39,6 +88,21 @@ pub enum DirectoryError {
         /// Its words, which here are all there is: an administrator reads the reason in them.
         answer: Option<Box<RegistrationError>>,
     },
+}
+
+impl DirectoryError {
+    /// Whether the same may come out another way later, with nothing changed here.
+    #[must_use]
+    pub fn passes(&self) -> bool {
+        match self {
+            Self::Online(_) => true,
+            Self::Refused { refusal, .. } => {
+                matches!(refusal, Refusal::Throttled | Refusal::Unavailable | Refusal::RetryWithFreshNonce)
+            }
+            Self::NotRegistered { status, .. } => *status == 429 || *status >= 500,
+            Self::Unwritten(_) | Self::Wire(_) | Self::Certificate(_) => false,
+        }
+    }
 }
 
 fn in_its_words(answer: Option<&RegistrationError>) -> String {

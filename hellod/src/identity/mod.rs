@@ -14,7 +14,7 @@ use thiserror::Error;
 
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
-pub use directory::DirectoryError;
+pub use directory::{Directory, DirectoryError};
 
 /// What every provider can do.
 pub trait IdentityProvider {

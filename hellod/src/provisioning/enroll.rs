@@ -252,6 +252,7 @@ impl Enrolling<'_> {
             uid: account.uid,
             device: parts.device.clone(),
             provider: parts.provider.name().to_owned(),
+            person: None,
             kid: key.public_key().thumbprint(),
             shape,
             pending_shape: None,

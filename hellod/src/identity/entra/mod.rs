@@ -12,7 +12,7 @@ mod tenant;
 
 pub use domain::Domain;
 pub use key::register_key;
-pub use registrar::{Device, Registered, register};
+pub use registrar::{Deleted, Device, Registered, delete, register};
 pub use sign_in::{Browser, Freshness, Permit, Polled, SignIn};
 pub use tenant::{Endpoint, Tenant};
 

@@ -8,7 +8,7 @@ use super::tenant::Endpoint;
 use super::{Permit, hosts};
 use crate::identity::DirectoryError;
 use crate::keys::PublicKey;
-use crate::online::{Header, Online, Request};
+use crate::online::{Certificate, DeviceKey, Header, Method, Online, Request, Scheme};
 use crate::wire::{JoinAnswer, RegistrationError, Upn, What, WireError};
 use crate::x509::DeviceCertificate;
 
@@ -64,6 +64,41 @@ pub async fn register(
     Ok(Registered { certificate, person: answer.person })
 }
 
+/// What became of a device that was to be deleted.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Done,
+    /// The directory has no device with this certificate.
+    Unknown,
+}
+
+/// Deletes the device that a certificate is of, which TLS proves with `key` ([MS-DVRJ] 3.1.5.1.2).
+///
+/// # Errors
+/// [`DirectoryError`].
+pub async fn delete(
+    online: &Online,
+    endpoint: &Endpoint,
+    certificate: &DeviceCertificate,
+    key: &dyn DeviceKey,
+) -> Result<Deleted, DirectoryError> {
+    let address = format!("{}{}?api-version={DELETION}", endpoint.address, certificate.device);
+    let schemes = vec![Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256];
+    let request = Request::new(Method::Delete, &hosts()?, &address, Zeroizing::default())?
+        .as_device(Certificate { chain: vec![certificate.der.clone()], schemes })?;
+    let response = online.fetch_as(request, key).await?;
+    match response.status {
+        200 | 204 => Ok(Deleted::Done),
+        401 | 404 => Ok(Deleted::Unknown),
+        status => {
+            let answer = RegistrationError::parse(&response.body).ok();
+            Err(DirectoryError::NotRegistered { status, answer: answer.map(Box::new) })
+        }
+    }
+}
+
 /// Posts JSON to a service of the Device Registration Service, and returns the body of a success.
 pub(super) async fn post(
     online: &Online,
@@ -85,3 +120,5 @@ pub(super) async fn post(
 
 /// `JoinType` of a device that has joined.
 const JOINED: u8 = 0;
+/// The version of the deletion, which goes its own way.
+const DELETION: &str = "1.0";

@@ -10,7 +10,8 @@ use crate::online::{Online, Request};
 use crate::wire::{self, Discovery, Line, Metadata, What, WireError};
 
 /// A tenant of Entra.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Tenant {
     /// Its id, which never changes.
     pub id: Guid,

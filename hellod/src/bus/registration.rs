@@ -1,0 +1,57 @@
+//! `org.hellod.Hello1.Registration`.
+
+use std::sync::Arc;
+
+use hello_dbus::{BusError, MAX_TEXT, WireStep};
+use zbus::{interface, message};
+
+use super::desk::{Desk, Visitor};
+use crate::jobs::Job;
+use crate::permit::Way;
+use crate::registration::Wanted;
+
+/// What an administrator does with the registration of this machine.
+#[derive(Debug)]
+pub(super) struct Registration(pub(super) Arc<Desk>);
+
+#[interface(name = "org.hellod.Hello1.Registration")]
+impl Registration {
+    async fn join(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        domain: &str,
+        way: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        let unknown = || BusError::InvalidArgument("there is no such way to sign in".into());
+        let way = Way::parse(way).ok_or_else(unknown)?;
+        let domain = domain.to_owned();
+        if domain.len() > MAX_TEXT {
+            return Err(BusError::InvalidArgument("that is no domain".into()));
+        }
+        let visitor = self.administrator(&header).await?;
+        let job = |_, terminal| Job::Join { wanted: Wanted { domain, way }, terminal };
+        self.0.converse(visitor, (version, "join"), job).await
+    }
+
+    async fn leave(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        forget: bool,
+    ) -> Result<(u64, WireStep), BusError> {
+        let visitor = self.administrator(&header).await?;
+        self.0.converse(visitor, (version, "leave"), |_, terminal| Job::Leave { forget, terminal }).await
+    }
+}
+
+impl Registration {
+    /// The bus lets nobody else through, as long as its configuration is ours.
+    async fn administrator(&self, header: &message::Header<'_>) -> Result<Visitor<'_>, BusError> {
+        let visitor = self.0.receive(header).await?;
+        if visitor.caller.uid == 0 {
+            return Ok(visitor);
+        }
+        Err(BusError::AccessDenied("only root says which directory this computer belongs to".into()))
+    }
+}

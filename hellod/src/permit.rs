@@ -1,0 +1,275 @@
+//! A person signs in at the directory, to have something registered there: in one of the ways that it leaves open.
+//!
+//! Every organisation shuts other doors. Where a code or a password is refused, the browser is what is left, and it is
+//! gone on to without a word of the person's.
+
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+
+use hello_dbus::secret_pipe;
+use hello_dbus::{Role, Shape, Style};
+use qrcode::QrCode;
+use qrcode::render::unicode::Dense1x2;
+use tokio::time::{Instant, sleep};
+use zeroize::Zeroizing;
+
+use crate::conversation::{Gone, Reply, Terminal};
+use crate::identity::aadsts::Refusal;
+use crate::identity::entra::{Freshness, Permit, Polled, SignIn};
+use crate::identity::{Directory, DirectoryError};
+use crate::online::Online;
+use crate::secret::Token;
+use crate::wire::{DeviceCode, Upn, What, WireError};
+
+/// How somebody signs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Way {
+    /// In a browser, whose last address comes back.
+    Browser,
+    /// By a code that is typed into a browser anywhere.
+    Code,
+    /// By name and password.
+    Password,
+    /// They have already, and the program has the token.
+    Token,
+}
+
+impl Way {
+    /// Reads the word of the contract; within, nothing for whatever the directory leaves open.
+    #[must_use]
+    pub fn parse(word: &str) -> Option<Option<Self>> {
+        Some(match word {
+            "" => None,
+            "browser" => Some(Self::Browser),
+            "code" => Some(Self::Code),
+            "password" => Some(Self::Password),
+            "token" => Some(Self::Token),
+            _ => return None,
+        })
+    }
+
+    /// What is tried, one after the other.
+    const fn and_then(wanted: Option<Self>) -> &'static [Self] {
+        match wanted {
+            None | Some(Self::Code) => &[Self::Code, Self::Browser],
+            Some(Self::Password) => &[Self::Password, Self::Browser],
+            Some(Self::Browser) => &[Self::Browser],
+            Some(Self::Token) => &[Self::Token],
+        }
+    }
+}
+
+/// A sign-in that is asked for.
+pub struct Asking<'a> {
+    /// The way there.
+    pub online: &'a Online,
+    /// Where.
+    pub directory: &'a Directory,
+    /// What it is for.
+    pub freshness: Freshness,
+    /// How, if that was said.
+    pub way: Option<Way>,
+}
+
+/// How it ended.
+#[must_use]
+pub enum Asked {
+    /// They have signed in.
+    Permitted(Box<Permit>),
+    /// They would rather not.
+    GivenUp,
+    /// The directory did not let them.
+    Failed(DirectoryError),
+}
+
+impl From<Result<Permit, DirectoryError>> for Asked {
+    fn from(outcome: Result<Permit, DirectoryError>) -> Self {
+        match outcome {
+            Ok(permit) => Self::Permitted(Box::new(permit)),
+            Err(error) => Self::Failed(error),
+        }
+    }
+}
+
+impl Asking<'_> {
+    /// Has the person sign in.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn ask(&self, terminal: &mut Terminal) -> Result<Asked, Gone> {
+        let (last, before) = Way::and_then(self.way).split_last().unwrap_or((&Way::Browser, &[]));
+        for way in before {
+            let why = match self.by(*way, terminal).await? {
+                Asked::Failed(error) if leaves_the_browser(&error) => error.to_string(),
+                Asked::Permitted(permit) if self.too_stale(&permit) => STALE.to_owned(),
+                asked => return Ok(asked),
+            };
+            terminal.show(Style::Info, &format!("{why}\nThe browser is another way.")).await?;
+        }
+        self.by(*last, terminal).await
+    }
+
+    /// Whether nothing can be registered with what the sign-in has brought. Some organisations ask for a second factor in a
+    /// browser alone.
+    fn too_stale(&self, permit: &Permit) -> bool {
+        self.freshness == Freshness::SecondFactorNow && !permit.claims.is_fresh()
+    }
+
+    async fn by(&self, way: Way, terminal: &mut Terminal) -> Result<Asked, Gone> {
+        let Directory::Entra(tenant) = self.directory;
+        let sign_in = SignIn { online: self.online, tenant, freshness: self.freshness };
+        match way {
+            Way::Code => by_code(&sign_in, terminal).await,
+            Way::Browser => by_browser(&sign_in, terminal).await,
+            Way::Password => by_password(&sign_in, terminal).await,
+            Way::Token => {
+                let Some(token) = ask_for("Token: ", Role::Token, terminal).await? else {
+                    return Ok(Asked::GivenUp);
+                };
+                Ok(as_token(&token).map_err(Into::into).and_then(|token| Permit::check(token, tenant)).into())
+            }
+        }
+    }
+}
+
+/// Whether a browser may lead where this did not: the directory wants more than was shown, or not this way.
+fn leaves_the_browser(error: &DirectoryError) -> bool {
+    use Refusal::{ConditionalAccess, NeedsMfa, NeedsSignIn};
+    let DirectoryError::Refused { refusal, .. } = error else { return false };
+    matches!(refusal, ConditionalAccess | NeedsMfa { .. } | NeedsSignIn)
+}
+
+/// RFC 8628 §3.3: the code is shown, and asked about until somebody has typed it.
+async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked, Gone> {
+    let code = match sign_in.code().await {
+        Ok(code) => code,
+        Err(error) => return Ok(Asked::Failed(error)),
+    };
+    terminal.show(Style::Info, &how_to_type(&code)).await?;
+    let begun = Instant::now();
+    let ends = begun + Duration::from_secs(code.lifetime);
+    let (mut interval, mut said) = (code.interval, begun);
+    loop {
+        sleep(Duration::from_secs(interval)).await;
+        if terminal.is_gone() {
+            return Err(Gone);
+        }
+        match sign_in.poll(&code, interval).await {
+            Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
+            Ok(Polled::After(longer)) => interval = longer,
+            // RFC 8628 §3.5: whoever can't be reached is asked less often.
+            Err(DirectoryError::Online(_)) if Instant::now() < ends => {
+                interval = interval.saturating_mul(2).min(LONGEST_INTERVAL);
+            }
+            Err(error) => return Ok(Asked::Failed(error)),
+        }
+        if said.elapsed() >= REMINDER {
+            said = Instant::now();
+            let left = ends.saturating_duration_since(said).as_secs().div_ceil(60);
+            terminal.show(Style::Info, &format!("Still waiting; the code holds for {left} min.")).await?;
+        }
+    }
+}
+
+fn how_to_type(code: &DeviceCode) -> String {
+    let address = code.address.as_str();
+    format!(
+        "On any device, open   {address}\nand type the code     {}\n{}The code holds for {} min. Ctrl-C stops.",
+        code.user_code,
+        square(address),
+        code.lifetime / 60
+    )
+}
+
+/// The address for the camera of a telephone: two rows of the code in each line of text. Nothing where it is too long.
+fn square(address: &str) -> String {
+    let Ok(code) = QrCode::new(address) else { return String::new() };
+    // Drawn in the colour of the text is what has to be bright, because most terminals are dark.
+    let drawn = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
+    format!("{drawn}\n")
+}
+
+async fn by_browser(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked, Gone> {
+    let mut random = Zeroizing::new([0; 64]);
+    if aws_lc_rs::rand::fill(random.as_mut_slice()).is_err() {
+        return Ok(Asked::GivenUp);
+    }
+    let browser = sign_in.browser(&random);
+    let text = format!(
+        "Open this address in a browser, on this computer or another, and sign in:\n\n{}\n\n\
+         The browser ends on an empty page. Copy the address of that page, whole.",
+        browser.address()
+    );
+    terminal.show(Style::Info, &text).await?;
+    for _ in 0..TRIES {
+        let Some(pasted) = ask_for("Paste it here: ", Role::Address, terminal).await? else {
+            return Ok(Asked::GivenUp);
+        };
+        let pasted = std::str::from_utf8(&pasted).unwrap_or_default();
+        match sign_in.redeem_address(&browser, pasted).await {
+            Err(DirectoryError::Wire(WireError::Elsewhere(_))) => {
+                terminal.show(Style::Error, ANOTHER_ADDRESS).await?;
+            }
+            outcome => return Ok(outcome.into()),
+        }
+    }
+    Ok(Asked::GivenUp)
+}
+
+async fn by_password(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked, Gone> {
+    for _ in 0..TRIES {
+        let Some(name) = terminal.word("Your name there (name@domain): ").await? else {
+            return Ok(Asked::GivenUp);
+        };
+        let Some(person) = Upn::parse(name.trim()) else {
+            terminal.show(Style::Error, "That is no name of the form name@domain.").await?;
+            continue;
+        };
+        let prompt = format!("Password of {}: ", person.as_str());
+        let Some(password) = ask_for(&prompt, Role::DirectoryPassword, terminal).await? else {
+            return Ok(Asked::GivenUp);
+        };
+        let password = std::str::from_utf8(&password).unwrap_or_default();
+        match sign_in.by_password(&person, password).await {
+            Err(error @ DirectoryError::Refused { refusal: Refusal::PasswordWrong, .. }) => {
+                terminal.show(Style::Error, &error.to_string()).await?;
+            }
+            outcome => return Ok(outcome.into()),
+        }
+    }
+    Ok(Asked::GivenUp)
+}
+
+/// Asks for what comes through a pipe; nothing where there was no answer.
+async fn ask_for(
+    text: &str,
+    role: Role,
+    terminal: &mut Terminal,
+) -> Result<Option<Zeroizing<Vec<u8>>>, Gone> {
+    let Reply::Secret(pipe) = terminal.secret(text, role, Shape::Any).await? else { return Ok(None) };
+    Ok(arrived(pipe).await)
+}
+
+/// Reads a frame aside: whoever says that they have written and has not keeps nobody else waiting.
+async fn arrived(pipe: OwnedFd) -> Option<Zeroizing<Vec<u8>>> {
+    let read = tokio::task::spawn_blocking(move || secret_pipe::receive_long(&pipe, IN_THE_PIPE));
+    read.await.ok()?.ok().filter(|octets| !octets.is_empty())
+}
+
+fn as_token(octets: &[u8]) -> Result<Token, WireError> {
+    let text = std::str::from_utf8(octets).map_err(|_| WireError::Form(What::Tokens))?;
+    Token::parse(Zeroizing::new(text.to_owned())).ok_or(WireError::Form(What::Tokens))
+}
+
+const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
+const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with\n\
+    https://login.microsoftonline.com/common/oauth2/nativeclient?code=";
+
+/// How often the same is asked.
+const TRIES: usize = 3;
+/// How often somebody who waits hears that they still do. helloctl gives up on a hellod that is silent for two minutes.
+const REMINDER: Duration = Duration::from_secs(60);
+/// Between two questions about a code, in seconds.
+const LONGEST_INTERVAL: u64 = 60;
+/// How long what was announced may take to be in the pipe.
+const IN_THE_PIPE: Duration = Duration::from_secs(5);

@@ -1,0 +1,228 @@
+//! Joining: whose domain it is, who may join computers to it, two keys in the TPM, a certificate for one of them.
+
+use hello_dbus::{Outcome, Style};
+
+use super::{AT_WORK, Failure, MACHINE, give_up, record};
+use crate::audit::Event;
+use crate::conversation::{Gone, Terminal};
+use crate::identity::entra::{self, Device, Domain, Freshness, Permit, Registered, Tenant};
+use crate::identity::{Directory, DirectoryError};
+use crate::keys::queue::Asker;
+use crate::keys::{CheckedMachineKeys, Condition, DeviceScheme};
+use crate::membership::{Attempt, Joined, Registration, VERSION};
+use crate::parts::Parts;
+use crate::permit::{Asked, Asking, Way};
+use crate::x509::CertificationRequest;
+
+/// What an administrator wants.
+#[derive(Debug)]
+pub struct Wanted {
+    /// Whose directory, as it was typed; empty where that is to be asked.
+    pub domain: String,
+    /// How to sign in there, if that was said.
+    pub way: Option<Way>,
+}
+
+/// Registers this machine and ends the conversation.
+pub async fn join(parts: &Parts, wanted: &Wanted, mut terminal: Terminal) {
+    let outcome = run(parts, wanted, &mut terminal).await;
+    terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
+}
+
+async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    let Some(domain) = domain(&wanted.domain, terminal).await? else {
+        terminal.show(Style::Error, NO_DOMAIN).await?;
+        return Ok(Outcome::Refused);
+    };
+    let Some(_note) = parts.at_work.begin(MACHINE) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Unavailable);
+    };
+    let directory = match found(parts, &domain).await {
+        Ok(Some(directory)) => directory,
+        Ok(None) => {
+            terminal
+                .show(Style::Error, &format!("No directory answers for {domain}. {CHECK_DOMAIN}"))
+                .await?;
+            return Ok(Outcome::Refused);
+        }
+        Err(failure) => return refused(parts, &failure, terminal).await,
+    };
+    match parts.membership.joined() {
+        Ok(None) => {}
+        Ok(Some(joined)) => return already(&joined, &directory, terminal).await,
+        Err(error) => return give_up(&error.into(), FORGET_FIRST, terminal).await,
+    }
+    terminal.show(Style::Info, &format!("{domain} belongs to {directory}.\n{SIGN_IN}")).await?;
+    let asking = Asking {
+        online: &parts.online,
+        directory: &directory,
+        freshness: Freshness::AsTheTenantHasIt,
+        way: wanted.way,
+    };
+    let permit = match asking.ask(terminal).await? {
+        Asked::Permitted(permit) => permit,
+        Asked::GivenUp => {
+            terminal.show(Style::Error, "Nobody has signed in. Nothing was changed.").await?;
+            return Ok(Outcome::Refused);
+        }
+        Asked::Failed(error) => return refused(parts, &error.into(), terminal).await,
+    };
+    terminal.show(Style::Info, &format!("{}{MAKING}", greeting(&permit))).await?;
+    match registered(parts, directory, &domain, &permit).await {
+        Ok(joined) => {
+            let device = joined.device();
+            record(parts, &Event::Joined { directory: joined.directory().to_string(), device }, "join");
+            let done = format!("Done. This computer is the device {device} there.\n{NEXT}");
+            // It stands, whether or not anybody is left to read this.
+            let _ = terminal.show(Style::Info, &done).await;
+            Ok(Outcome::Success)
+        }
+        Err(failure) => refused(parts, &failure, terminal).await,
+    }
+}
+
+/// The domain that was given, or that somebody types now.
+async fn domain(given: &str, terminal: &mut Terminal) -> Result<Option<Domain>, Gone> {
+    if !given.is_empty() {
+        return Ok(Domain::parse(given));
+    }
+    let typed = terminal.word("Domain of your organisation: ").await?;
+    Ok(typed.and_then(|typed| Domain::parse(&typed)))
+}
+
+/// Whose domain it is.
+async fn found(parts: &Parts, domain: &Domain) -> Result<Option<Directory>, Failure> {
+    Ok(Tenant::of(&parts.online, domain).await?.map(Directory::Entra))
+}
+
+/// Joining twice is nothing; joining elsewhere would take away what people sign in with.
+async fn already(joined: &Joined, wanted: &Directory, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    let there = joined.directory();
+    if there.is(wanted) {
+        let text = format!("This computer is joined already: device {} at {there}.", joined.device());
+        terminal.show(Style::Info, &text).await?;
+        return Ok(Outcome::Success);
+    }
+    let text = format!("This computer is joined to {there}. Take it out first: sudo helloctl leave");
+    terminal.show(Style::Error, &text).await?;
+    Ok(Outcome::Refused)
+}
+
+/// From the permit to the record in force, or to nothing here.
+async fn registered(
+    parts: &Parts,
+    directory: Directory,
+    domain: &Domain,
+    permit: &Permit,
+) -> Result<Joined, Failure> {
+    let keys = keys(parts, &directory).await?;
+    let begun = parts.clock.now().wall;
+    // From here on an answer may get lost, and a device be there that nobody is.
+    parts.membership.begin_attempt(&Attempt {
+        directory: directory.clone(),
+        keys: keys.record().clone(),
+        begun,
+    })?;
+    let Registered { certificate, person } = match asked(parts, &directory, domain, &keys, permit).await {
+        Err(Failure::Directory(DirectoryError::NotRegistered { status, answer })) if status < 500 => {
+            // It has said no, and there is nothing to be found again.
+            parts.membership.end_attempt()?;
+            return Err(DirectoryError::NotRegistered { status, answer }.into());
+        }
+        outcome => outcome?,
+    };
+    let registration = Registration {
+        version: VERSION,
+        directory,
+        domain: domain.to_string(),
+        certificate: certificate.der,
+        keys: keys.record().clone(),
+        joined: begun,
+        person,
+    };
+    let joined = registration.clone().checked()?;
+    parts.membership.put(&registration)?;
+    Ok(joined)
+}
+
+/// New keys; or those of an attempt whose end nobody knows, so that the directory meets the device that it may have.
+async fn keys(parts: &Parts, directory: &Directory) -> Result<CheckedMachineKeys, Failure> {
+    if let Some(attempt) = parts.membership.attempt()?.filter(|attempt| attempt.directory.is(directory)) {
+        match parts.tpm.check_machine_keys(Asker::Machine, &attempt.keys).await? {
+            Condition::Fine => return Ok(attempt.keys.check()?),
+            Condition::TpmReplaced | Condition::Damaged { .. } => {
+                tracing::warn!("the keys of an earlier attempt to join can't be used any more");
+            }
+        }
+    }
+    Ok(parts.tpm.create_machine_keys().await?)
+}
+
+async fn asked(
+    parts: &Parts,
+    directory: &Directory,
+    domain: &Domain,
+    keys: &CheckedMachineKeys,
+    permit: &Permit,
+) -> Result<Registered, Failure> {
+    let request = CertificationRequest::new(keys.device())?;
+    let what = (DeviceScheme::Rs256, request.as_bytes());
+    let signature = parts.tpm.sign_as_device(Asker::Machine, keys, what).await?;
+    let request = request.signed(&signature)?;
+    let device = Device {
+        request: &request,
+        key: keys.device(),
+        transport: keys.transport(),
+        domain: &domain.to_string(),
+        name: &name(),
+        system: &system(),
+    };
+    let Directory::Entra(tenant) = directory;
+    Ok(entra::register(&parts.online, &tenant.devices, permit, &device).await?)
+}
+
+/// What people call this machine.
+fn name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// What runs on it (os-release(5)).
+fn system() -> String {
+    let text =
+        ["/etc/os-release", "/usr/lib/os-release"].iter().find_map(|path| std::fs::read_to_string(path).ok());
+    let text = text.unwrap_or_default();
+    let named = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
+    named.map_or("Linux", |name| name.trim_matches(['"', '\''])).to_owned()
+}
+
+fn greeting(permit: &Permit) -> String {
+    permit
+        .claims
+        .upn
+        .as_ref()
+        .map(|person| format!("Signed in as {}.\n", person.as_str()))
+        .unwrap_or_default()
+}
+
+async fn refused(parts: &Parts, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    record(parts, &Event::NotJoined { why: failure.to_string() }, "join");
+    let remedy = match failure {
+        Failure::Key(_) => "This computer was not joined. What to do: helloctl doctor",
+        _ if failure.passes() => AGAIN,
+        Failure::Directory(DirectoryError::NotRegistered { .. }) => NOT_PERMITTED,
+        _ => "This computer was not joined.",
+    };
+    give_up(failure, remedy, terminal).await
+}
+
+const NO_DOMAIN: &str = "That is no domain, such as corp.example. Nothing was changed.";
+const CHECK_DOMAIN: &str = "Is it spelt right?\n\
+    It is the part behind the @ of the name with which people sign in there.";
+const SIGN_IN: &str = "Sign in there as somebody who may join computers.";
+const MAKING: &str = "Making this computer's keys in the security chip. This can take up to half a minute.";
+const NEXT: &str = "Whoever has an account there can now have a PIN of theirs registered: helloctl enroll";
+const FORGET_FIRST: &str = "To begin anew: sudo helloctl leave --forget";
+const NOT_PERMITTED: &str =
+    "This computer was not joined. Its administrators say who may join computers, and how many.";
+const AGAIN: &str = "This computer was not joined. Join again later; it goes on with the same keys.";

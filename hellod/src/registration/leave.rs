@@ -1,0 +1,103 @@
+//! Leaving: the directory deletes the device, and then this machine forgets it.
+
+use hello_dbus::{Outcome, Style};
+
+use super::{AT_WORK, Failure, MACHINE, give_up, record};
+use crate::audit::Event;
+use crate::conversation::{Gone, Terminal};
+use crate::identity::Directory;
+use crate::identity::entra::{self, Deleted};
+use crate::keys::child::Tpm;
+use crate::keys::queue::Asker;
+use crate::keys::{CheckedMachineKeys, DeviceScheme};
+use crate::membership::Joined;
+use crate::online::{DeviceKey, Handshake, Scheme, Signing};
+use crate::parts::Parts;
+
+/// Takes this machine out of its directory, or with `forget` out of its own records alone, and ends the conversation.
+pub async fn leave(parts: &Parts, forget: bool, mut terminal: Terminal) {
+    let outcome = run(parts, forget, &mut terminal).await;
+    terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
+}
+
+async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    let Some(_note) = parts.at_work.begin(MACHINE) else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Unavailable);
+    };
+    let joined = match parts.membership.joined() {
+        Ok(Some(joined)) => joined,
+        Ok(None) => {
+            terminal.show(Style::Info, "This computer belongs to no directory.").await?;
+            return Ok(Outcome::Success);
+        }
+        Err(_) if forget => return forgotten(parts, "the record was damaged", terminal).await,
+        Err(error) => return give_up(&error.into(), ONLY_FORGET, terminal).await,
+    };
+    let device = joined.device();
+    if forget {
+        return forgotten(parts, &format!("device {device} of {}", joined.directory()), terminal).await;
+    }
+    match deleted(parts, &joined).await {
+        Ok(Deleted::Done) => {}
+        Ok(Deleted::Unknown) => {
+            let text = format!("{} has no device {device} any more.\n{ONLY_FORGET}", joined.directory());
+            terminal.show(Style::Error, &text).await?;
+            return Ok(Outcome::Refused);
+        }
+        Err(failure) => {
+            record(parts, &Event::NotLeft { why: failure.to_string() }, "leave");
+            return give_up(&failure, NOTHING_CHANGED, terminal).await;
+        }
+    }
+    // The directory has let it go: what fails from here on is found out by whoever runs this again.
+    if let Err(error) = parts.membership.forget() {
+        return give_up(&error.into(), "Run this again.", terminal).await;
+    }
+    record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
+    let _ =
+        terminal.show(Style::Info, "Done. The device is deleted there, and its keys are gone here.").await;
+    Ok(Outcome::Success)
+}
+
+async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    if let Err(error) = parts.membership.forget() {
+        return give_up(&error.into(), NOTHING_CHANGED, terminal).await;
+    }
+    record(parts, &Event::Forgotten { what: what.to_owned() }, "leave");
+    let text = "Done. This computer has forgotten its directory.\n\
+        If the device is still there, an administrator of the directory deletes it.";
+    let _ = terminal.show(Style::Info, text).await;
+    Ok(Outcome::Success)
+}
+
+async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
+    let key = InTheTpm { tpm: &parts.tpm, keys: &joined.keys };
+    let Directory::Entra(tenant) = joined.directory();
+    Ok(entra::delete(&parts.online, &tenant.devices, &joined.certificate, &key).await?)
+}
+
+/// The device key, for a TLS handshake.
+struct InTheTpm<'a> {
+    tpm: &'a Tpm,
+    keys: &'a CheckedMachineKeys,
+}
+
+impl DeviceKey for InTheTpm<'_> {
+    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+        Box::pin(async move {
+            let scheme = match scheme {
+                Scheme::RsaPkcs1Sha256 => DeviceScheme::Rs256,
+                Scheme::RsaPssSha256 => DeviceScheme::Ps256,
+                Scheme::EcdsaP256Sha256 => return None,
+            };
+            let signed =
+                self.tpm.sign_as_device(Asker::Machine, self.keys, (scheme, handshake.octets())).await;
+            signed.inspect_err(|error| tracing::warn!("the device key did not sign for TLS: {error}")).ok()
+        })
+    }
+}
+
+const ONLY_FORGET: &str = "To have this computer forget it: sudo helloctl leave --forget";
+const NOTHING_CHANGED: &str = "Nothing was changed. Run this again; to do without the directory's word:\n\
+    sudo helloctl leave --forget";

@@ -1,0 +1,114 @@
+//! An organisation: a world whose network leads to a directory, the stand-in for Entra ID, with one person in it.
+
+use std::ops::{Deref, DerefMut};
+use std::process::Command;
+
+use hello_idp::{Idp, Options};
+use serde_json::{Value, json};
+
+use crate::programs::program;
+use crate::{Config, HellodOnline, Lab, Terminal, World};
+
+/// The domain of the organisation.
+pub const DOMAIN: &str = "corp.example";
+/// Who is in its directory.
+pub const DORA: &str = "dora@corp.example";
+/// Her password there.
+pub const DORAS_PASSWORD: &str = "correct horse battery";
+
+/// A world in an organisation. Nobody has a PIN yet, and the machine has not joined.
+pub struct Corp {
+    /// What fetches for hellod.
+    pub online: HellodOnline,
+    /// The machine.
+    pub world: World,
+    /// The directory.
+    pub idp: Idp,
+}
+
+impl Deref for Corp {
+    type Target = World;
+
+    fn deref(&self) -> &World {
+        &self.world
+    }
+}
+
+impl DerefMut for Corp {
+    fn deref_mut(&mut self) -> &mut World {
+        &mut self.world
+    }
+}
+
+impl Corp {
+    /// With a directory that differs from the usual one in these switches.
+    #[track_caller]
+    pub fn with(switches: Value) -> Self {
+        Self::of(switches, "")
+    }
+
+    /// The same with more settings of hellod, which begin with a table.
+    #[track_caller]
+    pub fn of(switches: Value, settings: &str) -> Self {
+        let lab = Lab::with_hello().without_activation().build();
+        let within = lab.namespace().network();
+        let options = Options { within, switches, seed: 7, ..Options::new(program("hello-idp")) };
+        let idp = Idp::start(&options).unwrap_or_else(|error| panic!("{error}"));
+        idp.create_user(DORA, DORAS_PASSWORD, true).unwrap_or_else(|error| panic!("{error}"));
+        let authority = std::fs::read_to_string(idp.ca()).expect("it was written before it was ready");
+        lab.write(AUTHORITY, &authority, 0o644);
+        let online = format!(
+            "[online]\nproxy = \"http://127.0.0.1:{}\"\nextra-authorities = \"{AUTHORITY}\"\n",
+            idp.proxy_port()
+        );
+        let world = World::on(lab, &Config::with(&format!("{online}{settings}")));
+        Self { online: world.lab.hellod_online(), world, idp }
+    }
+
+    /// Joins the machine, as root with the real helloctl.
+    #[track_caller]
+    pub fn join(&self) {
+        let answers = [DORA, DORAS_PASSWORD];
+        self.helloctl("root", &["join", DOMAIN, "--sign-in", "password"], &answers).ok();
+    }
+
+    /// Somebody begins something that shows a code, and dora types that into a browser elsewhere.
+    #[track_caller]
+    pub fn approve(&self, terminal: &mut Terminal) {
+        terminal.expect("type the code");
+        let code = terminal.expect("\r\n").before.trim().to_owned();
+        self.idp.approve_device_code(&code, DORA, true).unwrap_or_else(|error| panic!("{code}: {error}"));
+    }
+
+    /// dora signs in at an address, and returns the one at which her browser ends.
+    #[track_caller]
+    pub fn browse(&self, address: &str) -> String {
+        let mut words = self.world.lab.namespace().network().into_iter();
+        let mut command = Command::new(words.next().unwrap_or_default());
+        command.args(words).args(["python3", "-c", BROWSER, address, DORA, DORAS_PASSWORD]);
+        command.arg(self.idp.port().to_string()).arg(self.idp.ca()).arg(self.idp.control_socket());
+        let output = command.output().expect("python3 is there");
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8_lossy(&output.stdout).trim().to_owned()
+    }
+
+    /// A token with which devices are registered, as an administrator's script gets it elsewhere.
+    #[track_caller]
+    pub fn token(&self) -> String {
+        self.browse("token")
+    }
+
+    /// The devices that the directory has.
+    #[track_caller]
+    pub fn devices(&self) -> Vec<Value> {
+        let state = self.idp.order(&json!({"do": "dump"})).unwrap_or_else(|error| panic!("{error}"));
+        let mut devices = state["devices"].as_array().cloned().unwrap_or_default();
+        devices.retain(|device| device["deleted"] == false);
+        devices
+    }
+}
+
+/// Follows redirects and fills forms in, as a person at a browser does.
+const BROWSER: &str = include_str!("browser.py");
+/// Where the laboratory has the authority of the stand-in.
+const AUTHORITY: &str = "/etc/hellod/authority.pem";
