@@ -31,7 +31,7 @@ pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreach
 pub use handshake::Handshake;
 pub use hosts::{Address, Hosts};
 pub use http::{Fetcher, FetcherError};
-pub use request::{Certificate, Header, Method, Request};
+pub use request::{Certificate, DeviceRequest, Header, Method, Request};
 pub use response::{Field, Response};
 pub use service::{Exchange, attend};
 pub use settings::{Proxy, Settings};
@@ -91,47 +91,88 @@ impl Online {
     /// # Errors
     /// [`OnlineError`]. A status that says no is an answer.
     pub async fn fetch(&self, request: Request) -> Result<Response, OnlineError> {
-        self.fetch_as(request, &Keyless).await
+        let terms = Terms::of(&request);
+        self.fetched(ToOnline::Fetch(Box::new(request)), terms, None).await
     }
 
-    /// The same for a request with the device's certificate ([`Request::as_device`]), whose key it is.
+    /// The same as the device, whose key it is.
     ///
     /// # Errors
     /// As [`Online::fetch`].
-    pub async fn fetch_as(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
-        let host = request.host();
+    pub async fn fetch_as(
+        &self,
+        request: DeviceRequest,
+        key: &dyn DeviceKey,
+    ) -> Result<Response, OnlineError> {
+        let terms = Terms::of(&request.request);
+        let signer = Signer { schemes: request.certificate.schemes.clone(), key };
+        self.fetched(ToOnline::FetchAsDevice(Box::new(request)), terms, Some(signer)).await
+    }
+
+    async fn fetched(
+        &self,
+        wanted: ToOnline,
+        terms: Terms,
+        signer: Option<Signer<'_>>,
+    ) -> Result<Response, OnlineError> {
+        let Terms { host, bound, patience } = terms;
         let _slot = self.slots.take(&host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
         // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
-        match timeout(request.patience + MARGIN, self.exchange(request, key)).await {
+        match timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Service }),
         }
     }
 
-    async fn exchange(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
+    async fn exchange(
+        &self,
+        wanted: ToOnline,
+        bound: usize,
+        mut signer: Option<Signer<'_>>,
+    ) -> Result<Response, OnlineError> {
         let (mut incoming, answers) =
             pair().map_err(|error| OnlineError::ServiceMissing(error.to_string()))?;
         let end = self.door.open(answers).await?;
         let mut outgoing = Outgoing::open(&end).map_err(|_| OnlineError::ServiceConfused)?;
         drop(end);
-        let (bound, mut schemes) = (request.bound, request.certificate.as_ref().map(|it| it.schemes.clone()));
-        outgoing.send(&ToOnline::Fetch(Box::new(request)).encode()).await.map_err(lost)?;
+        outgoing.send(&wanted.encode()).await.map_err(lost)?;
+        // A password in it need not outlive this.
+        drop(wanted);
         loop {
-            let frame = next(&mut incoming, &outgoing, HEAD + bound as usize).await?;
+            let frame = next(&mut incoming, &outgoing, HEAD + bound).await?;
             match FromOnline::decode(&frame).ok_or(OnlineError::ServiceConfused)? {
-                FromOnline::Answer(response) if response.body.len() <= bound as usize => return Ok(response),
+                FromOnline::Answer(response) if response.body.len() <= bound => return Ok(response),
                 FromOnline::Failed(error) => return Err(error),
-                // One signature for one request.
-                FromOnline::Sign { scheme, message }
-                    if schemes.take().is_some_and(|it| it.contains(&scheme)) =>
-                {
+                FromOnline::Sign { scheme, message } => {
+                    // One signature for one request, by a scheme that it names.
+                    let signer = signer.take().filter(|signer| signer.schemes.contains(&scheme));
+                    let key = signer.ok_or(OnlineError::ServiceConfused)?.key;
                     let signature = sign(key, scheme, message).await;
                     outgoing.send(&ToOnline::Signature(signature).encode()).await.map_err(lost)?;
                 }
-                FromOnline::Answer(_) | FromOnline::Sign { .. } => return Err(OnlineError::ServiceConfused),
+                FromOnline::Answer(_) => return Err(OnlineError::ServiceConfused),
             }
         }
     }
+}
+
+/// What hellod holds an answer against, once the request is on its way.
+struct Terms {
+    host: String,
+    bound: usize,
+    patience: Duration,
+}
+
+impl Terms {
+    fn of(request: &Request) -> Self {
+        Self { host: request.host(), bound: request.bound as usize, patience: request.patience }
+    }
+}
+
+/// Whom hellod-online may ask for a signature, and how it is made.
+struct Signer<'k> {
+    schemes: Vec<Scheme>,
+    key: &'k dyn DeviceKey,
 }
 
 /// The next frame of a hellod-online that lives, or that died after it had sent one.
@@ -169,14 +210,6 @@ impl Scheme {
     /// By its number in a frame.
     fn read(octet: u8) -> Option<Self> {
         [Self::RsaPkcs1Sha256, Self::RsaPssSha256, Self::EcdsaP256Sha256].get(usize::from(octet)).copied()
-    }
-}
-
-struct Keyless;
-
-impl DeviceKey for Keyless {
-    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
-        Box::pin(std::future::ready(None))
     }
 }
 

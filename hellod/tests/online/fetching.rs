@@ -6,8 +6,8 @@ use hellod::online::{Certificate, Field, Header, Hosts, Method, OnlineError, Req
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
-use crate::house::{Bus, Network, fetch, get, hellod, hosts, service};
-use crate::key::SoftwareKey;
+use crate::house::{Bus, Fetched, Network, fetch, get, hellod, hosts, service};
+use crate::key::{SoftwareKey, Unwilling};
 use crate::server::{Manner, Server};
 
 pub(crate) fn answers() {
@@ -111,6 +111,30 @@ pub(crate) fn redirects() {
     assert_eq!(fetch(post).unwrap().status, 302);
 }
 
+pub(crate) fn redirects_by_proxy() {
+    let authority = Authority::install();
+    let near = Server::https(authority.server("login.example"));
+    let far = Server::https(authority.server("other.example"));
+    let _bus = Bus::start();
+    let name_of = |server: &Server, name: &str| format!("{name}:{}", server.port());
+    let (first, second) = (name_of(&near, "login.example"), name_of(&far, "other.example"));
+    let there = || {
+        let both = Hosts::parse([&first, &second]).unwrap();
+        Request::get(&both, &near.at(&format!("/redirect?https://{second}/octets?3"))).unwrap().following(1)
+    };
+    // Which of the two the proxy is asked for, where the other is reached without it.
+    for (exempt, behind, asked_for) in [("login.example", &far, &second), ("other.example", &near, &first)] {
+        let proxy = Server::start(Manner::Proxy("200 OK", behind.address()));
+        let port = proxy.port();
+        let _service =
+            service(&format!("proxy = \"http://proxy.example:{port}\"\nno-proxy = [\"{exempt}\"]\n"));
+        assert_eq!(fetch(there).map(|landed| landed.body).as_deref(), Ok("xxx"), "without {exempt}");
+        let heads = proxy.seen();
+        let [head] = &heads[..] else { panic!("without {exempt}: {heads:?}") };
+        assert!(head.starts_with(&format!("CONNECT {asked_for} ")), "{head}");
+    }
+}
+
 pub(crate) fn bounds() {
     let server = Server::https(Authority::install().server("login.example"));
     let (_bus, service) = (Bus::start(), service(""));
@@ -202,8 +226,9 @@ pub(crate) fn device() {
         assert_eq!(outcome.map(|response| response.body.len()), Ok(4), "{schemes:?}");
         assert_eq!(signed, [expected]);
     }
-    // A key that won't.
-    let refused = fetch(|| request(&modern, &rsa, &[RsaPssSha256]));
+    let refused = hellod(async |online| {
+        online.fetch_as(request(&modern, &rsa, &[RsaPssSha256]), &Unwilling).await.map(Fetched::from)
+    });
     assert!(matches!(refused, Err(OnlineError::KeyDidNotSign { .. })), "{refused:?}");
     // A certificate of another key, and none.
     for outcome in [

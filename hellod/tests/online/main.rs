@@ -25,6 +25,7 @@ fn main() {
         ("an_answer_comes_back_with_its_status_its_headers_and_its_date", fetching::answers),
         ("http_2_is_spoken_where_the_host_speaks_it", fetching::http2),
         ("a_redirect_is_an_answer_unless_the_request_follows_it", fetching::redirects),
+        ("a_redirect_goes_by_the_proxy_of_the_host_that_it_leads_to", fetching::redirects_by_proxy),
         ("one_octet_too_many_is_refused_and_a_gigabyte_costs_no_memory", fetching::bounds),
         ("each_wait_has_its_end_and_says_what_it_was_for", fetching::waits),
         ("a_host_that_stalls_delays_nobody_else", fetching::stalls),
