@@ -12,14 +12,16 @@ use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Proxy, redirect, retry};
 use thiserror::Error as ThisError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::threads::{Threads, Undone};
 use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
 use super::{
     Address, DeviceRequest, Field, Header, Method, OnlineError, ProxyRefusal, Request, Response, Settings,
-    Span, Stage, Unreached, route, skew,
+    Span, Stage, Unreached, route, skew, slots,
 };
 use crate::clock::Clock;
 
@@ -30,6 +32,7 @@ pub struct Fetcher {
     clock: Arc<dyn Clock + Send + Sync>,
     direct: Client,
     proxied: Option<Client>,
+    threads: Threads,
 }
 
 /// Why nothing can be fetched at all.
@@ -54,9 +57,9 @@ impl Fetcher {
     pub fn new(settings: Settings, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, FetcherError> {
         let trust = Trust::read(settings.extra_authorities.as_deref())?;
         let tls = || trust.client().ok_or(FetcherError::Tls);
-        let direct = client(tls()?, None)?;
-        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy))).transpose()?;
-        Ok(Self { settings, trust, clock, direct, proxied })
+        let direct = client(tls()?, None, Names(None))?;
+        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy), Names(None))).transpose()?;
+        Ok(Self { settings, trust, clock, direct, proxied, threads: Threads::new(slots::MOST) })
     }
 
     /// Fetches, with the redirects that the request follows.
@@ -79,7 +82,8 @@ impl Fetcher {
 
     /// Fetches as the device. What TLS wants signed goes to `ask`.
     ///
-    /// In a thread of its own, because TLS waits for the signature without leaving room for anybody else.
+    /// In a thread of its own, because TLS waits for the signature without leaving room for anybody else. Names are looked up
+    /// in this one: that can't be called off, and would leave a thread behind for each thread that ends.
     pub(super) async fn fetch_as_device(
         &self,
         DeviceRequest { request, certificate }: DeviceRequest,
@@ -88,26 +92,21 @@ impl Fetcher {
         let confused = || OnlineError::Malformed("the certificate of this device".into());
         let via = self.via(&request.address);
         let tls = self.trust.device(&certificate, ask, request.patience).ok_or_else(confused)?;
-        let client = client(tls, via.as_deref()).map_err(|_| confused())?;
+        let names = Names(Some(Handle::current()));
+        let client = client(tls, via.as_deref(), names).map_err(|_| confused())?;
         let (way, clock) = (Way { client, via }, Arc::clone(&self.clock));
-        let (done, outcome) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-                return;
-            };
-            let outcome = runtime.block_on(async {
-                let deadline = Instant::now() + request.patience;
-                let address = &request.address;
-                let hop = Hop { way: &way, address, clock: &*clock, request: &request, deadline };
-                let (response, span) = hop.head().await?;
-                hop.read(response, span).await
-            });
-            // Whoever asked may have left.
-            let _ = done.send(outcome);
-            runtime.shutdown_background();
-        });
-        thread.map_err(|_| OnlineError::ServiceLost)?;
-        outcome.await.map_err(|_| OnlineError::ServiceLost)?
+        let host = request.host();
+        let fetch = async move {
+            let deadline = Instant::now() + request.patience;
+            let address = &request.address;
+            let hop = Hop { way: &way, address, clock: &*clock, request: &request, deadline };
+            let (response, span) = hop.head().await?;
+            hop.read(response, span).await
+        };
+        self.threads.run("device", fetch).await.unwrap_or_else(|undone| match undone {
+            Undone::Busy => Err(OnlineError::Busy { host }),
+            Undone::Lost => Err(OnlineError::ServiceLost),
+        })
     }
 
     fn way_to(&self, address: &Address) -> Way {
@@ -263,11 +262,11 @@ impl Hop<'_> {
     }
 }
 
-fn client(tls: impl std::any::Any, proxy: Option<&str>) -> Result<Client, FetcherError> {
+fn client(tls: impl std::any::Any, proxy: Option<&str>, names: Names) -> Result<Client, FetcherError> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)
-        .dns_resolver(Names)
+        .dns_resolver(names)
         .redirect(redirect::Policy::none())
         // What a provider may have taken is not sent again by anybody but hellod.
         .retry(retry::never())
@@ -322,14 +321,19 @@ fn words(error: &(dyn Error + 'static)) -> Vec<String> {
     words
 }
 
-/// Looks names up by [`route`], so that it can be told what is wrong.
-struct Names;
+/// Looks names up by [`route`], so that it can be told what is wrong: where it is asked, or in the runtime of somebody else.
+struct Names(Option<Handle>);
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
+        let elsewhere = self.0.clone();
         Box::pin(async move {
-            let addresses = route::look_up(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+            let look_up = async move { route::look_up(name.as_str()).await };
+            let found = match elsewhere {
+                Some(runtime) => runtime.spawn(look_up).await.unwrap_or(Err(OnlineError::ServiceLost)),
+                None => look_up.await,
+            };
+            Ok(Box::new(found?.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }

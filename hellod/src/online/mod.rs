@@ -18,6 +18,7 @@ mod service;
 mod settings;
 mod skew;
 mod slots;
+mod threads;
 mod tls;
 
 use std::os::fd::OwnedFd;

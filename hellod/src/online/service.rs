@@ -89,7 +89,12 @@ async fn pass_on(
     let Question { scheme, message, reply } = question;
     let answer = async {
         outgoing.send(&FromOnline::Sign { scheme, message }.encode()).await.ok()?;
-        let frame = incoming.receive(LARGEST_REQUEST).await.ok()?;
+        let frame = tokio::select! {
+            biased;
+            // A copy of the end that hellod writes to may be with a monitor: that hellod left, only this says for sure.
+            () = outgoing.abandoned() => return None,
+            frame = incoming.receive(LARGEST_REQUEST) => frame.ok()?,
+        };
         match ToOnline::decode(&frame)? {
             ToOnline::Signature(signature) => Some(signature),
             ToOnline::Fetch(_) | ToOnline::FetchAsDevice(_) => None,
@@ -103,3 +108,27 @@ async fn pass_on(
 
 /// How long a frame may take from one process to the other.
 const PASSING_ON: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scheme;
+    use super::*;
+
+    #[tokio::test]
+    async fn hellod_that_leaves_while_it_is_asked_to_sign_is_not_waited_for() {
+        let (mut incoming, requests) = pair().unwrap();
+        let (hellod, answers) = pair().unwrap();
+        let (mut outgoing, _monitor) = (Outgoing::open(&answers).unwrap(), requests);
+        let (reply, answer) = std::sync::mpsc::channel();
+        let question = Question { scheme: Scheme::RsaPssSha256, message: vec![1; 100], reply };
+        let asks = pass_on(question, &mut incoming, &mut outgoing, 100 * PASSING_ON);
+        let leaves = async move {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            drop(hellod);
+        };
+        let (asked, ()) = timeout(PASSING_ON, async { tokio::join!(asks, leaves) }).await.unwrap();
+        assert_eq!(asked, None);
+        // What stands still for the answer goes on, too.
+        assert_eq!(answer.recv(), Err(std::sync::mpsc::RecvError));
+    }
+}

@@ -34,7 +34,7 @@ impl SoftwareKey {
         })
     }
 
-    fn sign(&self, scheme: Scheme, message: &[u8]) -> Vec<u8> {
+    fn signature(&self, scheme: Scheme, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         let padding = match scheme {
             Scheme::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
@@ -75,7 +75,13 @@ struct Counted<'a> {
 impl DeviceKey for Counted<'_> {
     fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
         self.used.borrow_mut().push(scheme);
-        Box::pin(async move { Some(self.key.sign(scheme, handshake.octets())) })
+        DeviceKey::sign(self.key, scheme, handshake)
+    }
+}
+
+impl DeviceKey for SoftwareKey {
+    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+        Box::pin(async move { Some(self.signature(scheme, handshake.octets())) })
     }
 }
 
@@ -85,5 +91,14 @@ pub(crate) struct Unwilling;
 impl DeviceKey for Unwilling {
     fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
         Box::pin(std::future::ready(None))
+    }
+}
+
+/// A key that never answers.
+pub(crate) struct Silent;
+
+impl DeviceKey for Silent {
+    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+        Box::pin(std::future::pending())
     }
 }

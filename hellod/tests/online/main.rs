@@ -41,6 +41,7 @@ fn main() {
         ("a_service_that_dies_in_the_middle_is_an_error_at_once", guarding::crash),
         ("a_service_that_is_told_to_stop_ends_what_it_began", guarding::drain),
         ("hellod_that_leaves_calls_its_fetch_off", guarding::leaving),
+        ("a_fetch_of_the_device_that_is_called_off_ends_with_its_thread", guarding::called_off),
         ("without_the_service_hellod_is_told_so", guarding::missing),
         ("the_bus_starts_it_and_it_leaves_when_there_is_nothing_to_do", guarding::activation),
         ("an_impostor_on_the_bus_is_handed_nothing", guarding::impostor),
