@@ -37,17 +37,19 @@ pub use response::{Field, Response};
 pub use service::{Exchange, attend};
 pub use settings::{Proxy, Settings};
 pub use skew::{Skew, Span};
+pub use slots::Whom;
 pub use tls::TrustError;
 
 use frame::{FromOnline, HEAD, ToOnline};
 use pipes::{Cut, Incoming, Outgoing, pair};
 use slots::Slots;
 
-/// What hellod fetches with. Clones share the bounds.
+/// What hellod fetches with, for somebody. Clones share the bounds, whomever they are for.
 #[derive(Clone)]
 pub struct Online {
     door: Rc<dyn Door>,
     slots: Rc<Slots>,
+    whom: Whom,
 }
 
 /// The way to hellod-online.
@@ -81,10 +83,17 @@ pub enum Scheme {
 }
 
 impl Online {
-    /// Fetches through this door.
+    /// Fetches through this door, for the machine.
     #[must_use]
     pub fn new(door: Rc<dyn Door>) -> Self {
-        Self { door, slots: Rc::default() }
+        Self { door, slots: Rc::default(), whom: Whom::Machine }
+    }
+
+    /// The same for a local user, whose fetches have a bound of their own. Whatever somebody can have hellod fetch goes by
+    /// this one: a sign-in, an enrolment, a renewal of their tokens.
+    #[must_use]
+    pub fn for_person(&self, uid: u32) -> Self {
+        Self { whom: Whom::Person(uid), ..self.clone() }
     }
 
     /// Fetches. Dropping the future calls it off.
@@ -117,7 +126,8 @@ impl Online {
         signer: Option<Signer<'_>>,
     ) -> Result<Response, OnlineError> {
         let Terms { host, bound, patience } = terms;
-        let _slot = self.slots.take(&host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
+        let _slot =
+            self.slots.take(self.whom, &host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
         // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
         match timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await {
             Ok(outcome) => outcome,

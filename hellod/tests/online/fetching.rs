@@ -186,19 +186,31 @@ pub(crate) fn stalls() {
     let (_bus, _service) = (Bus::start(), service(""));
     hellod(async |online| {
         let stall = || get(&stalled.at("/stall")).within(Duration::from_secs(20));
-        let mut fetches: Vec<_> = (0..8).map(|_| Box::pin(online.fetch(stall()))).collect();
-        let all = futures_util::future::select_all(fetches.iter_mut());
-        assert!(tokio::time::timeout(Duration::from_millis(700), all).await.is_err());
-        assert_eq!(stalled.seen().len(), 8);
-        let busy = online.fetch(stall()).await;
-        assert!(matches!(busy, Err(OnlineError::Busy { .. })));
-        let began = Instant::now();
-        let address = format!("https://other.example:{}/octets?5", other.port());
-        assert_eq!(online.fetch(get(&address)).await.unwrap().body.len(), 5);
-        println!("    beside eight that stall a fetch took {:?}", began.elapsed());
-        assert!(began.elapsed() < Duration::from_secs(2));
+        let elsewhere = format!("https://other.example:{}/octets?5", other.port());
+        // For the machine, for a person, and for another one: as many as stall, before the next is refused.
+        let [anna, bert] = [1000, 1001].map(|uid| online.for_person(uid));
+        let mut fetches = Vec::new();
+        for (whose, most) in [(&online, 6), (&anna, 4), (&bert, 4)] {
+            let before = fetches.len();
+            fetches.extend((0..most).map(|_| Box::pin(whose.fetch(stall()))));
+            let all = futures_util::future::select_all(fetches.iter_mut());
+            assert!(tokio::time::timeout(Duration::from_millis(700), all).await.is_err());
+            assert_eq!(stalled.seen().len(), before + most);
+            assert!(matches!(whose.fetch(stall()).await, Err(OnlineError::Busy { .. })));
+        }
+        // Another host is there for everybody but for whom too much stalls already, whatever the host.
+        let carla = online.for_person(1002);
+        for whose in [&online, &carla] {
+            let began = Instant::now();
+            assert_eq!(whose.fetch(get(&elsewhere)).await.unwrap().body.len(), 5);
+            println!("    beside fourteen that stall a fetch took {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(2));
+        }
+        assert!(matches!(anna.fetch(get(&elsewhere)).await, Err(OnlineError::Busy { .. })));
         drop(fetches);
-        assert_eq!(online.fetch(get(&stalled.at("/octets?5"))).await.unwrap().body.len(), 5);
+        for whose in [&online, &anna] {
+            assert_eq!(whose.fetch(get(&stalled.at("/octets?5"))).await.unwrap().body.len(), 5);
+        }
     });
 }
 
