@@ -8,8 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Certificate, DeviceRequest, Field, Header, Hosts, Method, OnlineError, Request, Response, Scheme,
-    skew::Span,
+    Certificate, DeviceRequest, Field, Handshake, Header, Hosts, Method, OnlineError, Request, Response,
+    Scheme, skew::Span,
 };
 
 /// The largest frame of hellod's, in octets.
@@ -117,7 +117,7 @@ impl FromOnline {
             }
             SIGN => {
                 let scheme = Scheme::read(reader.octet()?)?;
-                Self::Sign { scheme, message: reader.long(LARGEST_HANDSHAKE)?.to_vec() }
+                Self::Sign { scheme, message: reader.long(Handshake::LONGEST)?.to_vec() }
             }
             _ => return None,
         };
@@ -320,8 +320,6 @@ const FIXED: usize = 64;
 /// RSA with 4096 bits.
 const LARGEST_SIGNATURE: usize = 512;
 const LARGEST_ERROR: usize = 16 * 1024;
-/// TLS 1.2 signs all that was said before, certificates and the names of authorities among it.
-const LARGEST_HANDSHAKE: usize = 128 * 1024;
 
 #[cfg(test)]
 #[path = "frame_tests.rs"]

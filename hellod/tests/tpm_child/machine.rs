@@ -2,7 +2,7 @@
 
 use hellod::{
     keys::{
-        CheckedMachineKeys, Condition, DeviceScheme, MachineKeys, Part,
+        CheckedMachineKeys, Condition, DeviceScheme, LONGEST_MESSAGE, MachineKeys, Part,
         child::{Request, SignIn, SignedRequest},
     },
     secret::WrappingKey,
@@ -41,7 +41,7 @@ fn an_online_sign_in_takes_sixteen_commands_of_two_children_and_holds_the_tpm_in
         let wanted = SignIn { request: Some(request(&keys, &signatures)), ..only(b"assertion") };
         let signed = tpm.sign_in(1000, &key, pipe(RIGHT), wanted).await.unwrap();
         assert_eq!(key.public_key().verify(b"assertion", &signed.signature), Verdict::Valid);
-        assert_eq!(*signatures.borrow(), [signed.signature.as_slice()]);
+        assert_eq!(*signatures.borrow(), [vec![0; 64], signed.signature.clone()]);
         let SignedRequest { message, signature } = signed.request.unwrap().unwrap();
         assert_eq!(message, [b"a request with ", signed.signature.as_slice()].concat());
         assert_eq!(keys.device().verify_as(DeviceScheme::Rs256, &message, &signature), Verdict::Valid);
@@ -116,6 +116,42 @@ fn a_request_that_can_not_be_made_or_is_for_another_tpm_takes_nothing_from_the_p
             assert_eq!(signed.request, Some(Err(failed)));
             assert!(signed.tokens.unwrap().is_ok());
         }
+    });
+}
+
+#[test]
+fn what_is_too_long_to_be_signed_is_refused_before_the_pin_is_used_and_takes_nothing_from_the_person() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let key = enrol(&tpm, 1000).await;
+        let keys = tpm.create_machine_keys().await.unwrap();
+        let asked = RefCell::new(Vec::new());
+        for (length, is_signed) in
+            [(LONGEST_MESSAGE, true), (LONGEST_MESSAGE + 1, false), (2 * LONGEST_MESSAGE, false)]
+        {
+            let before = swtpm.transcript().len();
+            asked.take();
+            let compose = |signature: &[u8]| {
+                asked.borrow_mut().push((signature.to_vec(), swtpm.transcript().len() - before));
+                Some(vec![b'x'; length])
+            };
+            let request = Some(Request { keys: &keys, compose: Box::new(compose) });
+            let signed = tpm.sign_in(1000, &key, pipe(RIGHT), SignIn { request, ..only(b"message") }).await;
+            let signed = signed.unwrap();
+            assert_eq!(key.public_key().verify(b"message", &signed.signature), Verdict::Valid);
+            match signed.request.unwrap() {
+                Ok(signed) => assert!(is_signed && signed.message.len() == length),
+                Err(error) => assert_eq!((error, is_signed), (KeyError::TooLong, false)),
+            }
+            let asked = asked.borrow();
+            assert_eq!(asked[0], (vec![0; 64], 0), "before the TPM is asked for anything");
+            assert_eq!(asked.len(), if is_signed { 2 } else { 1 });
+        }
+        let long = vec![b'x'; LONGEST_MESSAGE + 1];
+        let as_device = tpm.sign_as_device(Asker::Machine, &keys, (DeviceScheme::Rs256, &long)).await;
+        assert_eq!(as_device, Err(KeyError::TooLong));
+        let as_person = tpm.sign_in(1000, &key, pipe(RIGHT), only(&long)).await;
+        assert_eq!(as_person.err(), Some(KeyError::TooLong));
     });
 }
 

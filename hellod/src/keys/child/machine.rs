@@ -4,8 +4,8 @@ use hello_dbus::secret_pipe;
 
 use super::{
     super::{
-        Blob, CheckedKey, CheckedMachineKeys, Condition, DeviceScheme, KeyError, MachineKeys,
-        Verdict as SignatureVerdict,
+        Blob, CheckedKey, CheckedMachineKeys, Condition, DeviceScheme, KeyError, LONGEST_MESSAGE,
+        MachineKeys, Verdict as SignatureVerdict,
         machine::MachineUse,
         queue::Asker,
         tpm::wire::{FromChild, Job, MachineKey, Octets, Reply, ToChild, Verdict},
@@ -50,14 +50,18 @@ impl Tpm {
     /// queue.
     ///
     /// # Errors
-    /// [`KeyError`]; [`KeyError::BadSignature`] also from a TPM that knows no other salts for RSASSA-PSS than the longest,
-    /// as before revision 1.38 of the library specification: for TLS 1.2 there is RS256.
+    /// [`KeyError`]; [`KeyError::TooLong`] for a message that can't be signed; [`KeyError::BadSignature`] also from a TPM
+    /// that knows no other salts for RSASSA-PSS than the longest, as before revision 1.38 of the library specification: for
+    /// TLS 1.2 there is RS256.
     pub async fn sign_as_device(
         &self,
         asker: Asker,
         keys: &CheckedMachineKeys,
         (scheme, message): (DeviceScheme, &[u8]),
     ) -> Result<Vec<u8>, KeyError> {
+        if message.len() > LONGEST_MESSAGE {
+            return Err(KeyError::TooLong);
+        }
         let job =
             Job::SignAsDevice { keys: Box::new(keys.record().clone()), scheme, message: message.to_vec() };
         let Reply::SignedAsDevice(Octets(signature)) = self.shared.one(asker, job).await? else {
