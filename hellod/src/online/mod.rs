@@ -5,6 +5,7 @@
 //! between the two passes through [`frame`]s in pipes, and not through the bus.
 
 mod certificate;
+mod device;
 mod error;
 pub mod frame;
 mod handshake;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+pub use device::TpmKey;
 pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreached};
 pub use handshake::Handshake;
 pub use hosts::{Address, Hosts};
@@ -63,8 +65,8 @@ pub type Opened<'a> = Pin<Box<dyn Future<Output = Result<OwnedFd, OnlineError>> 
 
 /// The key of this device, wherever it is.
 pub trait DeviceKey {
-    /// Signs the SHA-256 of a handshake. Nothing where it can't or won't.
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a>;
+    /// Signs the SHA-256 of a handshake, in a fetch for somebody. Nothing where it can't or won't.
+    fn sign<'a>(&'a self, whom: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a>;
 }
 
 /// What a key gives, some time.
@@ -158,7 +160,7 @@ impl Online {
                     // One signature for one request, by a scheme that it names.
                     let signer = signer.take().filter(|signer| signer.schemes.contains(&scheme));
                     let key = signer.ok_or(OnlineError::ServiceConfused)?.key;
-                    let signature = sign(key, scheme, message).await;
+                    let signature = sign(key, self.whom, (scheme, message)).await;
                     outgoing.send(&ToOnline::Signature(signature).encode()).await.map_err(lost)?;
                 }
                 FromOnline::Answer(_) => return Err(OnlineError::ServiceConfused),
@@ -202,12 +204,12 @@ async fn next(
     received.map_err(lost)
 }
 
-async fn sign(key: &dyn DeviceKey, scheme: Scheme, message: Vec<u8>) -> Option<Vec<u8>> {
+async fn sign(key: &dyn DeviceKey, whom: Whom, (scheme, message): (Scheme, Vec<u8>)) -> Option<Vec<u8>> {
     let handshake = Handshake::parse(scheme, message);
     if handshake.is_none() {
         tracing::warn!("hellod-online asked for a signature over what is no TLS handshake; it got none");
     }
-    key.sign(scheme, &handshake?).await
+    key.sign(whom, scheme, &handshake?).await
 }
 
 fn lost(cut: Cut) -> OnlineError {

@@ -7,7 +7,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
-use hellod::online::{DeviceKey, DeviceRequest, Handshake, OnlineError, Scheme, Signing};
+use hellod::online::{DeviceKey, DeviceRequest, Handshake, OnlineError, Scheme, Signing, Whom};
 
 use crate::house::{Fetched, hellod};
 
@@ -73,14 +73,14 @@ struct Counted<'a> {
 }
 
 impl DeviceKey for Counted<'_> {
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+    fn sign<'a>(&'a self, whom: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
         self.used.borrow_mut().push(scheme);
-        DeviceKey::sign(self.key, scheme, handshake)
+        self.key.sign(whom, scheme, handshake)
     }
 }
 
 impl DeviceKey for SoftwareKey {
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+    fn sign<'a>(&'a self, _: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
         Box::pin(async move { Some(self.signature(scheme, handshake.octets())) })
     }
 }
@@ -89,7 +89,7 @@ impl DeviceKey for SoftwareKey {
 pub(crate) struct Unwilling;
 
 impl DeviceKey for Unwilling {
-    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+    fn sign<'a>(&'a self, _: Whom, _: Scheme, _: &'a Handshake) -> Signing<'a> {
         Box::pin(std::future::ready(None))
     }
 }
@@ -98,7 +98,7 @@ impl DeviceKey for Unwilling {
 pub(crate) struct Silent;
 
 impl DeviceKey for Silent {
-    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+    fn sign<'a>(&'a self, _: Whom, _: Scheme, _: &'a Handshake) -> Signing<'a> {
         Box::pin(std::future::pending())
     }
 }

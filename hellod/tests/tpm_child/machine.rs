@@ -5,6 +5,7 @@ use hellod::{
         CheckedMachineKeys, Condition, DeviceScheme, LONGEST_MESSAGE, MachineKeys, Part,
         child::{Request, SignIn, SignedRequest},
     },
+    online::{DeviceKey as _, Handshake, Scheme, TpmKey, Whom},
     secret::WrappingKey,
 };
 use zeroize::Zeroizing;
@@ -233,5 +234,42 @@ fn the_machine_waits_in_turn_and_takes_nobodys_place() {
         assert_eq!(refused, [&("machine", Err(KeyError::Busy))]);
         let place = |who: &str| order.iter().rposition(|(asker, _)| *asker == who).unwrap();
         assert!(place("answered") < place("person"), "{order:?}");
+    });
+}
+
+#[test]
+fn a_signature_in_tls_for_a_person_waits_in_their_place_and_takes_nobody_elses() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let keys = tpm.create_machine_keys().await.unwrap();
+        // What TLS 1.3 signs (RFC 8446 §4.4.3).
+        let octets = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &[7; 32]].concat();
+        let handshake = Rc::new(Handshake::parse(Scheme::RsaPssSha256, octets).unwrap());
+        let key = Rc::new(TpmKey { tpm: tpm.clone(), keys: keys.clone() });
+        let mut tasks = Vec::new();
+        // Of each as many as may wait, and one more.
+        for whom in [Whom::Machine, Whom::Person(1000), Whom::Person(1001)] {
+            for _ in 0..4 {
+                let (key, handshake) = (Rc::clone(&key), Rc::clone(&handshake));
+                tasks.push(tokio::task::spawn_local(async move {
+                    (whom, key.sign(whom, Scheme::RsaPssSha256, &handshake).await)
+                }));
+            }
+        }
+        // Beside them the second half of the person's sign-in.
+        let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
+        let answered = tpm.open_session_key(Asker::Answered(1000), &keys, &ciphertext, None);
+        assert!(answered.await.is_ok());
+        let mut signed = Vec::new();
+        for task in tasks {
+            let (whom, signature) = task.await.unwrap();
+            let Some(signature) = signature else { continue };
+            let verdict = keys.device().verify_as(DeviceScheme::Ps256, handshake.octets(), &signature);
+            assert_eq!(verdict, Verdict::Valid);
+            signed.push(whom);
+        }
+        let expected = [Whom::Machine, Whom::Person(1000), Whom::Person(1001)].map(|whom| [whom; 3]);
+        assert_eq!(signed, expected.concat());
+        assert_eq!(key.sign(Whom::Machine, Scheme::EcdsaP256Sha256, &handshake).await, None);
     });
 }
