@@ -86,12 +86,12 @@ impl Tpm {
         ciphertext: &[u8; 256],
         keep: Option<(&CheckedKey, &WrappingKey)>,
     ) -> Result<OpenedSessionKey, KeyError> {
+        let place = self.shared.queue.admit(asker)?;
         let mut worker = self.shared.worker()?;
         if let Some((_, wrapping)) = keep {
             hand_in(&mut worker, wrapping).await?;
         }
         let inlet = inlet(&mut worker).await?;
-        let place = self.shared.queue.admit(asker)?;
         let job = Job::OpenSessionKey {
             keys: Box::new(keys.record().clone()),
             ciphertext: ciphertext.to_vec(),
@@ -119,9 +119,9 @@ impl Tpm {
         key: &CheckedKey,
         wrapping: &WrappingKey,
     ) -> Result<Blob, KeyError> {
+        let place = self.shared.queue.admit(Asker::Answered(key.uid()))?;
         let mut worker = self.shared.worker()?;
         hand_in(&mut worker, wrapping).await?;
-        let place = self.shared.queue.admit(Asker::Answered(key.uid()))?;
         match self.shared.done(&mut worker, &place, Job::SealWrapping { key: bound(key) }).await? {
             Reply::Sealed(blob) => Ok(blob),
             _ => Err(KeyError::Child),
@@ -171,5 +171,43 @@ async fn hand_in(worker: &mut Worker, wrapping: &WrappingKey) -> Result<(), KeyE
     match worker.hear().await? {
         FromChild::Verdict(Verdict::Taken) => Ok(()),
         _ => Err(KeyError::Child),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::keys::{
+        Algorithm, chain,
+        child::{Tcti, TpmSettings},
+        machine,
+    };
+
+    /// A TPM that nobody can ask, before which nobody may wait.
+    fn tpm() -> Tpm {
+        let (child_program, tcti) = ("/nonexistent".into(), Tcti::Swtpm(PathBuf::from("/nonexistent")));
+        Tpm::new(TpmSettings { tcti, child_program, waiting_per_user: 0 })
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_admitted_costs_no_process() {
+        let tpm = tpm();
+        let keys = machine::tests::machine().check().unwrap();
+        let key = chain::tests::counted(Algorithm::Rs256).check(&chain::tests::person()).unwrap();
+        let wrapping = WrappingKey::new(Zeroizing::new([7; 32]));
+        let attempts = async || {
+            let keep = Some((&key, &wrapping));
+            let opened = tpm.open_session_key(Asker::Answered(1000), &keys, &[0; 256], keep).await;
+            let sealed = tpm.seal_wrapping_key(&key, &wrapping).await;
+            [opened.err(), sealed.err()]
+        };
+        let place = tpm.shared.queue.admit(Asker::Answered(1000)).unwrap();
+        assert_eq!(attempts().await, [Some(KeyError::Busy), Some(KeyError::Busy)]);
+        drop(place);
+        assert_eq!(attempts().await, [Some(KeyError::Unasked), Some(KeyError::Unasked)]);
     }
 }
