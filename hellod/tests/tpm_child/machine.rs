@@ -3,7 +3,7 @@
 use hellod::{
     keys::{
         CheckedMachineKeys, Condition, DeviceScheme, LONGEST_MESSAGE, MachineKeys, Part,
-        child::{Request, SignIn, SignedRequest},
+        child::{Request, Root, SignIn, SignedRequest},
     },
     online::{DeviceKey as _, Handshake, Scheme, TpmKey, Whom},
     secret::WrappingKey,
@@ -43,6 +43,7 @@ fn an_online_sign_in_takes_sixteen_commands_of_two_children_and_holds_the_tpm_in
         let signed = tpm.sign_in(1000, &key, pipe(RIGHT), wanted).await.unwrap();
         assert_eq!(key.public_key().verify(b"assertion", &signed.signature), Verdict::Valid);
         assert_eq!(*signatures.borrow(), [vec![0; 64], signed.signature.clone()]);
+        let root = Root::Proven(&signed.root);
         let SignedRequest { message, signature } = signed.request.unwrap().unwrap();
         assert_eq!(message, [b"a request with ", signed.signature.as_slice()].concat());
         assert_eq!(keys.device().verify_as(DeviceScheme::Rs256, &message, &signature), Verdict::Valid);
@@ -57,7 +58,7 @@ fn an_online_sign_in_takes_sixteen_commands_of_two_children_and_holds_the_tpm_in
         let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
         let wrapping = wrapping();
         let opened = tpm
-            .open_session_key(Asker::Answered(1000), &keys, &ciphertext, Some((&key, &wrapping)))
+            .open_session_key(Asker::Answered(1000), (&keys, root), &ciphertext, Some((&key, &wrapping)))
             .await
             .unwrap();
         assert_eq!(*opened.session_key.expose(), SESSION_KEY);
@@ -157,6 +158,30 @@ fn what_is_too_long_to_be_signed_is_refused_before_the_pin_is_used_and_takes_not
 }
 
 #[test]
+fn a_session_key_is_opened_by_way_of_the_root_that_the_pin_has_proven_and_no_other() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let key = enrol(&tpm, 1000).await;
+        let keys = tpm.create_machine_keys().await.unwrap();
+        let signed = tpm.sign_in(1000, &key, pipe(RIGHT), only(b"assertion")).await.unwrap();
+        let root = Root::Proven(&signed.root);
+        let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
+        let other = Swtpm::new();
+        // A root of somebody else's, in a record that is accepted.
+        let theirs = super::tpm(&other).create_machine_keys().await;
+        let srk = theirs.unwrap().record().srk.clone();
+        let rewritten = MachineKeys { srk, ..keys.record().clone() }.check().unwrap();
+        let before = swtpm.transcript().len();
+        let asker = Asker::Answered(1000);
+        let refused = tpm.open_session_key(asker, (&rewritten, root), &ciphertext, None).await;
+        assert_eq!(refused.err(), Some(KeyError::TpmReplaced));
+        assert_eq!(swtpm.transcript().len() - before, 0, "nothing has crossed in a session salted to it");
+        let opened = tpm.open_session_key(asker, (&keys, root), &ciphertext, None).await.unwrap();
+        assert_eq!(*opened.session_key.expose(), SESSION_KEY);
+    });
+}
+
+#[test]
 fn the_check_tells_keys_that_work_from_another_tpm_from_a_damaged_record_and_from_no_tpm() {
     run(async |mut swtpm| {
         let tpm = tpm(&swtpm);
@@ -222,7 +247,8 @@ fn the_machine_waits_in_turn_and_takes_nobodys_place() {
             tasks.push(tokio::task::spawn_local(async move {
                 let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
                 let asker = Asker::Answered(1000);
-                let outcome = tpm.open_session_key(asker, &keys, &ciphertext, None).await.map(drop);
+                let keys = (&*keys, Root::OnTrust);
+                let outcome = tpm.open_session_key(asker, keys, &ciphertext, None).await.map(drop);
                 order.borrow_mut().push(("answered", outcome));
             }));
         }
@@ -258,7 +284,8 @@ fn a_signature_in_tls_for_a_person_waits_in_their_place_and_takes_nobody_elses()
         }
         // Beside them the second half of the person's sign-in.
         let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
-        let answered = tpm.open_session_key(Asker::Answered(1000), &keys, &ciphertext, None);
+        let asker = Asker::Answered(1000);
+        let answered = tpm.open_session_key(asker, (&keys, Root::OnTrust), &ciphertext, None);
         assert!(answered.await.is_ok());
         let mut signed = Vec::new();
         for task in tasks {

@@ -12,9 +12,20 @@ use super::{
         worker::Worker,
     },
     Tpm, bound,
-    sign_in::{arrived, inlet},
+    sign_in::{ProvenRoot, arrived, inlet},
 };
 use crate::secret::{SessionKey, WrappingKey};
+
+/// Why the storage root key in the machine's record is taken for the one of this TPM: what is decrypted crosses in a session
+/// that is salted to it, and whoever had once put a root of theirs there and stands on the wires now would read it.
+#[derive(Debug, Clone, Copy)]
+pub enum Root<'r> {
+    /// A right PIN has signed by way of it, in the sign-in that the secret is for.
+    Proven(&'r ProvenRoot),
+    /// For no reason: nobody has a PIN yet, as when somebody is about to enrol. Whatever could say which root is the true
+    /// one is on the same disk, or comes over the same wires.
+    OnTrust,
+}
 
 /// What came of a session key that the provider sent.
 pub struct OpenedSessionKey {
@@ -47,7 +58,7 @@ impl Tpm {
     }
 
     /// Signs `message`, which the child hashes, with the device key, and checks the signature. `asker` is who waits in the
-    /// queue.
+    /// queue. Nothing that crosses is a secret, by way of whichever root.
     ///
     /// # Errors
     /// [`KeyError`]; [`KeyError::TooLong`] for a message that can't be signed; [`KeyError::BadSignature`] also from a TPM
@@ -78,14 +89,20 @@ impl Tpm {
     /// a sign-in [`Asker::Answered`].
     ///
     /// # Errors
-    /// [`KeyError`]; [`KeyError::Ciphertext`] where it isn't encrypted to this machine.
+    /// [`KeyError`]; [`KeyError::Ciphertext`] where it isn't encrypted to this machine, [`KeyError::TpmReplaced`] where the
+    /// root is another one than was proven.
     pub async fn open_session_key(
         &self,
         asker: Asker,
-        keys: &CheckedMachineKeys,
+        (keys, root): (&CheckedMachineKeys, Root<'_>),
         ciphertext: &[u8; 256],
         keep: Option<(&CheckedKey, &WrappingKey)>,
     ) -> Result<OpenedSessionKey, KeyError> {
+        if let Root::Proven(root) = root
+            && !root.is(&keys.record().srk)
+        {
+            return Err(KeyError::TpmReplaced);
+        }
         let place = self.shared.queue.admit(asker)?;
         let mut worker = self.shared.worker()?;
         if let Some((_, wrapping)) = keep {
@@ -151,7 +168,8 @@ impl Tpm {
         self.sign_as_device(asker, &keys, (DeviceScheme::Rs256, &message)).await?;
         // A modulus that can't be encrypted to is no key's.
         let encrypted = keys.transport().encrypt(&fresh).ok_or(KeyError::Ciphertext)?;
-        let opened = self.open_session_key(asker, &keys, &encrypted, None).await?;
+        // What was drawn just now is no secret of anybody's.
+        let opened = self.open_session_key(asker, (&keys, Root::OnTrust), &encrypted, None).await?;
         if *opened.session_key.expose() == fresh { Ok(()) } else { Err(KeyError::Ciphertext) }
     }
 
@@ -201,7 +219,8 @@ mod tests {
         let wrapping = WrappingKey::new(Zeroizing::new([7; 32]));
         let attempts = async || {
             let keep = Some((&key, &wrapping));
-            let opened = tpm.open_session_key(Asker::Answered(1000), &keys, &[0; 256], keep).await;
+            let opened =
+                tpm.open_session_key(Asker::Answered(1000), (&keys, Root::OnTrust), &[0; 256], keep).await;
             let sealed = tpm.seal_wrapping_key(&key, &wrapping).await;
             [opened.err(), sealed.err()]
         };

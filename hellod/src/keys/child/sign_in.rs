@@ -61,12 +61,34 @@ pub struct Request<'s> {
 /// From a signature to a request; none if it can't be made.
 pub type Compose<'s> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 's>;
 
+/// A storage root key by way of which a right PIN has signed: the one that the person's key was made under.
+///
+/// A record may have been rewritten by whoever could once write the disk, with a root of theirs and all that follows from
+/// it, so that it fits together. The PIN tells: the root is in the value that it is stretched to and in what the TPM holds
+/// the key's policy against ([`Binding::reference`](super::super::Binding::reference)), so that by way of another one a
+/// right PIN is a wrong one.
+///
+/// It lives in memory alone, for on the disk it would be worth what the record is; beside the session that the provider
+/// made of the signature, since only then is the key the person's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenRoot(Vec<u8>);
+
+impl ProvenRoot {
+    /// Whether it is the one with this `TPM2B_PUBLIC`.
+    #[must_use]
+    pub fn is(&self, srk: &[u8]) -> bool {
+        self.0 == srk
+    }
+}
+
 /// What one right PIN has brought about. The signature was verified; whatever became of the rest takes nothing from it.
 pub struct SignedIn {
     /// Of the person's key: 256 octets for RS256; `r || s`, 64 octets, for ES256.
     pub signature: Vec<u8>,
     /// What the PIN consists of, which was right.
     pub shape: PinShape,
+    /// By way of which root.
+    pub root: ProvenRoot,
     /// What became of the password for the program that asked.
     pub opened: Option<Result<(), KeyError>>,
     /// The key that tokens are wrapped with.
@@ -126,7 +148,8 @@ impl Tpm {
             opened.and_then(|()| WrappingKey::parse(&arrived(inlet.as_ref())?).ok_or(KeyError::Child))
         });
         let Signed { signature, shape, opened, .. } = signed;
-        Ok(SignedIn { signature, shape, opened, tokens, request: request.or(refused) })
+        let root = ProvenRoot(key.record().srk.clone());
+        Ok(SignedIn { signature, shape, root, opened, tokens, request: request.or(refused) })
     }
 }
 
