@@ -12,6 +12,8 @@ mod handshake;
 mod hosts;
 mod http;
 mod pipes;
+#[cfg(test)]
+pub(crate) mod pretend;
 mod request;
 mod response;
 mod route;
@@ -230,3 +232,6 @@ impl Scheme {
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long what is in the pipe may take to be read.
 const REMAINS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;
