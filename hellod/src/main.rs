@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use hellod::config::Config;
+use hellod::online::Exchange;
 use hellod::{daemon, keys, logging};
 use rustix::process::DumpableBehavior;
 
@@ -13,14 +14,16 @@ fn main() -> ExitCode {
     let mut arguments = std::env::args_os().skip(1);
     let (first, second, third) = (arguments.next(), arguments.next(), arguments.next());
     match (first, second, third, arguments.next()) {
-        (None, ..) => serve(Path::new(DEFAULT_CONFIG), daemon::serve),
+        (None, ..) => serve(Path::new(DEFAULT_CONFIG), LOOK_UPS, daemon::serve),
         (Some(flag), None, ..) if flag == "--tpm-child" => keys::tpm::child::run(),
-        (Some(flag), Some(path), None, _) if flag == "--config" => serve(Path::new(&path), daemon::serve),
+        (Some(flag), Some(path), None, _) if flag == "--config" => {
+            serve(Path::new(&path), LOOK_UPS, daemon::serve)
+        }
         (Some(flag), None, ..) if flag == "--online" => {
-            serve(Path::new(DEFAULT_CONFIG), daemon::online::serve)
+            serve(Path::new(DEFAULT_CONFIG), Exchange::MOST, daemon::online::serve)
         }
         (Some(flag), Some(next), Some(path), None) if flag == "--online" && next == "--config" => {
-            serve(Path::new(&path), daemon::online::serve)
+            serve(Path::new(&path), Exchange::MOST, daemon::online::serve)
         }
         _ => {
             logging::usage("usage: hellod [--online] [--config FILE]");
@@ -29,7 +32,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn serve<E: Display>(path: &Path, run: impl AsyncFnOnce(Config) -> Result<(), E>) -> ExitCode {
+/// Runs with as many threads aside as names can be looked up at once.
+fn serve<E: Display>(
+    path: &Path,
+    look_ups: usize,
+    run: impl AsyncFnOnce(Config) -> Result<(), E>,
+) -> ExitCode {
     logging::start();
     // It holds the read end of a pipe for a moment: no program of the same uid may look at it, nor a core dump.
     if let Err(error) = rustix::process::set_dumpable_behavior(DumpableBehavior::NotDumpable) {
@@ -38,6 +46,7 @@ fn serve<E: Display>(path: &Path, run: impl AsyncFnOnce(Config) -> Result<(), E>
     let served = Config::read(path).map_err(|error| error.to_string()).and_then(|config| {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
+            .max_blocking_threads(look_ups)
             .build()
             .map_err(|error| error.to_string())?;
         let served = runtime.block_on(run(config)).map_err(|error| error.to_string());
@@ -54,5 +63,7 @@ fn serve<E: Display>(path: &Path, run: impl AsyncFnOnce(Config) -> Result<(), E>
     }
 }
 
+/// Accounts that hellod looks up at once: two for each conversation that can be open.
+const LOOK_UPS: usize = 512;
 /// Where the settings are, unless `--config` says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/hellod/hellod.toml";

@@ -21,8 +21,8 @@ use super::{
 };
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
 
-pub use machine::OpenedSessionKey;
-pub use sign_in::{Compose, Opening, Request, SignIn, SignedIn, SignedRequest};
+pub use machine::{OpenedSessionKey, Root};
+pub use sign_in::{Compose, Opening, ProvenRoot, Request, SignIn, SignedIn, SignedRequest};
 
 pub use super::tpm::wire::{
     Candidate, Changed, ChipId, CreateSpec, Created, Removed, Same, Signed, Tcti, TpmReport, Tries,

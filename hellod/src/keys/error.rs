@@ -77,6 +77,9 @@ pub enum KeyError {
     /// What was encrypted to this machine can't be decrypted, or isn't a session key.
     #[error("What was sent to this machine can't be opened with its key.")]
     Ciphertext,
+    /// More is to be signed than [`LONGEST_MESSAGE`](super::LONGEST_MESSAGE). The TPM was asked nothing.
+    #[error("What is to be signed is too long.")]
+    TooLong,
     /// The parameters for stretching are out of bounds.
     #[error("The stored key has unusable parameters.")]
     Stretch,

@@ -124,14 +124,14 @@ impl MachineUse {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use proptest::prelude::*;
 
     use super::*;
     use crate::keys::chain::tests::made;
 
     /// A record that is accepted, of keys that no TPM has.
-    fn machine() -> MachineKeys {
+    pub(crate) fn machine() -> MachineKeys {
         let blob = |usage: MachineUse, fill| Blob {
             public: made(&usage.area(), &[&[fill; 256]]),
             private: vec![8; 100],

@@ -24,6 +24,7 @@ pub use chain::CheckedKey;
 pub use error::{KeyError, Part, Unsafe};
 pub use machine::{CheckedMachineKeys, Condition, MachineKeys};
 pub use public_key::{Algorithm, DeviceScheme, PublicKey, Verdict};
+pub use tpm::wire::LONGEST_MESSAGE;
 
 /// For whom, and on which device, a key was made. All of it is part of the key's own Name through
 /// [`Binding::reference`]: a record can't be handed to somebody else.

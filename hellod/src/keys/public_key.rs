@@ -116,6 +116,15 @@ impl PublicKey {
         text(digest::digest(&digest::SHA256, jwk.as_bytes()).as_ref())
     }
 
+    /// How long each signature for [`PublicKey::verify`] is, in octets.
+    #[must_use]
+    pub const fn signature_length(&self) -> usize {
+        match self {
+            Self::Rsa2048 { .. } => 256,
+            Self::P256 { .. } => 64,
+        }
+    }
+
     /// The algorithm that the key signs with: "RS256" or "ES256".
     #[must_use]
     pub const fn algorithm(&self) -> &'static str {

@@ -22,6 +22,9 @@ pub enum Asker {
     /// A local user whose PIN was right and whose provider has answered: the second half of a sign-in. Apart from the
     /// first, so that neither the user's own programs nor anybody else's sign-ins take its place.
     Answered(u32),
+    /// A fetch for a local user in which TLS shows who this device is. It takes neither a place of the machine's, which
+    /// people would fill, nor one of the user's sign-in: their programs can have much fetched before a PIN is typed.
+    Fetching(u32),
     /// The machine itself: its registration, its certificate in TLS, the check of its keys. All of it has one place in the
     /// round, and nobody's sign-in waits for more than one of it.
     Machine,

@@ -7,7 +7,10 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Certificate, Field, Header, Hosts, Method, OnlineError, Request, Response, Scheme, skew::Span};
+use super::{
+    Certificate, DeviceRequest, Field, Handshake, Header, Hosts, Method, OnlineError, Request, Response,
+    Scheme, skew::Span,
+};
 
 /// The largest frame of hellod's, in octets.
 pub const LARGEST_REQUEST: usize = 1024 * 1024;
@@ -20,6 +23,8 @@ pub const LENGTH: usize = 4;
 pub enum ToOnline {
     /// What to fetch.
     Fetch(Box<Request>),
+    /// What to fetch as this device.
+    FetchAsDevice(Box<DeviceRequest>),
     /// What was asked for by [`FromOnline::Sign`]; nothing where the key did not sign.
     Signature(Option<Vec<u8>>),
 }
@@ -44,7 +49,8 @@ impl ToOnline {
     #[must_use]
     pub fn encode(&self) -> Zeroizing<Vec<u8>> {
         match self {
-            Self::Fetch(request) => fetch(request),
+            Self::Fetch(request) => fetch((FETCH, 0), request).done(),
+            Self::FetchAsDevice(request) => fetch_as_device(request),
             Self::Signature(signature) => {
                 let signature = signature.as_deref();
                 let mut frame = Writer::new(SIGNATURE, signature.map_or(0, <[u8]>::len));
@@ -61,6 +67,10 @@ impl ToOnline {
         let mut reader = Reader::new(frame);
         let decoded = match reader.octet()? {
             FETCH => Self::Fetch(Box::new(read_request(&mut reader)?)),
+            FETCH_AS_DEVICE => {
+                let (request, certificate) = (read_request(&mut reader)?, read_certificate(&mut reader)?);
+                Self::FetchAsDevice(Box::new(request.as_device(certificate).ok()?))
+            }
             SIGNATURE => {
                 let (is_there, signature) = (reader.flag()?, reader.long(LARGEST_SIGNATURE)?);
                 Self::Signature(is_there.then(|| signature.to_vec()))
@@ -107,7 +117,7 @@ impl FromOnline {
             }
             SIGN => {
                 let scheme = Scheme::read(reader.octet()?)?;
-                Self::Sign { scheme, message: reader.long(LARGEST_HANDSHAKE)?.to_vec() }
+                Self::Sign { scheme, message: reader.long(Handshake::LONGEST)?.to_vec() }
             }
             _ => return None,
         };
@@ -115,15 +125,13 @@ impl FromOnline {
     }
 }
 
-fn fetch(request: &Request) -> Zeroizing<Vec<u8>> {
+/// A request, with room for as many octets behind it.
+fn fetch((kind, more): (u8, usize), request: &Request) -> Writer {
     let headers: usize = request.headers.iter().map(|(_, value)| value.len() + 4).sum();
     let hosts: usize = request.hosts.names().map(|name| name.len() + 2).sum();
-    let chain = request.certificate.as_ref().map_or(0, |certificate| {
-        certificate.chain.iter().map(|der| der.len() + 4).sum::<usize>() + certificate.schemes.len()
-    });
     let address = request.address.as_str();
-    let size = address.len() + headers + hosts + chain + request.body.len();
-    let mut frame = Writer::new(FETCH, size);
+    let size = address.len() + headers + hosts + request.body.len() + more;
+    let mut frame = Writer::new(kind, size);
     frame.octet(position(&Method::ALL, request.method));
     frame.octet(request.redirects);
     frame.number(u32::try_from(request.patience.as_millis()).unwrap_or(u32::MAX));
@@ -137,13 +145,17 @@ fn fetch(request: &Request) -> Zeroizing<Vec<u8>> {
         frame.short(value.as_bytes());
     }
     frame.long(&request.body);
-    let certificate = request.certificate.as_ref();
-    frame.octet(certificate.map_or(0, |certificate| certificate.chain.len() as u8));
-    if let Some(Certificate { chain, schemes }) = certificate {
-        chain.iter().for_each(|der| frame.long(der));
-        frame.octet(schemes.len() as u8);
-        schemes.iter().for_each(|scheme| frame.octet(*scheme as u8));
-    }
+    frame
+}
+
+fn fetch_as_device(DeviceRequest { request, certificate }: &DeviceRequest) -> Zeroizing<Vec<u8>> {
+    let Certificate { chain, schemes } = certificate;
+    let size = chain.iter().map(|der| der.len() + 4).sum::<usize>() + schemes.len();
+    let mut frame = fetch((FETCH_AS_DEVICE, size), request);
+    frame.octet(chain.len() as u8);
+    chain.iter().for_each(|der| frame.long(der));
+    frame.octet(schemes.len() as u8);
+    schemes.iter().for_each(|scheme| frame.octet(*scheme as u8));
     frame.done()
 }
 
@@ -166,15 +178,14 @@ fn read_request(reader: &mut Reader<'_>) -> Option<Request> {
     for (header, value) in headers {
         request = request.with(header, value).ok()?;
     }
-    let certificates = reader.octet()?;
-    if certificates > 0 {
-        let chain = (0..certificates).map(|_| Some(reader.long(LARGEST_REQUEST)?.to_vec()));
-        let chain = chain.collect::<Option<Vec<_>>>()?;
-        let schemes =
-            (0..reader.octet()?).map(|_| Scheme::read(reader.octet()?)).collect::<Option<Vec<_>>>()?;
-        request = request.as_device(Certificate { chain, schemes }).ok()?;
-    }
     Some(request.following(redirects).reading(bound).within(patience))
+}
+
+fn read_certificate(reader: &mut Reader<'_>) -> Option<Certificate> {
+    let chain = (0..reader.octet()?).map(|_| Some(reader.long(LARGEST_REQUEST)?.to_vec()));
+    let chain = chain.collect::<Option<Vec<_>>>()?;
+    let schemes = (0..reader.octet()?).map(|_| Scheme::read(reader.octet()?)).collect::<Option<Vec<_>>>()?;
+    Some(Certificate { chain, schemes })
 }
 
 fn answer(response: &Response) -> Zeroizing<Vec<u8>> {
@@ -300,6 +311,7 @@ impl<'a> Reader<'a> {
 
 const FETCH: u8 = 1;
 const SIGNATURE: u8 = 2;
+const FETCH_AS_DEVICE: u8 = 3;
 const ANSWER: u8 = 17;
 const FAILED: u8 = 18;
 const SIGN: u8 = 19;
@@ -308,8 +320,6 @@ const FIXED: usize = 64;
 /// RSA with 4096 bits.
 const LARGEST_SIGNATURE: usize = 512;
 const LARGEST_ERROR: usize = 16 * 1024;
-/// TLS 1.2 signs all that was said before, certificates and the names of authorities among it.
-const LARGEST_HANDSHAKE: usize = 128 * 1024;
 
 #[cfg(test)]
 #[path = "frame_tests.rs"]

@@ -8,9 +8,13 @@ fn sample() -> Request {
     let request =
         Request::post(&hosts, "https://sts.example:49443/adfs?x=1", "application/json", body).unwrap();
     let request = request.with(Header::Authorization, Zeroizing::new("Bearer x.y.z".into())).unwrap();
-    let schemes = vec![Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256];
-    let request = request.as_device(Certificate { chain: vec![vec![1, 2, 3], vec![4]], schemes }).unwrap();
     request.following(2).reading(77_777).within(Duration::from_millis(1234))
+}
+
+fn as_device() -> DeviceRequest {
+    let schemes = vec![Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256];
+    let certificate = Certificate { chain: vec![vec![1, 2, 3], vec![4]], schemes };
+    sample().following(0).as_device(certificate).unwrap()
 }
 
 fn behind_length(frame: &[u8]) -> &[u8] {
@@ -25,11 +29,22 @@ fn a_request_arrives_as_it_was_sent() {
     let frame = ToOnline::Fetch(Box::new(sample())).encode();
     let Some(ToOnline::Fetch(read)) = ToOnline::decode(behind_length(&frame)) else { panic!("no request") };
     assert_eq!((read.method, &read.address, &read.hosts), (sent.method, &sent.address, &sent.hosts));
-    assert_eq!(
-        (&read.headers, &read.body, &read.certificate),
-        (&sent.headers, &sent.body, &sent.certificate)
-    );
+    assert_eq!((&read.headers, &read.body), (&sent.headers, &sent.body));
     assert_eq!((read.redirects, read.bound, read.patience), (2, 77_777, Duration::from_millis(1234)));
+    let (sent, frame) = (as_device(), ToOnline::FetchAsDevice(Box::new(as_device())).encode());
+    let Some(ToOnline::FetchAsDevice(read)) = ToOnline::decode(behind_length(&frame)) else {
+        panic!("no request")
+    };
+    assert_eq!((&read.certificate, &read.request.body), (&sent.certificate, &sent.request.body));
+}
+
+#[test]
+fn a_request_of_the_device_that_follows_redirects_is_none() {
+    let mut frame = ToOnline::FetchAsDevice(Box::new(as_device())).encode();
+    assert!(ToOnline::decode(behind_length(&frame)).is_some());
+    // Behind the length, the kind and the method.
+    frame[LENGTH + 2] = 1;
+    assert!(ToOnline::decode(behind_length(&frame)).is_none());
 }
 
 #[test]
@@ -85,7 +100,7 @@ fn what_carries_a_secret_is_written_into_memory_that_is_not_moved() {
         let chain = vec![vec![0; 1000]; 8];
         let schemes = vec![Scheme::RsaPkcs1Sha256, Scheme::RsaPssSha256, Scheme::EcdsaP256Sha256];
         let request = request.as_device(Certificate { chain, schemes }).unwrap();
-        let size = ToOnline::Fetch(Box::new(request)).encode();
+        let size = ToOnline::FetchAsDevice(Box::new(request)).encode();
         // It was made with room for all of it: had it grown, its capacity would be a doubled one.
         assert!(size.capacity() - size.len() <= 2 * FIXED, "{} {}", size.capacity(), size.len());
     }
@@ -103,8 +118,13 @@ proptest! {
     }
 
     #[test]
-    fn a_frame_that_is_cut_is_none(cut in 0_usize..=400) {
-        let frame = ToOnline::Fetch(Box::new(sample())).encode();
+    fn a_frame_that_is_cut_is_none(cut in 0_usize..=400, is_device: bool) {
+        let sent = if is_device {
+            ToOnline::FetchAsDevice(Box::new(as_device()))
+        } else {
+            ToOnline::Fetch(Box::new(sample()))
+        };
+        let frame = sent.encode();
         let whole = behind_length(&frame);
         prop_assert!(ToOnline::decode(&whole[..whole.len().saturating_sub(cut + 1)]).is_none());
         prop_assert!(ToOnline::decode(&[whole, &[0]].concat()).is_none());

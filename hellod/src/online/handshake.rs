@@ -5,12 +5,16 @@
 //! what has the form of a TLS handshake, which is the form of nothing else.
 
 use super::{Scheme, frame::Reader};
+use crate::keys::LONGEST_MESSAGE;
 
 /// Octets that TLS has a client sign to prove that the certificate is its own.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Handshake(Vec<u8>);
 
 impl Handshake {
+    /// In octets. What is longer, the key of the device can't be given.
+    pub const LONGEST: usize = LONGEST_MESSAGE;
+
     /// Reads what is to be signed with `scheme`.
     #[must_use]
     pub fn parse(scheme: Scheme, octets: Vec<u8>) -> Option<Self> {
@@ -19,7 +23,7 @@ impl Handshake {
             // Either version has it.
             Scheme::RsaPssSha256 | Scheme::EcdsaP256Sha256 => is_verify(&octets) || is_transcript(&octets),
         };
-        is_one.then_some(Self(octets))
+        (is_one && octets.len() <= Self::LONGEST).then_some(Self(octets))
     }
 
     /// What is to be hashed and signed.
@@ -66,6 +70,17 @@ mod tests {
 
     fn verify(context: &str, hash: usize) -> Vec<u8> {
         [&[b' '; 64][..], context.as_bytes(), &vec![7; hash]].concat()
+    }
+
+    #[test]
+    fn a_handshake_that_the_key_can_not_be_given_is_none() {
+        let hello = |length: usize| {
+            let [_, high, middle, low] = (length as u32).to_be_bytes();
+            [&[1, high, middle, low][..], &vec![0; length], &[2, 0, 0, 0, 16, 0, 0, 0]].concat()
+        };
+        let (fits, longer) = (hello(Handshake::LONGEST - 12), hello(Handshake::LONGEST - 11));
+        assert!(Handshake::parse(Scheme::RsaPkcs1Sha256, fits).is_some());
+        assert!(Handshake::parse(Scheme::RsaPkcs1Sha256, longer).is_none());
     }
 
     #[test]

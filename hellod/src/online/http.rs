@@ -12,14 +12,16 @@ use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Proxy, redirect, retry};
 use thiserror::Error as ThisError;
-use tokio::sync::{mpsc, oneshot};
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::threads::{Threads, Undone};
 use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
 use super::{
-    Address, Field, Header, Method, OnlineError, ProxyRefusal, Request, Response, Settings, Span, Stage,
-    Unreached, route, skew,
+    Address, DeviceRequest, Field, Header, Method, OnlineError, ProxyRefusal, Request, Response, Settings,
+    Span, Stage, Unreached, route, skew, slots,
 };
 use crate::clock::Clock;
 
@@ -30,6 +32,7 @@ pub struct Fetcher {
     clock: Arc<dyn Clock + Send + Sync>,
     direct: Client,
     proxied: Option<Client>,
+    threads: Threads,
 }
 
 /// Why nothing can be fetched at all.
@@ -54,98 +57,102 @@ impl Fetcher {
     pub fn new(settings: Settings, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, FetcherError> {
         let trust = Trust::read(settings.extra_authorities.as_deref())?;
         let tls = || trust.client().ok_or(FetcherError::Tls);
-        let direct = client(tls()?, None)?;
-        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy))).transpose()?;
-        Ok(Self { settings, trust, clock, direct, proxied })
+        let direct = client(tls()?, None, Names(None))?;
+        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy), Names(None))).transpose()?;
+        Ok(Self { settings, trust, clock, direct, proxied, threads: Threads::new(slots::MOST) })
     }
 
-    /// Fetches. What TLS wants signed goes to `ask`.
-    pub(super) async fn fetch(
-        &self,
-        request: Request,
-        ask: mpsc::UnboundedSender<Question>,
-    ) -> Result<Response, OnlineError> {
-        let via = self.settings.proxy_to(name_of(&request.address)).map(str::to_owned);
-        if request.certificate.is_some() {
-            return self.fetch_as_device(request, via, ask).await;
+    /// Fetches, with the redirects that the request follows.
+    pub(super) async fn fetch(&self, request: &Request) -> Result<Response, OnlineError> {
+        let deadline = Instant::now() + request.patience;
+        let (mut address, mut redirects) = (request.address.clone(), request.redirects);
+        loop {
+            // Each host has a way of its own: that of the one before may lead past its proxy, or into it.
+            let way = self.way_to(&address);
+            let hop = Hop { way: &way, address: &address, clock: &*self.clock, request, deadline };
+            let (response, span) = hop.head().await?;
+            let onward = if redirects > 0 { hop.onward(&response)? } else { None };
+            let Some(location) = onward else { return hop.read(response, span).await };
+            // A connection per host: whoever holds the rest of this answer need not be waited for.
+            drop(response);
+            redirects -= 1;
+            address = request.hosts.redirected(&address, &location)?;
         }
-        drop(ask);
-        let client = if via.is_some() { self.proxied.as_ref().unwrap_or(&self.direct) } else { &self.direct };
-        Fetch { client, via: via.as_deref(), clock: &*self.clock, request: &request }.run().await
     }
 
-    /// In a thread of its own, because TLS waits for the signature without leaving room for anybody else.
-    async fn fetch_as_device(
+    /// Fetches as the device. What TLS wants signed goes to `ask`.
+    ///
+    /// In a thread of its own, because TLS waits for the signature without leaving room for anybody else. Names are looked up
+    /// in this one: that can't be called off, and would leave a thread behind for each thread that ends.
+    pub(super) async fn fetch_as_device(
         &self,
-        request: Request,
-        via: Option<String>,
+        DeviceRequest { request, certificate }: DeviceRequest,
         ask: mpsc::UnboundedSender<Question>,
     ) -> Result<Response, OnlineError> {
         let confused = || OnlineError::Malformed("the certificate of this device".into());
-        let certificate = request.certificate.as_ref().ok_or_else(confused)?;
-        let tls = self.trust.device(certificate, ask, request.patience).ok_or_else(confused)?;
-        let client = client(tls, via.as_deref()).map_err(|_| confused())?;
-        let clock = Arc::clone(&self.clock);
-        let (done, outcome) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("device".into()).spawn(move || {
-            let Ok(runtime) = tokio::runtime::Builder::new_current_thread().enable_all().build() else {
-                return;
-            };
-            let fetch = Fetch { client: &client, via: via.as_deref(), clock: &*clock, request: &request };
-            // Whoever asked may have left.
-            let _ = done.send(runtime.block_on(fetch.run()));
-            runtime.shutdown_background();
-        });
-        thread.map_err(|_| OnlineError::ServiceLost)?;
-        outcome.await.map_err(|_| OnlineError::ServiceLost)?
+        let via = self.via(&request.address);
+        let tls = self.trust.device(&certificate, ask, request.patience).ok_or_else(confused)?;
+        let names = Names(Some(Handle::current()));
+        let client = client(tls, via.as_deref(), names).map_err(|_| confused())?;
+        let (way, clock) = (Way { client, via }, Arc::clone(&self.clock));
+        let host = request.host();
+        let fetch = async move {
+            let deadline = Instant::now() + request.patience;
+            let address = &request.address;
+            let hop = Hop { way: &way, address, clock: &*clock, request: &request, deadline };
+            let (response, span) = hop.head().await?;
+            hop.read(response, span).await
+        };
+        self.threads.run("device", fetch).await.unwrap_or_else(|undone| match undone {
+            Undone::Busy => Err(OnlineError::Busy { host }),
+            Undone::Lost => Err(OnlineError::ServiceLost),
+        })
+    }
+
+    fn way_to(&self, address: &Address) -> Way {
+        let via = self.via(address);
+        let client = if via.is_some() { self.proxied.as_ref() } else { None };
+        Way { client: client.unwrap_or(&self.direct).clone(), via }
+    }
+
+    fn via(&self, address: &Address) -> Option<String> {
+        self.settings.proxy_to(name_of(address)).map(str::to_owned)
     }
 }
 
-/// One fetch, with its redirects.
-struct Fetch<'a> {
-    client: &'a Client,
-    via: Option<&'a str>,
+/// How a host is reached.
+struct Way {
+    client: Client,
+    /// The proxy.
+    via: Option<String>,
+}
+
+/// One request to one host, and its answer.
+struct Hop<'a> {
+    way: &'a Way,
+    address: &'a Address,
     clock: &'a (dyn Clock + Send + Sync),
     request: &'a Request,
+    deadline: Instant,
 }
 
-impl Fetch<'_> {
-    async fn run(&self) -> Result<Response, OnlineError> {
-        let deadline = Instant::now() + self.request.patience;
-        let mut address = self.request.address.clone();
-        for _ in 0..self.request.redirects {
-            let (response, span) = self.head(&address, deadline).await?;
-            let Some(location) = self.onward(&response)? else {
-                return self.read(&address, response, span, deadline).await;
-            };
-            // A connection per host: whoever holds the rest of this answer need not be waited for.
-            drop(response);
-            address = self.request.hosts.redirected(&address, &location)?;
-        }
-        let (response, span) = self.head(&address, deadline).await?;
-        self.read(&address, response, span, deadline).await
-    }
-
-    async fn head(
-        &self,
-        address: &Address,
-        deadline: Instant,
-    ) -> Result<(reqwest::Response, Span), OnlineError> {
-        let host = address.host();
-        let built = self.built(address)?;
+impl Hop<'_> {
+    async fn head(&self) -> Result<(reqwest::Response, Span), OnlineError> {
+        let host = self.address.host();
+        let built = self.built()?;
         let asked = self.clock.now();
-        let in_time = deadline.min(Instant::now() + HEAD);
-        match timeout_at(in_time, self.client.execute(built)).await {
+        let in_time = self.deadline.min(Instant::now() + HEAD);
+        match timeout_at(in_time, self.way.client.execute(built)).await {
             Ok(Ok(response)) => Ok((response, Span::between(&asked, &self.clock.now()))),
             Ok(Err(error)) => Err(self.explained(&error, host)),
             Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Head }),
         }
     }
 
-    fn built(&self, address: &Address) -> Result<reqwest::Request, OnlineError> {
-        let mut built = reqwest::Request::new(method(self.request.method), address.url().clone());
+    fn built(&self) -> Result<reqwest::Request, OnlineError> {
+        let mut built = reqwest::Request::new(method(self.request.method), self.address.url().clone());
         // What is for one host alone is not told to another one.
-        let is_same = address.host() == self.request.address.host();
+        let is_same = self.address.host() == self.request.address.host();
         let mut headers = HeaderMap::with_capacity(self.request.headers.len());
         for (header, value) in &self.request.headers {
             if is_same || [Header::Accept, Header::UserAgent].contains(header) {
@@ -172,14 +179,8 @@ impl Fetch<'_> {
         value(response, Field::Location)
     }
 
-    async fn read(
-        &self,
-        address: &Address,
-        mut response: reqwest::Response,
-        span: Span,
-        deadline: Instant,
-    ) -> Result<Response, OnlineError> {
-        let (host, bound) = (address.host(), self.request.bound);
+    async fn read(&self, mut response: reqwest::Response, span: Span) -> Result<Response, OnlineError> {
+        let (host, bound) = (self.address.host(), self.request.bound);
         let mut headers = Vec::new();
         for field in Field::ALL {
             headers.extend(value(&response, field)?.map(|value| (field, value)));
@@ -194,7 +195,7 @@ impl Fetch<'_> {
         let room = if announced > 0 { announced as usize } else { bound as usize };
         let mut body = Zeroizing::new(Vec::with_capacity(room));
         loop {
-            match timeout_at(deadline, response.chunk()).await {
+            match timeout_at(self.deadline, response.chunk()).await {
                 Ok(Ok(Some(chunk))) if body.len() + chunk.len() <= room => body.extend_from_slice(&chunk),
                 Ok(Ok(Some(_))) => return Err(too_large()),
                 Ok(Ok(None)) => break,
@@ -209,13 +210,13 @@ impl Fetch<'_> {
     fn explained(&self, error: &reqwest::Error, host: String) -> OnlineError {
         let unreachable = |why| OnlineError::Unreachable { host: host.clone(), why };
         let proxy = |why| {
-            let proxy = self.via.unwrap_or_default().to_owned();
+            let proxy = self.way.via.clone().unwrap_or_default();
             OnlineError::Proxy { proxy, host: host.clone(), why }
         };
         // Of the looking up; behind a proxy it was the proxy's name.
         match find::<OnlineError>(error) {
             Some(OnlineError::NoNetwork) => return OnlineError::NoNetwork,
-            Some(_) if self.via.is_some() => return proxy(ProxyRefusal::Unreachable),
+            Some(_) if self.way.via.is_some() => return proxy(ProxyRefusal::Unreachable),
             Some(found) => return found.clone(),
             None => {}
         }
@@ -239,7 +240,7 @@ impl Fetch<'_> {
             }
             Some(
                 ErrorKind::ConnectionRefused | ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable,
-            ) if self.via.is_some() => proxy(ProxyRefusal::Unreachable),
+            ) if self.way.via.is_some() => proxy(ProxyRefusal::Unreachable),
             Some(ErrorKind::ConnectionRefused) => unreachable(Unreached::Refused),
             Some(ErrorKind::NetworkUnreachable | ErrorKind::HostUnreachable) => {
                 unreachable(Unreached::NoRoute)
@@ -261,11 +262,11 @@ impl Fetch<'_> {
     }
 }
 
-fn client(tls: impl std::any::Any, proxy: Option<&str>) -> Result<Client, FetcherError> {
+fn client(tls: impl std::any::Any, proxy: Option<&str>, names: Names) -> Result<Client, FetcherError> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)
-        .dns_resolver(Names)
+        .dns_resolver(names)
         .redirect(redirect::Policy::none())
         // What a provider may have taken is not sent again by anybody but hellod.
         .retry(retry::never())
@@ -320,14 +321,19 @@ fn words(error: &(dyn Error + 'static)) -> Vec<String> {
     words
 }
 
-/// Looks names up by [`route`], so that it can be told what is wrong.
-struct Names;
+/// Looks names up by [`route`], so that it can be told what is wrong: where it is asked, or in the runtime of somebody else.
+struct Names(Option<Handle>);
 
 impl Resolve for Names {
     fn resolve(&self, name: Name) -> Resolving {
+        let elsewhere = self.0.clone();
         Box::pin(async move {
-            let addresses = route::look_up(name.as_str()).await?;
-            Ok(Box::new(addresses.into_iter()) as reqwest::dns::Addrs)
+            let look_up = async move { route::look_up(name.as_str()).await };
+            let found = match elsewhere {
+                Some(runtime) => runtime.spawn(look_up).await.unwrap_or(Err(OnlineError::ServiceLost)),
+                None => look_up.await,
+            };
+            Ok(Box::new(found?.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }

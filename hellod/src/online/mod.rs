@@ -5,12 +5,15 @@
 //! between the two passes through [`frame`]s in pipes, and not through the bus.
 
 mod certificate;
+mod device;
 mod error;
 pub mod frame;
 mod handshake;
 mod hosts;
 mod http;
 mod pipes;
+#[cfg(test)]
+pub(crate) mod pretend;
 mod request;
 mod response;
 mod route;
@@ -18,6 +21,7 @@ mod service;
 mod settings;
 mod skew;
 mod slots;
+mod threads;
 mod tls;
 
 use std::os::fd::OwnedFd;
@@ -27,26 +31,29 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
+pub use device::TpmKey;
 pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreached};
 pub use handshake::Handshake;
 pub use hosts::{Address, Hosts};
 pub use http::{Fetcher, FetcherError};
-pub use request::{Certificate, Header, Method, Request};
+pub use request::{Certificate, DeviceRequest, Header, Method, Request};
 pub use response::{Field, Response};
 pub use service::{Exchange, attend};
 pub use settings::{Proxy, Settings};
 pub use skew::{Skew, Span};
+pub use slots::Whom;
 pub use tls::TrustError;
 
 use frame::{FromOnline, HEAD, ToOnline};
 use pipes::{Cut, Incoming, Outgoing, pair};
 use slots::Slots;
 
-/// What hellod fetches with. Clones share the bounds.
+/// What hellod fetches with, for somebody. Clones share the bounds, whomever they are for.
 #[derive(Clone)]
 pub struct Online {
     door: Rc<dyn Door>,
     slots: Rc<Slots>,
+    whom: Whom,
 }
 
 /// The way to hellod-online.
@@ -60,8 +67,8 @@ pub type Opened<'a> = Pin<Box<dyn Future<Output = Result<OwnedFd, OnlineError>> 
 
 /// The key of this device, wherever it is.
 pub trait DeviceKey {
-    /// Signs the SHA-256 of a handshake. Nothing where it can't or won't.
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a>;
+    /// Signs the SHA-256 of a handshake, in a fetch for somebody. Nothing where it can't or won't.
+    fn sign<'a>(&'a self, whom: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a>;
 }
 
 /// What a key gives, some time.
@@ -80,10 +87,17 @@ pub enum Scheme {
 }
 
 impl Online {
-    /// Fetches through this door.
+    /// Fetches through this door, for the machine.
     #[must_use]
     pub fn new(door: Rc<dyn Door>) -> Self {
-        Self { door, slots: Rc::default() }
+        Self { door, slots: Rc::default(), whom: Whom::Machine }
+    }
+
+    /// The same for a local user, whose fetches have a bound of their own. Whatever somebody can have hellod fetch goes by
+    /// this one: a sign-in, an enrolment, a renewal of their tokens.
+    #[must_use]
+    pub fn for_person(&self, uid: u32) -> Self {
+        Self { whom: Whom::Person(uid), ..self.clone() }
     }
 
     /// Fetches. Dropping the future calls it off.
@@ -91,47 +105,89 @@ impl Online {
     /// # Errors
     /// [`OnlineError`]. A status that says no is an answer.
     pub async fn fetch(&self, request: Request) -> Result<Response, OnlineError> {
-        self.fetch_as(request, &Keyless).await
+        let terms = Terms::of(&request);
+        self.fetched(ToOnline::Fetch(Box::new(request)), terms, None).await
     }
 
-    /// The same for a request with the device's certificate ([`Request::as_device`]), whose key it is.
+    /// The same as the device, whose key it is.
     ///
     /// # Errors
     /// As [`Online::fetch`].
-    pub async fn fetch_as(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
-        let host = request.host();
-        let _slot = self.slots.take(&host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
+    pub async fn fetch_as(
+        &self,
+        request: DeviceRequest,
+        key: &dyn DeviceKey,
+    ) -> Result<Response, OnlineError> {
+        let terms = Terms::of(&request.request);
+        let signer = Signer { schemes: request.certificate.schemes.clone(), key };
+        self.fetched(ToOnline::FetchAsDevice(Box::new(request)), terms, Some(signer)).await
+    }
+
+    async fn fetched(
+        &self,
+        wanted: ToOnline,
+        terms: Terms,
+        signer: Option<Signer<'_>>,
+    ) -> Result<Response, OnlineError> {
+        let Terms { host, bound, patience } = terms;
+        let _slot =
+            self.slots.take(self.whom, &host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
         // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
-        match timeout(request.patience + MARGIN, self.exchange(request, key)).await {
+        match timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Service }),
         }
     }
 
-    async fn exchange(&self, request: Request, key: &dyn DeviceKey) -> Result<Response, OnlineError> {
+    async fn exchange(
+        &self,
+        wanted: ToOnline,
+        bound: usize,
+        mut signer: Option<Signer<'_>>,
+    ) -> Result<Response, OnlineError> {
         let (mut incoming, answers) =
             pair().map_err(|error| OnlineError::ServiceMissing(error.to_string()))?;
         let end = self.door.open(answers).await?;
         let mut outgoing = Outgoing::open(&end).map_err(|_| OnlineError::ServiceConfused)?;
         drop(end);
-        let (bound, mut schemes) = (request.bound, request.certificate.as_ref().map(|it| it.schemes.clone()));
-        outgoing.send(&ToOnline::Fetch(Box::new(request)).encode()).await.map_err(lost)?;
+        outgoing.send(&wanted.encode()).await.map_err(lost)?;
+        // A password in it need not outlive this.
+        drop(wanted);
         loop {
-            let frame = next(&mut incoming, &outgoing, HEAD + bound as usize).await?;
+            let frame = next(&mut incoming, &outgoing, HEAD + bound).await?;
             match FromOnline::decode(&frame).ok_or(OnlineError::ServiceConfused)? {
-                FromOnline::Answer(response) if response.body.len() <= bound as usize => return Ok(response),
+                FromOnline::Answer(response) if response.body.len() <= bound => return Ok(response),
                 FromOnline::Failed(error) => return Err(error),
-                // One signature for one request.
-                FromOnline::Sign { scheme, message }
-                    if schemes.take().is_some_and(|it| it.contains(&scheme)) =>
-                {
-                    let signature = sign(key, scheme, message).await;
+                FromOnline::Sign { scheme, message } => {
+                    // One signature for one request, by a scheme that it names.
+                    let signer = signer.take().filter(|signer| signer.schemes.contains(&scheme));
+                    let key = signer.ok_or(OnlineError::ServiceConfused)?.key;
+                    let signature = sign(key, self.whom, (scheme, message)).await;
                     outgoing.send(&ToOnline::Signature(signature).encode()).await.map_err(lost)?;
                 }
-                FromOnline::Answer(_) | FromOnline::Sign { .. } => return Err(OnlineError::ServiceConfused),
+                FromOnline::Answer(_) => return Err(OnlineError::ServiceConfused),
             }
         }
     }
+}
+
+/// What hellod holds an answer against, once the request is on its way.
+struct Terms {
+    host: String,
+    bound: usize,
+    patience: Duration,
+}
+
+impl Terms {
+    fn of(request: &Request) -> Self {
+        Self { host: request.host(), bound: request.bound as usize, patience: request.patience }
+    }
+}
+
+/// Whom hellod-online may ask for a signature, and how it is made.
+struct Signer<'k> {
+    schemes: Vec<Scheme>,
+    key: &'k dyn DeviceKey,
 }
 
 /// The next frame of a hellod-online that lives, or that died after it had sent one.
@@ -150,12 +206,12 @@ async fn next(
     received.map_err(lost)
 }
 
-async fn sign(key: &dyn DeviceKey, scheme: Scheme, message: Vec<u8>) -> Option<Vec<u8>> {
+async fn sign(key: &dyn DeviceKey, whom: Whom, (scheme, message): (Scheme, Vec<u8>)) -> Option<Vec<u8>> {
     let handshake = Handshake::parse(scheme, message);
     if handshake.is_none() {
         tracing::warn!("hellod-online asked for a signature over what is no TLS handshake; it got none");
     }
-    key.sign(scheme, &handshake?).await
+    key.sign(whom, scheme, &handshake?).await
 }
 
 fn lost(cut: Cut) -> OnlineError {
@@ -172,15 +228,10 @@ impl Scheme {
     }
 }
 
-struct Keyless;
-
-impl DeviceKey for Keyless {
-    fn sign<'a>(&'a self, _: Scheme, _: &'a Handshake) -> Signing<'a> {
-        Box::pin(std::future::ready(None))
-    }
-}
-
 /// Beyond what a request may take: starting hellod-online, and passing the answer on.
 const MARGIN: Duration = Duration::from_secs(5);
 /// How long what is in the pipe may take to be read.
 const REMAINS: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests;

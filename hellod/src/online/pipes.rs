@@ -3,8 +3,10 @@
 //! Whoever reads makes the pipe, and hands the write end to the other through the bus. The read end never leaves the process
 //! that made it, so that no copy of it is with a monitor; and when that process is gone, every write end knows.
 
+use std::fs::read_link;
 use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 
 use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
@@ -62,8 +64,15 @@ impl Outgoing {
     ///
     /// It is opened once more: whether a write waits is a flag of the open file, which whoever handed it over has, too. A
     /// hellod-online that was taken over would clear the flag, fill the pipe, and stop hellod as a whole.
+    ///
+    /// What it is, the link says, before it is opened: opening a device does something, and a FIFO that has a name is open to
+    /// whoever may call it by that.
     pub(crate) fn open(end: &OwnedFd) -> Result<Self, Cut> {
         let path = format!("/proc/self/fd/{}", end.as_raw_fd());
+        let is_pipe = read_link(&path).is_ok_and(|to| to.as_os_str().as_bytes().starts_with(NAMELESS));
+        if !is_pipe {
+            return Err(Cut::Gone);
+        }
         pipe::OpenOptions::new().open_sender(path).map(Self).map_err(|_| Cut::Gone)
     }
 
@@ -83,11 +92,14 @@ impl Outgoing {
     }
 }
 
+/// How a pipe is called that was made by pipe(2) (proc_pid_fd(5)). What has a place in a file system begins with a slash.
+const NAMELESS: &[u8] = b"pipe:[";
+
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
 
-    use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+    use rustix::fs::{CWD, FileType, OFlags, fcntl_getfl, fcntl_setfl, mknodat};
     use tokio::time::timeout;
 
     use super::*;
@@ -157,5 +169,14 @@ mod tests {
         assert!(matches!(Outgoing::open(&file), Err(Cut::Gone)));
         let (socket, _other) = std::os::unix::net::UnixStream::pair().unwrap();
         assert!(matches!(Outgoing::open(&socket.into()), Err(Cut::Gone)));
+    }
+
+    #[tokio::test]
+    async fn a_pipe_that_has_a_name_is_not_opened_by_it() {
+        let path = std::env::temp_dir().join(format!("hellod-pipe-{}", std::process::id()));
+        mknodat(CWD, &path, FileType::Fifo, Mode::RUSR | Mode::WUSR, 0).unwrap();
+        let named = std::fs::File::options().read(true).write(true).open(&path);
+        std::fs::remove_file(&path).unwrap();
+        assert!(matches!(Outgoing::open(&named.unwrap().into()), Err(Cut::Gone)));
     }
 }

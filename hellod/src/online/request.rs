@@ -16,7 +16,13 @@ pub struct Request {
     pub(super) bound: u32,
     pub(super) patience: Duration,
     pub(super) redirects: u8,
-    pub(super) certificate: Option<Certificate>,
+}
+
+/// A request in which TLS shows the host who this device is. It is for that host and follows no redirect: elsewhere
+/// nobody is to learn it, and the signature is one.
+pub struct DeviceRequest {
+    pub(super) request: Request,
+    pub(super) certificate: Certificate,
 }
 
 /// What is to be done (RFC 9110 §9.3).
@@ -100,7 +106,8 @@ impl Request {
     /// Any of the methods.
     ///
     /// # Errors
-    /// As [`Request::post`].
+    /// As [`Request::post`]; also for a body of a [`Method::Get`], which has no meaning (RFC 9110 §9.3.1), and which a
+    /// redirect would carry to another host.
     pub fn new(
         method: Method,
         hosts: &Hosts,
@@ -109,6 +116,9 @@ impl Request {
     ) -> Result<Self, OnlineError> {
         if body.len() > Self::LARGEST_BODY {
             return Err(OnlineError::Malformed("its body is too large".into()));
+        }
+        if method == Method::Get && !body.is_empty() {
+            return Err(OnlineError::Malformed("it asks and has a body".into()));
         }
         Ok(Self {
             method,
@@ -119,7 +129,6 @@ impl Request {
             bound: Self::BOUND,
             patience: Self::PATIENCE,
             redirects: 0,
-            certificate: None,
         })
     }
 
@@ -159,19 +168,21 @@ impl Request {
         self
     }
 
-    /// As the device that this certificate is of.
+    /// As the device that this certificate is of: the last thing to say of a request.
     ///
     /// # Errors
-    /// [`OnlineError::Malformed`] for a chain that no TLS carries.
-    pub fn as_device(mut self, certificate: Certificate) -> Result<Self, OnlineError> {
+    /// [`OnlineError::Malformed`] for a chain that no TLS carries, and for a request that follows redirects.
+    pub fn as_device(self, certificate: Certificate) -> Result<DeviceRequest, OnlineError> {
         let chain = &certificate.chain;
         let octets: usize = chain.iter().map(Vec::len).sum();
         let fits = (1..=MOST_CERTIFICATES).contains(&chain.len()) && octets <= LARGEST_CHAIN;
         if !fits || certificate.schemes.is_empty() {
             return Err(OnlineError::Malformed("the certificate of this device".into()));
         }
-        self.certificate = Some(certificate);
-        Ok(self)
+        if self.redirects > 0 {
+            return Err(OnlineError::Malformed("it would be redirected as this device".into()));
+        }
+        Ok(DeviceRequest { request: self, certificate })
     }
 
     /// Where it goes.
@@ -260,5 +271,25 @@ mod tests {
             assert!(request().as_device(certificate).is_err());
         }
         assert!(request().as_device(Certificate { chain: vec![vec![0]], schemes: vec![] }).is_err());
+    }
+
+    #[test]
+    fn what_follows_redirects_is_no_request_of_the_device() {
+        let certificate = || Certificate { chain: vec![vec![0]], schemes: vec![Scheme::RsaPssSha256] };
+        assert!(request().as_device(certificate()).is_ok());
+        let refused = request().following(1).as_device(certificate()).err();
+        assert!(matches!(refused, Some(OnlineError::Malformed(why)) if why.contains("redirected")));
+    }
+
+    #[test]
+    fn what_asks_has_no_body_that_a_redirect_would_carry_on() {
+        let hosts = Hosts::parse(["login.example"]).unwrap();
+        let request = |method, body: &[u8]| {
+            Request::new(method, &hosts, "https://login.example/", Zeroizing::new(body.to_vec()))
+        };
+        for method in Method::ALL {
+            assert!(request(method, b"").is_ok());
+            assert_eq!(request(method, b"x").is_ok(), method != Method::Get, "{method:?}");
+        }
     }
 }

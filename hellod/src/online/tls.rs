@@ -23,7 +23,7 @@ use thiserror::Error as ThisError;
 use tokio::sync::mpsc;
 
 use super::certificate::{fingerprint, issuer};
-use super::{Certificate, Distrust, Interceptor, OnlineError, Scheme};
+use super::{Certificate, Distrust, Handshake, Interceptor, OnlineError, Scheme};
 
 /// The authorities, read once.
 #[derive(Debug, Clone)]
@@ -328,6 +328,9 @@ struct RemoteSigner {
 impl Signer for RemoteSigner {
     /// Waits, which holds this thread up and no other: each such fetch has one of its own.
     fn sign(&self, message: &[u8]) -> Result<Vec<u8>, rustls::Error> {
+        if message.len() > Handshake::LONGEST {
+            return Err(refusal(Refusal::NoSignature));
+        }
         let (reply, answer) = replies::channel();
         let question = Question { scheme: self.scheme, message: message.to_vec(), reply };
         self.ask.send(question).map_err(|_| refusal(Refusal::NoSignature))?;
@@ -362,3 +365,18 @@ const BUNDLES: [&str; 3] = [
 const A_DAY: u64 = 86_400;
 const MOST_NAMES: usize = 4;
 const LONGEST_NAME: usize = 80;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_to_be_signed_is_not_asked_for() {
+        let (ask, mut asked) = mpsc::unbounded_channel();
+        let signer = RemoteSigner { scheme: Scheme::RsaPkcs1Sha256, ask, patience: Duration::ZERO };
+        assert!(signer.sign(&vec![0; Handshake::LONGEST + 1]).is_err());
+        assert!(asked.try_recv().is_err());
+        assert!(signer.sign(&vec![0; Handshake::LONGEST]).is_err(), "nobody answers");
+        assert!(asked.try_recv().is_ok());
+    }
+}

@@ -7,11 +7,8 @@ use crate::audit::Event;
 use crate::conversation::{Gone, Terminal};
 use crate::identity::Directory;
 use crate::identity::entra::{self, Deleted};
-use crate::keys::child::Tpm;
-use crate::keys::queue::Asker;
-use crate::keys::{CheckedMachineKeys, DeviceScheme};
 use crate::membership::Joined;
-use crate::online::{DeviceKey, Handshake, Scheme, Signing};
+use crate::online::TpmKey;
 use crate::parts::Parts;
 
 /// Takes this machine out of its directory, or with `forget` out of its own records alone, and ends the conversation.
@@ -72,30 +69,9 @@ async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result
 }
 
 async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
-    let key = InTheTpm { tpm: &parts.tpm, keys: &joined.keys };
+    let key = TpmKey { tpm: parts.tpm.clone(), keys: joined.keys.clone() };
     let Directory::Entra(tenant) = joined.directory();
     Ok(entra::delete(&parts.online, &tenant.devices, &joined.certificate, &key).await?)
-}
-
-/// The device key, for a TLS handshake.
-struct InTheTpm<'a> {
-    tpm: &'a Tpm,
-    keys: &'a CheckedMachineKeys,
-}
-
-impl DeviceKey for InTheTpm<'_> {
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
-        Box::pin(async move {
-            let scheme = match scheme {
-                Scheme::RsaPkcs1Sha256 => DeviceScheme::Rs256,
-                Scheme::RsaPssSha256 => DeviceScheme::Ps256,
-                Scheme::EcdsaP256Sha256 => return None,
-            };
-            let signed =
-                self.tpm.sign_as_device(Asker::Machine, self.keys, (scheme, handshake.octets())).await;
-            signed.inspect_err(|error| tracing::warn!("the device key did not sign for TLS: {error}")).ok()
-        })
-    }
 }
 
 const ONLY_FORGET: &str = "To have this computer forget it: sudo helloctl leave --forget";

@@ -7,9 +7,10 @@ mod primary;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 
+use hellod::guid::Guid;
 use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
-use hellod::identity::entra::{Polled, Tenant};
+use hellod::identity::entra::{Permit, Polled, Tenant};
 use hellod::wire::{Upn, WireError};
 use hellod::x509::certificate::JoinType;
 use serde_json::json;
@@ -31,6 +32,19 @@ fn a_domain_leads_to_its_tenant_or_to_none() {
         let house = House::with(1, json!({})).await;
         assert!(house.tenant.devices.address.starts_with("https://enterpriseregistration.windows.net/"));
         assert!(Tenant::of(&house.online, &domain("nobody.example")).await.unwrap().is_none());
+    });
+}
+
+#[test]
+fn a_token_of_one_tenant_permits_nothing_at_another() {
+    run(async {
+        let house = House::with(9, json!({})).await;
+        let another = Guid::parse("9d53c6fa-b38e-4509-8fb1-51dedb421aac").unwrap();
+        let theirs = Tenant { id: another, ..house.tenant.clone() };
+        let token = async || house.by_password().await.unwrap().token;
+        let refused = Permit::check(token().await, &theirs);
+        assert!(matches!(refused, Err(DirectoryError::Wire(WireError::Elsewhere(_)))));
+        assert!(Permit::check(token().await, &house.tenant).is_ok());
     });
 }
 
@@ -75,7 +89,7 @@ fn a_certificate_is_read_in_every_wrapping_that_directories_put_its_ids_into() {
     });
 }
 
-async fn by_code(house: &House) -> hellod::identity::entra::Permit {
+async fn by_code(house: &House) -> Permit {
     let sign_in = house.sign_in();
     let code = sign_in.code().await.unwrap();
     let Polled::After(interval) = sign_in.poll(&code, code.interval).await.unwrap() else {
@@ -91,7 +105,7 @@ async fn by_code(house: &House) -> hellod::identity::entra::Permit {
     }
 }
 
-async fn by_browser(house: &House) -> hellod::identity::entra::Permit {
+async fn by_browser(house: &House) -> Permit {
     let browser = house.sign_in().browser(&Zeroizing::new([7; 64]));
     let end = browser::end_of(house, browser.address()).await;
     house.sign_in().redeem_address(&browser, &format!(" {end}\n")).await.unwrap()

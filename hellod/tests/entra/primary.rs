@@ -9,7 +9,7 @@ use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::entra::primary::{self, Proof, Session};
 use hellod::identity::entra::{Freshness, Permit, Registered, register_key};
-use hellod::keys::child::{CreateSpec, Request, SignIn};
+use hellod::keys::child::{CreateSpec, ProvenRoot, Request, Root, SignIn};
 use hellod::keys::queue::Asker;
 use hellod::keys::{Algorithm, Binding, CheckedKey, CheckedMachineKeys, DeviceScheme, Kdf};
 use hellod::secret::{SessionKey, Token};
@@ -54,8 +54,8 @@ impl Enrolled {
         Self { house, keys, device, key }
     }
 
-    /// What one PIN brings about: both signatures, and the answer to them.
-    async fn sign_in(&self) -> Result<PrimaryAnswer, DirectoryError> {
+    /// What one PIN brings about: both signatures, the answer to them, and by way of which storage root.
+    async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
         let nonce = primary::nonce(&self.house.online).await?;
         let now = self.house.idp.order(&json!({"do": "now"})).unwrap().as_i64().unwrap();
         let public = self.key.public_key();
@@ -79,11 +79,12 @@ impl Enrolled {
         let signed = self.house.tpm.sign_in(1000, &self.key, pipe(PIN), wanted).await.unwrap();
         let signature = signed.request.unwrap().unwrap().signature;
         let request = request.into_inner().unwrap().signed(&signature).unwrap();
-        primary::send(&self.house.online, self.house.tenant.id, &request).await
+        let answer = primary::send(&self.house.online, self.house.tenant.id, &request).await?;
+        Ok((answer, signed.root))
     }
 
-    async fn opened(&self, answer: PrimaryAnswer) -> (Token, SessionKey) {
-        opened(&self.house, &self.keys, answer).await
+    async fn opened(&self, (answer, root): (PrimaryAnswer, ProvenRoot)) -> (Token, SessionKey) {
+        opened(&self.house, (&self.keys, Root::Proven(&root)), answer).await
     }
 }
 
@@ -100,11 +101,15 @@ async fn first_primary(
     let signature = house.tpm.sign_as_device(Asker::Machine, keys, what).await.unwrap();
     let request = request.signed(&signature).unwrap();
     let answer = primary::send(&house.online, house.tenant.id, &request).await.unwrap();
-    opened(house, keys, answer).await
+    opened(house, (keys, Root::OnTrust), answer).await
 }
 
 /// The session key of an answer, which only the transport key opens.
-async fn opened(house: &House, keys: &CheckedMachineKeys, answer: PrimaryAnswer) -> (Token, SessionKey) {
+async fn opened(
+    house: &House,
+    keys: (&CheckedMachineKeys, Root<'_>),
+    answer: PrimaryAnswer,
+) -> (Token, SessionKey) {
     let encrypted = answer.session_key.unwrap().0;
     let opened = house.tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, None).await.unwrap();
     (answer.token, opened.session_key)

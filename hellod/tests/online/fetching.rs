@@ -6,8 +6,8 @@ use hellod::online::{Certificate, Field, Header, Hosts, Method, OnlineError, Req
 use zeroize::Zeroizing;
 
 use crate::authority::Authority;
-use crate::house::{Bus, Network, fetch, get, hellod, hosts, service};
-use crate::key::SoftwareKey;
+use crate::house::{Bus, Fetched, Network, fetch, get, hellod, hosts, service};
+use crate::key::{SoftwareKey, Unwilling};
 use crate::server::{Manner, Server};
 
 pub(crate) fn answers() {
@@ -111,6 +111,30 @@ pub(crate) fn redirects() {
     assert_eq!(fetch(post).unwrap().status, 302);
 }
 
+pub(crate) fn redirects_by_proxy() {
+    let authority = Authority::install();
+    let near = Server::https(authority.server("login.example"));
+    let far = Server::https(authority.server("other.example"));
+    let _bus = Bus::start();
+    let name_of = |server: &Server, name: &str| format!("{name}:{}", server.port());
+    let (first, second) = (name_of(&near, "login.example"), name_of(&far, "other.example"));
+    let there = || {
+        let both = Hosts::parse([&first, &second]).unwrap();
+        Request::get(&both, &near.at(&format!("/redirect?https://{second}/octets?3"))).unwrap().following(1)
+    };
+    // Which of the two the proxy is asked for, where the other is reached without it.
+    for (exempt, behind, asked_for) in [("login.example", &far, &second), ("other.example", &near, &first)] {
+        let proxy = Server::start(Manner::Proxy("200 OK", behind.address()));
+        let port = proxy.port();
+        let _service =
+            service(&format!("proxy = \"http://proxy.example:{port}\"\nno-proxy = [\"{exempt}\"]\n"));
+        assert_eq!(fetch(there).map(|landed| landed.body).as_deref(), Ok("xxx"), "without {exempt}");
+        let heads = proxy.seen();
+        let [head] = &heads[..] else { panic!("without {exempt}: {heads:?}") };
+        assert!(head.starts_with(&format!("CONNECT {asked_for} ")), "{head}");
+    }
+}
+
 pub(crate) fn bounds() {
     let server = Server::https(Authority::install().server("login.example"));
     let (_bus, service) = (Bus::start(), service(""));
@@ -162,19 +186,31 @@ pub(crate) fn stalls() {
     let (_bus, _service) = (Bus::start(), service(""));
     hellod(async |online| {
         let stall = || get(&stalled.at("/stall")).within(Duration::from_secs(20));
-        let mut fetches: Vec<_> = (0..8).map(|_| Box::pin(online.fetch(stall()))).collect();
-        let all = futures_util::future::select_all(fetches.iter_mut());
-        assert!(tokio::time::timeout(Duration::from_millis(700), all).await.is_err());
-        assert_eq!(stalled.seen().len(), 8);
-        let busy = online.fetch(stall()).await;
-        assert!(matches!(busy, Err(OnlineError::Busy { .. })));
-        let began = Instant::now();
-        let address = format!("https://other.example:{}/octets?5", other.port());
-        assert_eq!(online.fetch(get(&address)).await.unwrap().body.len(), 5);
-        println!("    beside eight that stall a fetch took {:?}", began.elapsed());
-        assert!(began.elapsed() < Duration::from_secs(2));
+        let elsewhere = format!("https://other.example:{}/octets?5", other.port());
+        // For the machine, for a person, and for another one: as many as stall, before the next is refused.
+        let [anna, bert] = [1000, 1001].map(|uid| online.for_person(uid));
+        let mut fetches = Vec::new();
+        for (whose, most) in [(&online, 6), (&anna, 4), (&bert, 4)] {
+            let before = fetches.len();
+            fetches.extend((0..most).map(|_| Box::pin(whose.fetch(stall()))));
+            let all = futures_util::future::select_all(fetches.iter_mut());
+            assert!(tokio::time::timeout(Duration::from_millis(700), all).await.is_err());
+            assert_eq!(stalled.seen().len(), before + most);
+            assert!(matches!(whose.fetch(stall()).await, Err(OnlineError::Busy { .. })));
+        }
+        // Another host is there for everybody but for whom too much stalls already, whatever the host.
+        let carla = online.for_person(1002);
+        for whose in [&online, &carla] {
+            let began = Instant::now();
+            assert_eq!(whose.fetch(get(&elsewhere)).await.unwrap().body.len(), 5);
+            println!("    beside fourteen that stall a fetch took {:?}", began.elapsed());
+            assert!(began.elapsed() < Duration::from_secs(2));
+        }
+        assert!(matches!(anna.fetch(get(&elsewhere)).await, Err(OnlineError::Busy { .. })));
         drop(fetches);
-        assert_eq!(online.fetch(get(&stalled.at("/octets?5"))).await.unwrap().body.len(), 5);
+        for whose in [&online, &anna] {
+            assert_eq!(whose.fetch(get(&stalled.at("/octets?5"))).await.unwrap().body.len(), 5);
+        }
     });
 }
 
@@ -202,8 +238,9 @@ pub(crate) fn device() {
         assert_eq!(outcome.map(|response| response.body.len()), Ok(4), "{schemes:?}");
         assert_eq!(signed, [expected]);
     }
-    // A key that won't.
-    let refused = fetch(|| request(&modern, &rsa, &[RsaPssSha256]));
+    let refused = hellod(async |online| {
+        online.fetch_as(request(&modern, &rsa, &[RsaPssSha256]), &Unwilling).await.map(Fetched::from)
+    });
     assert!(matches!(refused, Err(OnlineError::KeyDidNotSign { .. })), "{refused:?}");
     // A certificate of another key, and none.
     for outcome in [

@@ -1,10 +1,12 @@
 //! Who is served, who listens, and what happens when somebody goes away.
 
+use std::net::{Ipv4Addr, UdpSocket};
 use std::os::fd::{AsFd, OwnedFd};
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
-use hellod::online::{Header, OnlineError, Request};
+use hellod::online::{Certificate, DeviceKey, Exchange, Header, OnlineError, Request, Scheme};
 use rustix::fs::{OFlags, fcntl_getfl};
 use rustix::process::Signal;
 use zeroize::Zeroizing;
@@ -13,6 +15,7 @@ use crate::authority::Authority;
 use crate::house::{
     Bus, HELLOD, MALLORY, PATIENCE, as_account, fetch, get, hellod, hosts, service, settings, spawn, until,
 };
+use crate::key::{Silent, SoftwareKey};
 use crate::server::Server;
 
 /// Calls `Fetch` as an account, with the write end of a pipe, and says what comes back instead of one.
@@ -171,6 +174,46 @@ pub(crate) fn leaving() {
     });
     assert_eq!(server.seen().len(), 1);
     until("its pipes are closed", Duration::from_secs(2), || (sockets() == before).then_some(()));
+}
+
+pub(crate) fn called_off() {
+    let authority = Authority::install();
+    let key = SoftwareKey::rsa();
+    let server = Server::https(authority.asking_server("login.example", false));
+    // Answers nobody who looks a name up.
+    let _name_server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 53)).unwrap();
+    let (_bus, running) = (Bus::start(), service(""));
+    let request = |address: &str| {
+        let certificate = Certificate { chain: authority.device(&key), schemes: vec![Scheme::RsaPssSha256] };
+        get(address).within(Duration::from_secs(60)).as_device(certificate).unwrap()
+    };
+    let threads = || -> Vec<String> {
+        let tasks = std::fs::read_dir(format!("/proc/{}/task", running.0.id())).unwrap().flatten();
+        tasks.filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok()).collect()
+    };
+    let devices = || threads().iter().filter(|name| name.trim() == "device").count();
+    // While the host thinks about its answer, and while TLS stands still for a signature.
+    let keys: [&(dyn DeviceKey + Sync); 2] = [&key, &Silent];
+    for key in keys {
+        hellod(async |online| {
+            let mut fetch = pin!(online.fetch_as(request(&server.at("/stall")), key));
+            assert!(tokio::time::timeout(Duration::from_millis(700), &mut fetch).await.is_err());
+            assert_eq!(devices(), 1);
+        });
+        until("its thread ends", Duration::from_secs(2), || (devices() == 0).then_some(()));
+    }
+    // Nor do many, whose names are still being looked up.
+    let before = threads().len();
+    hellod(async |online| {
+        for _ in 0..10 {
+            let fetches = (0..6).map(|_| online.fetch_as(request("https://slow.example/"), &key));
+            let all = futures_util::future::join_all(fetches);
+            assert!(tokio::time::timeout(Duration::from_millis(50), all).await.is_err());
+        }
+    });
+    let left = threads().len();
+    assert!(left <= before + Exchange::MOST, "{left} threads, and before {before}");
+    until("their threads end", Duration::from_secs(2), || (devices() == 0).then_some(()));
 }
 
 pub(crate) fn missing() {

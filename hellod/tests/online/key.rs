@@ -7,7 +7,7 @@ use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaKeyPair,
 };
-use hellod::online::{DeviceKey, Handshake, OnlineError, Request, Scheme, Signing};
+use hellod::online::{DeviceKey, DeviceRequest, Handshake, OnlineError, Scheme, Signing, Whom};
 
 use crate::house::{Fetched, hellod};
 
@@ -26,7 +26,7 @@ impl SoftwareKey {
     }
 
     /// Fetches as the device whose key this is; and how it signed.
-    pub(crate) fn fetch(&self, request: Request) -> (Result<Fetched, OnlineError>, Vec<Scheme>) {
+    pub(crate) fn fetch(&self, request: DeviceRequest) -> (Result<Fetched, OnlineError>, Vec<Scheme>) {
         hellod(async |online| {
             let counted = Counted { key: self, used: RefCell::default() };
             let outcome = online.fetch_as(request, &counted).await;
@@ -34,7 +34,7 @@ impl SoftwareKey {
         })
     }
 
-    fn sign(&self, scheme: Scheme, message: &[u8]) -> Vec<u8> {
+    fn signature(&self, scheme: Scheme, message: &[u8]) -> Vec<u8> {
         let random = SystemRandom::new();
         let padding = match scheme {
             Scheme::RsaPkcs1Sha256 => &RSA_PKCS1_SHA256,
@@ -73,8 +73,32 @@ struct Counted<'a> {
 }
 
 impl DeviceKey for Counted<'_> {
-    fn sign<'a>(&'a self, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+    fn sign<'a>(&'a self, whom: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
         self.used.borrow_mut().push(scheme);
-        Box::pin(async move { Some(self.key.sign(scheme, handshake.octets())) })
+        self.key.sign(whom, scheme, handshake)
+    }
+}
+
+impl DeviceKey for SoftwareKey {
+    fn sign<'a>(&'a self, _: Whom, scheme: Scheme, handshake: &'a Handshake) -> Signing<'a> {
+        Box::pin(async move { Some(self.signature(scheme, handshake.octets())) })
+    }
+}
+
+/// A key that won't.
+pub(crate) struct Unwilling;
+
+impl DeviceKey for Unwilling {
+    fn sign<'a>(&'a self, _: Whom, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+        Box::pin(std::future::ready(None))
+    }
+}
+
+/// A key that never answers.
+pub(crate) struct Silent;
+
+impl DeviceKey for Silent {
+    fn sign<'a>(&'a self, _: Whom, _: Scheme, _: &'a Handshake) -> Signing<'a> {
+        Box::pin(std::future::pending())
     }
 }

@@ -2,9 +2,10 @@
 
 use hellod::{
     keys::{
-        CheckedMachineKeys, Condition, DeviceScheme, MachineKeys, Part,
-        child::{Request, SignIn, SignedRequest},
+        CheckedMachineKeys, Condition, DeviceScheme, LONGEST_MESSAGE, MachineKeys, Part,
+        child::{Request, Root, SignIn, SignedRequest},
     },
+    online::{DeviceKey as _, Handshake, Scheme, TpmKey, Whom},
     secret::WrappingKey,
 };
 use zeroize::Zeroizing;
@@ -41,7 +42,8 @@ fn an_online_sign_in_takes_sixteen_commands_of_two_children_and_holds_the_tpm_in
         let wanted = SignIn { request: Some(request(&keys, &signatures)), ..only(b"assertion") };
         let signed = tpm.sign_in(1000, &key, pipe(RIGHT), wanted).await.unwrap();
         assert_eq!(key.public_key().verify(b"assertion", &signed.signature), Verdict::Valid);
-        assert_eq!(*signatures.borrow(), [signed.signature.as_slice()]);
+        assert_eq!(*signatures.borrow(), [vec![0; 64], signed.signature.clone()]);
+        let root = Root::Proven(&signed.root);
         let SignedRequest { message, signature } = signed.request.unwrap().unwrap();
         assert_eq!(message, [b"a request with ", signed.signature.as_slice()].concat());
         assert_eq!(keys.device().verify_as(DeviceScheme::Rs256, &message, &signature), Verdict::Valid);
@@ -56,7 +58,7 @@ fn an_online_sign_in_takes_sixteen_commands_of_two_children_and_holds_the_tpm_in
         let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
         let wrapping = wrapping();
         let opened = tpm
-            .open_session_key(Asker::Answered(1000), &keys, &ciphertext, Some((&key, &wrapping)))
+            .open_session_key(Asker::Answered(1000), (&keys, root), &ciphertext, Some((&key, &wrapping)))
             .await
             .unwrap();
         assert_eq!(*opened.session_key.expose(), SESSION_KEY);
@@ -116,6 +118,66 @@ fn a_request_that_can_not_be_made_or_is_for_another_tpm_takes_nothing_from_the_p
             assert_eq!(signed.request, Some(Err(failed)));
             assert!(signed.tokens.unwrap().is_ok());
         }
+    });
+}
+
+#[test]
+fn what_is_too_long_to_be_signed_is_refused_before_the_pin_is_used_and_takes_nothing_from_the_person() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let key = enrol(&tpm, 1000).await;
+        let keys = tpm.create_machine_keys().await.unwrap();
+        let asked = RefCell::new(Vec::new());
+        for (length, is_signed) in
+            [(LONGEST_MESSAGE, true), (LONGEST_MESSAGE + 1, false), (2 * LONGEST_MESSAGE, false)]
+        {
+            let before = swtpm.transcript().len();
+            asked.take();
+            let compose = |signature: &[u8]| {
+                asked.borrow_mut().push((signature.to_vec(), swtpm.transcript().len() - before));
+                Some(vec![b'x'; length])
+            };
+            let request = Some(Request { keys: &keys, compose: Box::new(compose) });
+            let signed = tpm.sign_in(1000, &key, pipe(RIGHT), SignIn { request, ..only(b"message") }).await;
+            let signed = signed.unwrap();
+            assert_eq!(key.public_key().verify(b"message", &signed.signature), Verdict::Valid);
+            match signed.request.unwrap() {
+                Ok(signed) => assert!(is_signed && signed.message.len() == length),
+                Err(error) => assert_eq!((error, is_signed), (KeyError::TooLong, false)),
+            }
+            let asked = asked.borrow();
+            assert_eq!(asked[0], (vec![0; 64], 0), "before the TPM is asked for anything");
+            assert_eq!(asked.len(), if is_signed { 2 } else { 1 });
+        }
+        let long = vec![b'x'; LONGEST_MESSAGE + 1];
+        let as_device = tpm.sign_as_device(Asker::Machine, &keys, (DeviceScheme::Rs256, &long)).await;
+        assert_eq!(as_device, Err(KeyError::TooLong));
+        let as_person = tpm.sign_in(1000, &key, pipe(RIGHT), only(&long)).await;
+        assert_eq!(as_person.err(), Some(KeyError::TooLong));
+    });
+}
+
+#[test]
+fn a_session_key_is_opened_by_way_of_the_root_that_the_pin_has_proven_and_no_other() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let key = enrol(&tpm, 1000).await;
+        let keys = tpm.create_machine_keys().await.unwrap();
+        let signed = tpm.sign_in(1000, &key, pipe(RIGHT), only(b"assertion")).await.unwrap();
+        let root = Root::Proven(&signed.root);
+        let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
+        let other = Swtpm::new();
+        // A root of somebody else's, in a record that is accepted.
+        let theirs = super::tpm(&other).create_machine_keys().await;
+        let srk = theirs.unwrap().record().srk.clone();
+        let rewritten = MachineKeys { srk, ..keys.record().clone() }.check().unwrap();
+        let before = swtpm.transcript().len();
+        let asker = Asker::Answered(1000);
+        let refused = tpm.open_session_key(asker, (&rewritten, root), &ciphertext, None).await;
+        assert_eq!(refused.err(), Some(KeyError::TpmReplaced));
+        assert_eq!(swtpm.transcript().len() - before, 0, "nothing has crossed in a session salted to it");
+        let opened = tpm.open_session_key(asker, (&keys, root), &ciphertext, None).await.unwrap();
+        assert_eq!(*opened.session_key.expose(), SESSION_KEY);
     });
 }
 
@@ -185,7 +247,8 @@ fn the_machine_waits_in_turn_and_takes_nobodys_place() {
             tasks.push(tokio::task::spawn_local(async move {
                 let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
                 let asker = Asker::Answered(1000);
-                let outcome = tpm.open_session_key(asker, &keys, &ciphertext, None).await.map(drop);
+                let keys = (&*keys, Root::OnTrust);
+                let outcome = tpm.open_session_key(asker, keys, &ciphertext, None).await.map(drop);
                 order.borrow_mut().push(("answered", outcome));
             }));
         }
@@ -197,5 +260,43 @@ fn the_machine_waits_in_turn_and_takes_nobodys_place() {
         assert_eq!(refused, [&("machine", Err(KeyError::Busy))]);
         let place = |who: &str| order.iter().rposition(|(asker, _)| *asker == who).unwrap();
         assert!(place("answered") < place("person"), "{order:?}");
+    });
+}
+
+#[test]
+fn a_signature_in_tls_for_a_person_waits_in_their_place_and_takes_nobody_elses() {
+    run(async |swtpm| {
+        let tpm = tpm(&swtpm);
+        let keys = tpm.create_machine_keys().await.unwrap();
+        // What TLS 1.3 signs (RFC 8446 §4.4.3).
+        let octets = [&[b' '; 64][..], b"TLS 1.3, client CertificateVerify\0", &[7; 32]].concat();
+        let handshake = Rc::new(Handshake::parse(Scheme::RsaPssSha256, octets).unwrap());
+        let key = Rc::new(TpmKey { tpm: tpm.clone(), keys: keys.clone() });
+        let mut tasks = Vec::new();
+        // Of each as many as may wait, and one more.
+        for whom in [Whom::Machine, Whom::Person(1000), Whom::Person(1001)] {
+            for _ in 0..4 {
+                let (key, handshake) = (Rc::clone(&key), Rc::clone(&handshake));
+                tasks.push(tokio::task::spawn_local(async move {
+                    (whom, key.sign(whom, Scheme::RsaPssSha256, &handshake).await)
+                }));
+            }
+        }
+        // Beside them the second half of the person's sign-in.
+        let ciphertext = keys.transport().encrypt(&SESSION_KEY).unwrap();
+        let asker = Asker::Answered(1000);
+        let answered = tpm.open_session_key(asker, (&keys, Root::OnTrust), &ciphertext, None);
+        assert!(answered.await.is_ok());
+        let mut signed = Vec::new();
+        for task in tasks {
+            let (whom, signature) = task.await.unwrap();
+            let Some(signature) = signature else { continue };
+            let verdict = keys.device().verify_as(DeviceScheme::Ps256, handshake.octets(), &signature);
+            assert_eq!(verdict, Verdict::Valid);
+            signed.push(whom);
+        }
+        let expected = [Whom::Machine, Whom::Person(1000), Whom::Person(1001)].map(|whom| [whom; 3]);
+        assert_eq!(signed, expected.concat());
+        assert_eq!(key.sign(Whom::Machine, Scheme::EcdsaP256Sha256, &handshake).await, None);
     });
 }

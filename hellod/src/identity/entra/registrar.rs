@@ -8,7 +8,7 @@ use super::tenant::Endpoint;
 use super::{Permit, hosts};
 use crate::identity::DirectoryError;
 use crate::keys::PublicKey;
-use crate::online::{Certificate, DeviceKey, Header, Method, Online, Request, Scheme};
+use crate::online::{Certificate, DeviceKey, Header, Method, Online, Request, TpmKey};
 use crate::wire::{JoinAnswer, RegistrationError, Upn, What, WireError};
 use crate::x509::DeviceCertificate;
 
@@ -85,7 +85,7 @@ pub async fn delete(
     key: &dyn DeviceKey,
 ) -> Result<Deleted, DirectoryError> {
     let address = format!("{}{}?api-version={DELETION}", endpoint.address, certificate.device);
-    let schemes = vec![Scheme::RsaPssSha256, Scheme::RsaPkcs1Sha256];
+    let schemes = TpmKey::SCHEMES.to_vec();
     let request = Request::new(Method::Delete, &hosts()?, &address, Zeroizing::default())?
         .as_device(Certificate { chain: vec![certificate.der.clone()], schemes })?;
     let response = online.fetch_as(request, key).await?;

@@ -73,3 +73,53 @@ async fn id_of(online: &Online, domain: &Domain) -> Result<Option<Guid>, Directo
     let metadata = Metadata::parse(&metadata, &wire::Hosts::new([LOGIN]))?;
     Ok(Some(metadata.tenant.ok_or(WireError::Form(What::Metadata))?))
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::*;
+    use crate::online::pretend::Pretend;
+
+    const OURS: &str = "68355c6e-0a63-442d-a2ec-71cc6bb3e24b";
+    const THEIRS: &str = "9d53c6fa-b38e-4509-8fb1-51dedb421aac";
+
+    fn metadata(tenant: &str) -> Value {
+        let at = |path: &str| format!("https://{LOGIN}/{tenant}/{path}");
+        json!({
+            "issuer": at(""),
+            "authorization_endpoint": at("oauth2/authorize"),
+            "token_endpoint": at("oauth2/token"),
+        })
+    }
+
+    fn discovery(tenant: &Value) -> Value {
+        let at = |path: &str| format!("https://{REGISTRATION}/EnrollmentServer/{path}/");
+        json!({
+            "DeviceJoinService":
+                {"JoinEndpoint": at("device"), "JoinResourceId": "urn:x", "ServiceVersion": "2.0"},
+            "KeyProvisioningService":
+                {"KeyProvisionEndpoint": at("key"), "KeyProvisionResourceId": "urn:x", "ServiceVersion": "1.0"},
+            "TenantInfo": tenant,
+        })
+    }
+
+    #[tokio::test]
+    async fn a_discovery_that_names_another_tenant_or_none_is_not_taken_for_this_ones() {
+        let found = async |issuer: &str, named: Value| {
+            let online = Pretend::answering([&metadata(issuer), &discovery(&named)]);
+            Tenant::of(&online, &Domain::parse("corp.example").unwrap()).await
+        };
+        let tenant = found(OURS, json!({"TenantId": OURS, "DisplayName": "Corp"})).await.unwrap().unwrap();
+        assert_eq!((Some(tenant.id), tenant.keys.version.as_str()), (Guid::parse(OURS), "1.0"));
+        for named in [json!({"TenantId": THEIRS}), json!({"DisplayName": "Corp"}), Value::Null] {
+            let refused = found(OURS, named.clone()).await;
+            let is_elsewhere =
+                matches!(refused, Err(DirectoryError::Wire(WireError::Elsewhere(What::Discovery))));
+            assert!(is_elsewhere, "{named}: {refused:?}");
+        }
+        // An issuer that names nobody leads nowhere.
+        let nobodys = found("{tenantid}", json!({"TenantId": OURS})).await;
+        assert!(matches!(nobodys, Err(DirectoryError::Wire(WireError::Form(What::Metadata)))), "{nobodys:?}");
+    }
+}

@@ -4,17 +4,28 @@ use hello_dbus::secret_pipe;
 
 use super::{
     super::{
-        Blob, CheckedKey, CheckedMachineKeys, Condition, DeviceScheme, KeyError, MachineKeys,
-        Verdict as SignatureVerdict,
+        Blob, CheckedKey, CheckedMachineKeys, Condition, DeviceScheme, KeyError, LONGEST_MESSAGE,
+        MachineKeys, Verdict as SignatureVerdict,
         machine::MachineUse,
         queue::Asker,
         tpm::wire::{FromChild, Job, MachineKey, Octets, Reply, ToChild, Verdict},
         worker::Worker,
     },
     Tpm, bound,
-    sign_in::{arrived, inlet},
+    sign_in::{ProvenRoot, arrived, inlet},
 };
 use crate::secret::{SessionKey, WrappingKey};
+
+/// Why the storage root key in the machine's record is taken for the one of this TPM: what is decrypted crosses in a session
+/// that is salted to it, and whoever had once put a root of theirs there and stands on the wires now would read it.
+#[derive(Debug, Clone, Copy)]
+pub enum Root<'r> {
+    /// A right PIN has signed by way of it, in the sign-in that the secret is for.
+    Proven(&'r ProvenRoot),
+    /// For no reason: nobody has a PIN yet, as when somebody is about to enrol. Whatever could say which root is the true
+    /// one is on the same disk, or comes over the same wires.
+    OnTrust,
+}
 
 /// What came of a session key that the provider sent.
 pub struct OpenedSessionKey {
@@ -47,17 +58,21 @@ impl Tpm {
     }
 
     /// Signs `message`, which the child hashes, with the device key, and checks the signature. `asker` is who waits in the
-    /// queue.
+    /// queue. Nothing that crosses is a secret, by way of whichever root.
     ///
     /// # Errors
-    /// [`KeyError`]; [`KeyError::BadSignature`] also from a TPM that knows no other salts for RSASSA-PSS than the longest,
-    /// as before revision 1.38 of the library specification: for TLS 1.2 there is RS256.
+    /// [`KeyError`]; [`KeyError::TooLong`] for a message that can't be signed; [`KeyError::BadSignature`] also from a TPM
+    /// that knows no other salts for RSASSA-PSS than the longest, as before revision 1.38 of the library specification: for
+    /// TLS 1.2 there is RS256.
     pub async fn sign_as_device(
         &self,
         asker: Asker,
         keys: &CheckedMachineKeys,
         (scheme, message): (DeviceScheme, &[u8]),
     ) -> Result<Vec<u8>, KeyError> {
+        if message.len() > LONGEST_MESSAGE {
+            return Err(KeyError::TooLong);
+        }
         let job =
             Job::SignAsDevice { keys: Box::new(keys.record().clone()), scheme, message: message.to_vec() };
         let Reply::SignedAsDevice(Octets(signature)) = self.shared.one(asker, job).await? else {
@@ -74,20 +89,26 @@ impl Tpm {
     /// a sign-in [`Asker::Answered`].
     ///
     /// # Errors
-    /// [`KeyError`]; [`KeyError::Ciphertext`] where it isn't encrypted to this machine.
+    /// [`KeyError`]; [`KeyError::Ciphertext`] where it isn't encrypted to this machine, [`KeyError::TpmReplaced`] where the
+    /// root is another one than was proven.
     pub async fn open_session_key(
         &self,
         asker: Asker,
-        keys: &CheckedMachineKeys,
+        (keys, root): (&CheckedMachineKeys, Root<'_>),
         ciphertext: &[u8; 256],
         keep: Option<(&CheckedKey, &WrappingKey)>,
     ) -> Result<OpenedSessionKey, KeyError> {
+        if let Root::Proven(root) = root
+            && !root.is(&keys.record().srk)
+        {
+            return Err(KeyError::TpmReplaced);
+        }
+        let place = self.shared.queue.admit(asker)?;
         let mut worker = self.shared.worker()?;
         if let Some((_, wrapping)) = keep {
             hand_in(&mut worker, wrapping).await?;
         }
         let inlet = inlet(&mut worker).await?;
-        let place = self.shared.queue.admit(asker)?;
         let job = Job::OpenSessionKey {
             keys: Box::new(keys.record().clone()),
             ciphertext: ciphertext.to_vec(),
@@ -115,9 +136,9 @@ impl Tpm {
         key: &CheckedKey,
         wrapping: &WrappingKey,
     ) -> Result<Blob, KeyError> {
+        let place = self.shared.queue.admit(Asker::Answered(key.uid()))?;
         let mut worker = self.shared.worker()?;
         hand_in(&mut worker, wrapping).await?;
-        let place = self.shared.queue.admit(Asker::Answered(key.uid()))?;
         match self.shared.done(&mut worker, &place, Job::SealWrapping { key: bound(key) }).await? {
             Reply::Sealed(blob) => Ok(blob),
             _ => Err(KeyError::Child),
@@ -147,7 +168,8 @@ impl Tpm {
         self.sign_as_device(asker, &keys, (DeviceScheme::Rs256, &message)).await?;
         // A modulus that can't be encrypted to is no key's.
         let encrypted = keys.transport().encrypt(&fresh).ok_or(KeyError::Ciphertext)?;
-        let opened = self.open_session_key(asker, &keys, &encrypted, None).await?;
+        // What was drawn just now is no secret of anybody's.
+        let opened = self.open_session_key(asker, (&keys, Root::OnTrust), &encrypted, None).await?;
         if *opened.session_key.expose() == fresh { Ok(()) } else { Err(KeyError::Ciphertext) }
     }
 
@@ -167,5 +189,44 @@ async fn hand_in(worker: &mut Worker, wrapping: &WrappingKey) -> Result<(), KeyE
     match worker.hear().await? {
         FromChild::Verdict(Verdict::Taken) => Ok(()),
         _ => Err(KeyError::Child),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::keys::{
+        Algorithm, chain,
+        child::{Tcti, TpmSettings},
+        machine,
+    };
+
+    /// A TPM that nobody can ask, before which nobody may wait.
+    fn tpm() -> Tpm {
+        let (child_program, tcti) = ("/nonexistent".into(), Tcti::Swtpm(PathBuf::from("/nonexistent")));
+        Tpm::new(TpmSettings { tcti, child_program, waiting_per_user: 0 })
+    }
+
+    #[tokio::test]
+    async fn whoever_is_not_admitted_costs_no_process() {
+        let tpm = tpm();
+        let keys = machine::tests::machine().check().unwrap();
+        let key = chain::tests::counted(Algorithm::Rs256).check(&chain::tests::person()).unwrap();
+        let wrapping = WrappingKey::new(Zeroizing::new([7; 32]));
+        let attempts = async || {
+            let keep = Some((&key, &wrapping));
+            let opened =
+                tpm.open_session_key(Asker::Answered(1000), (&keys, Root::OnTrust), &[0; 256], keep).await;
+            let sealed = tpm.seal_wrapping_key(&key, &wrapping).await;
+            [opened.err(), sealed.err()]
+        };
+        let place = tpm.shared.queue.admit(Asker::Answered(1000)).unwrap();
+        assert_eq!(attempts().await, [Some(KeyError::Busy), Some(KeyError::Busy)]);
+        drop(place);
+        assert_eq!(attempts().await, [Some(KeyError::Unasked), Some(KeyError::Unasked)]);
     }
 }

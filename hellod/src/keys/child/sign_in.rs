@@ -15,7 +15,8 @@ use hello_dbus::secret_pipe;
 
 use super::{
     super::{
-        Blob, CheckedKey, CheckedMachineKeys, DeviceScheme, KeyError, Verdict as SignatureVerdict,
+        Blob, CheckedKey, CheckedMachineKeys, DeviceScheme, KeyError, LONGEST_MESSAGE,
+        Verdict as SignatureVerdict,
         queue::{Asker, Place},
         tpm::wire::{FromChild, Job, Octets, Reply, Role, Signed, ToChild, Verdict},
         worker::Worker,
@@ -51,11 +52,34 @@ pub struct Request<'s> {
     pub keys: &'s CheckedMachineKeys,
     /// Makes the request from the person's signature, which is verified by then. The TPM waits for it, and therefore it
     /// can't: it is no future.
+    ///
+    /// It is asked once before, with noughts that are as long, so that what can't be made or signed is known before the PIN
+    /// is used: afterwards it would fail a sign-in whose PIN was right.
     pub compose: Compose<'s>,
 }
 
 /// From a signature to a request; none if it can't be made.
-pub type Compose<'s> = Box<dyn FnOnce(&[u8]) -> Option<Vec<u8>> + 's>;
+pub type Compose<'s> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 's>;
+
+/// A storage root key by way of which a right PIN has signed: the one that the person's key was made under.
+///
+/// A record may have been rewritten by whoever could once write the disk, with a root of theirs and all that follows from
+/// it, so that it fits together. The PIN tells: the root is in the value that it is stretched to and in what the TPM holds
+/// the key's policy against ([`Binding::reference`](super::super::Binding::reference)), so that by way of another one a
+/// right PIN is a wrong one.
+///
+/// It lives in memory alone, for on the disk it would be worth what the record is; beside the session that the provider
+/// made of the signature, since only then is the key the person's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProvenRoot(Vec<u8>);
+
+impl ProvenRoot {
+    /// Whether it is the one with this `TPM2B_PUBLIC`.
+    #[must_use]
+    pub fn is(&self, srk: &[u8]) -> bool {
+        self.0 == srk
+    }
+}
 
 /// What one right PIN has brought about. The signature was verified; whatever became of the rest takes nothing from it.
 pub struct SignedIn {
@@ -63,11 +87,14 @@ pub struct SignedIn {
     pub signature: Vec<u8>,
     /// What the PIN consists of, which was right.
     pub shape: PinShape,
+    /// By way of which root.
+    pub root: ProvenRoot,
     /// What became of the password for the program that asked.
     pub opened: Option<Result<(), KeyError>>,
     /// The key that tokens are wrapped with.
     pub tokens: Option<Result<WrappingKey, KeyError>>,
-    /// The request with the machine's signature, which was verified, too.
+    /// The request with the machine's signature, which was verified, too. [`KeyError::Stopped`] for one that can't be made,
+    /// [`KeyError::TooLong`] for one that can't be signed.
     pub request: Option<Result<SignedRequest, KeyError>>,
 }
 
@@ -85,7 +112,8 @@ impl Tpm {
     /// wanted. `uid` is who waits in the queue.
     ///
     /// # Errors
-    /// [`KeyError`]. Only [`KeyError::WrongPin`], and [`KeyError::Locked`] for the last one, have cost a try.
+    /// [`KeyError`]; [`KeyError::TooLong`] for a message that can't be signed. Only [`KeyError::WrongPin`], and
+    /// [`KeyError::Locked`] for the last one, have cost a try.
     pub async fn sign_in(
         &self,
         uid: u32,
@@ -93,8 +121,11 @@ impl Tpm {
         pin: OwnedFd,
         SignIn { message, keyring, tokens, request }: SignIn<'_>,
     ) -> Result<SignedIn, KeyError> {
+        if message.len() > LONGEST_MESSAGE {
+            return Err(KeyError::TooLong);
+        }
         let (opens, outlet) = keyring.map(|Opening { sealed, outlet }| (sealed, outlet)).unzip();
-        let (request, elsewhere) = of_this_root(key, request);
+        let (request, refused) = possible(key, request);
         let mut worker = self.shared.worker()?;
         worker.tell(&ToChild::Pin(Role::Current), Some(pin)).await.map_err(unasked)?;
         let inlet = match tokens {
@@ -117,19 +148,30 @@ impl Tpm {
             opened.and_then(|()| WrappingKey::parse(&arrived(inlet.as_ref())?).ok_or(KeyError::Child))
         });
         let Signed { signature, shape, opened, .. } = signed;
-        Ok(SignedIn { signature, shape, opened, tokens, request: request.or(elsewhere) })
+        let root = ProvenRoot(key.record().srk.clone());
+        Ok(SignedIn { signature, shape, root, opened, tokens, request: request.or(refused) })
     }
 }
 
 type Composed = Option<Result<SignedRequest, KeyError>>;
 
-/// A request with keys under another storage root key is none for this TPM: one of the two records is older than it.
-fn of_this_root<'s>(key: &CheckedKey, request: Option<Request<'s>>) -> (Option<Request<'s>>, Composed) {
-    match request {
-        Some(request) if request.keys.record().srk != key.record().srk => {
-            (None, Some(Err(KeyError::TpmReplaced)))
-        }
-        request => (request, None),
+/// The request, if the machine can sign it; otherwise what becomes of it. Neither takes anything from the person.
+fn possible<'s>(key: &CheckedKey, request: Option<Request<'s>>) -> (Option<Request<'s>>, Composed) {
+    let Some(request) = request else { return (None, None) };
+    // Of another TPM: one of the two records is older than this one.
+    if request.keys.record().srk != key.record().srk {
+        return (None, Some(Err(KeyError::TpmReplaced)));
+    }
+    match request.composed(&vec![0; key.public_key().signature_length()]) {
+        Ok(_) => (Some(request), None),
+        Err(error) => (None, Some(Err(error))),
+    }
+}
+
+impl Request<'_> {
+    fn composed(&self, signature: &[u8]) -> Result<Vec<u8>, KeyError> {
+        let message = (self.compose)(signature).ok_or(KeyError::Stopped)?;
+        if message.len() <= LONGEST_MESSAGE { Ok(message) } else { Err(KeyError::TooLong) }
     }
 }
 
@@ -147,7 +189,7 @@ async fn in_one_turn(
     let mut composed = None;
     if let (FromChild::Proven(Octets(signature)), Some(request)) = (&heard, request) {
         verified(key, message, signature)?;
-        composed = (request.compose)(signature);
+        composed = request.composed(signature).ok();
         worker.tell(&ToChild::Request(composed.clone().map(Octets)), None).await?;
         heard = worker.hear().await?;
     }

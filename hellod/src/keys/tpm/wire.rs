@@ -11,8 +11,14 @@ use super::super::{
 };
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
 
-/// The longest datagram, in octets.
-pub const LONGEST: usize = 64 * 1024;
+/// The longest datagram, in octets. The kernel takes one of up to 208 KiB (socket(7), wmem_default).
+pub const LONGEST: usize = 128 * 1024;
+/// The longest message that can be signed, in octets. What TLS 1.2 has a client sign, all that was said before, is the
+/// longest there is: certificates and names of authorities, a few KiB as a rule and some thirty at worst.
+pub const LONGEST_MESSAGE: usize = 64 * 1024;
+// In base64 (RFC 4648, 5), with the records beside it.
+const _: () = assert!(LONGEST_MESSAGE.div_ceil(3) * 4 + RECORDS <= LONGEST);
+const RECORDS: usize = 32 * 1024;
 
 /// From hellod to its child.
 #[derive(Debug, Serialize, Deserialize)]

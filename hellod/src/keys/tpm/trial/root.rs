@@ -17,13 +17,18 @@ use tss_esapi::{
 use zeroize::Zeroizing;
 
 use super::{swtpm::command_code, *};
-use crate::keys::tpm::{
-    enrol::to_be_signed,
-    error::Meaning,
-    objects::{define, undefine},
-    policy::{Command, Policy},
-    session::{persistent_root, public},
-    templates::{Area, NvArea, name_of},
+use crate::keys::{
+    UserKey,
+    chain::{Chain, tests::made},
+    tpm::{
+        enrol::to_be_signed,
+        error::Meaning,
+        held,
+        objects::{define, undefine},
+        policy::{Command, Policy},
+        session::{persistent_root, public},
+        templates::{Area, NvArea, Unique, name_of},
+    },
 };
 
 /// Puts another storage key at the storage root's handle: what it wraps, root reads.
@@ -45,6 +50,35 @@ pub(super) fn replace_storage_root(tpm: &Swtpm) {
         })
         .unwrap();
     });
+}
+
+/// A storage key of somebody's own, loaded, and its public area.
+fn storage_root_of_theirs(chip: &mut Chip<'_>) -> (KeyHandle, Vec<u8>) {
+    let (theirs, held) = chip
+        .run(Step::Start, |context| {
+            let mut template = Area::storage_root().template();
+            *template.last_mut().unwrap() = 1;
+            let theirs = context.execute_with_session(Some(AuthSession::Password), |context| {
+                let template = Public::unmarshall(&template)?;
+                context.create_primary(Hierarchy::Owner, template, None, None, None, None)
+            })?;
+            let theirs = theirs.key_handle;
+            Ok((theirs, context.tr_serialize(theirs.into())?))
+        })
+        .unwrap();
+    (theirs, held::public(&held).unwrap().to_vec())
+}
+
+/// The record of a key, rewritten for another storage root with all that follows from it.
+fn rewritten(key: &CheckedKey, srk: &[u8]) -> CheckedKey {
+    let (chain, counter) = (key.chain().unwrap(), counter(key));
+    let [reset, finger] = [&counter.reset, &counter.finger].map(|blob| name_of(&blob.public).unwrap());
+    let names = [counter.init_name.as_slice(), &reset, &finger];
+    let rewritten = Chain::compute(counter.index, names, &person(1000).reference(srk));
+    let area = |chain: &Chain| Area::counted_key(Algorithm::Es256, chain.key_policy());
+    let Some(Unique::Point(x, y)) = area(chain).unique_of(&key.record().public) else { panic!("a point") };
+    let public = made(&area(&rewritten), &[&x, &y]);
+    UserKey { srk: srk.to_vec(), public, ..key.record().clone() }.check(&person(1000)).unwrap()
 }
 
 /// Deletes the counter and defines one with the same public area and a value of one's own.
@@ -280,3 +314,27 @@ fn with_an_owner_password_nothing_is_set_up_or_removed_and_a_key_goes_on_working
 
 const LOAD: u32 = 0x157;
 const POLICY_SIGNED: u32 = 0x160;
+
+#[test]
+fn by_way_of_a_storage_root_that_somebody_has_put_into_the_record_a_right_pin_is_a_wrong_one() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let public = with(&tpm, |chip| storage_root_of_theirs(chip).1);
+    let theirs = rewritten(&key, &public);
+    assert_eq!(theirs.public_key(), key.public_key(), "the provider would see no difference");
+    // Somebody on the wires takes what is salted to a root of theirs, and passes it on under the true one. This TPM has both.
+    let sign = |record: &CheckedKey| {
+        with(&tpm, |chip| {
+            let (root, _) = chip.find_storage_root().unwrap().unwrap();
+            let (theirs, _) = storage_root_of_theirs(chip);
+            let (salted, policy) = (chip.salted(theirs).unwrap(), chip.salted_policy(theirs).unwrap());
+            let loaded = chip.load(root, salted, &sign::blob(&key)).unwrap();
+            authorise(chip, record, [policy, salted], (RIGHT, record.reference()))?;
+            chip.policy_or(policy, &record.chain().unwrap().key_branches)?;
+            sign::sign_loaded(chip, loaded, policy, (b"message".as_slice(), key.public_key())).map(drop)
+        })
+    };
+    assert_eq!(sign(&key), Ok(()), "the trial can tell: this is how they pass it on");
+    assert!(sign(&theirs).is_err_and(|fault| fault.is(Meaning::BadAuth)));
+    assert_eq!(tries(&tpm, &key).used, 1);
+}
