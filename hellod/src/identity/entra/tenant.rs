@@ -84,10 +84,10 @@ mod tests {
     const OURS: &str = "68355c6e-0a63-442d-a2ec-71cc6bb3e24b";
     const THEIRS: &str = "9d53c6fa-b38e-4509-8fb1-51dedb421aac";
 
-    fn metadata(tenant: &str) -> Value {
-        let at = |path: &str| format!("https://{LOGIN}/{tenant}/{path}");
+    fn metadata(issuer: &str) -> Value {
+        let at = |path: &str| format!("https://{LOGIN}/common/{path}");
         json!({
-            "issuer": at(""),
+            "issuer": format!("https://sts.windows.net/{issuer}/"),
             "authorization_endpoint": at("oauth2/authorize"),
             "token_endpoint": at("oauth2/token"),
         })
