@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use tokio::time::{Instant, timeout_at};
 use zeroize::Zeroizing;
 
+use super::names::Names;
 use super::threads::{Threads, Undone};
 use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
 use super::{
@@ -32,6 +33,7 @@ pub struct Fetcher {
     clock: Arc<dyn Clock + Send + Sync>,
     direct: Client,
     proxied: Option<Client>,
+    names: Names,
     threads: Threads,
 }
 
@@ -57,9 +59,11 @@ impl Fetcher {
     pub fn new(settings: Settings, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, FetcherError> {
         let trust = Trust::read(settings.extra_authorities.as_deref())?;
         let tls = || trust.client().ok_or(FetcherError::Tls);
-        let direct = client(tls()?, None, Names(None))?;
-        let proxied = settings.proxy().map(|proxy| client(tls()?, Some(proxy), Names(None))).transpose()?;
-        Ok(Self { settings, trust, clock, direct, proxied, threads: Threads::new(slots::MOST) })
+        let names = Names::default();
+        let plain = |proxy| client(tls()?, proxy, Resolver(names.clone(), None));
+        let direct = plain(None)?;
+        let proxied = settings.proxy().map(|proxy| plain(Some(proxy))).transpose()?;
+        Ok(Self { settings, trust, clock, direct, proxied, names, threads: Threads::new(slots::MOST) })
     }
 
     /// Fetches, with the redirects that the request follows.
@@ -92,8 +96,8 @@ impl Fetcher {
         let confused = || OnlineError::Malformed("the certificate of this device".into());
         let via = self.via(&request.address);
         let tls = self.trust.device(&certificate, ask, request.patience).ok_or_else(confused)?;
-        let names = Names(Some(Handle::current()));
-        let client = client(tls, via.as_deref(), names).map_err(|_| confused())?;
+        let resolver = Resolver(self.names.clone(), Some(Handle::current()));
+        let client = client(tls, via.as_deref(), resolver).map_err(|_| confused())?;
         let (way, clock) = (Way { client, via }, Arc::clone(&self.clock));
         let host = request.host();
         let fetch = async move {
@@ -262,11 +266,11 @@ impl Hop<'_> {
     }
 }
 
-fn client(tls: impl std::any::Any, proxy: Option<&str>, names: Names) -> Result<Client, FetcherError> {
+fn client(tls: impl std::any::Any, proxy: Option<&str>, resolver: Resolver) -> Result<Client, FetcherError> {
     let client = Client::builder()
         .tls_backend_preconfigured(tls)
         .https_only(true)
-        .dns_resolver(names)
+        .dns_resolver(resolver)
         .redirect(redirect::Policy::none())
         // What a provider may have taken is not sent again by anybody but hellod.
         .retry(retry::never())
@@ -322,18 +326,17 @@ fn words(error: &(dyn Error + 'static)) -> Vec<String> {
 }
 
 /// Looks names up by [`route`], so that it can be told what is wrong: where it is asked, or in the runtime of somebody else.
-struct Names(Option<Handle>);
+struct Resolver(Names, Option<Handle>);
 
-impl Resolve for Names {
+impl Resolve for Resolver {
     fn resolve(&self, name: Name) -> Resolving {
-        let elsewhere = self.0.clone();
+        let Self(names, elsewhere) = self;
+        let (names, elsewhere) = (names.clone(), elsewhere.clone());
         Box::pin(async move {
-            let look_up = async move { route::look_up(name.as_str()).await };
-            let found = match elsewhere {
-                Some(runtime) => runtime.spawn(look_up).await.unwrap_or(Err(OnlineError::ServiceLost)),
-                None => look_up.await,
-            };
-            Ok(Box::new(found?.into_iter()) as reqwest::dns::Addrs)
+            let (host, runtime) = (name.as_str().to_owned(), elsewhere.unwrap_or_else(Handle::current));
+            let look_up = async move { route::look_up(&host).await };
+            let found = names.find(name.as_str(), &runtime, look_up).await?;
+            Ok(Box::new(found.into_iter()) as reqwest::dns::Addrs)
         })
     }
 }

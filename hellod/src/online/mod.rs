@@ -11,6 +11,7 @@ pub mod frame;
 mod handshake;
 mod hosts;
 mod http;
+mod names;
 mod pipes;
 #[cfg(test)]
 pub(crate) mod pretend;
