@@ -47,6 +47,8 @@ pub struct Conversation {
 pub enum Wish {
     /// A PIN and a key.
     Enroll,
+    /// A PIN and a key that this machine alone knows, whatever it has joined.
+    EnrollLocally,
     /// Another PIN for the same key.
     ChangePin,
     /// A new enrolment in the place of one whose PIN is forgotten.
@@ -119,6 +121,7 @@ impl Hellod {
         let proxy = proxy!(EnrolmentProxy, self);
         let begun = match wish {
             Wish::Enroll => call(proxy.enroll(VERSION, user)).await,
+            Wish::EnrollLocally => call(proxy.enroll_locally(VERSION, user)).await,
             Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
             Wish::Reset => call(proxy.reset(VERSION, user)).await,
             Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,

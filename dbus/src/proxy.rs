@@ -25,8 +25,12 @@ pub trait Login {
     default_path = "/org/hellod/Hello1"
 )]
 pub trait Enrolment {
-    /// Gives `user` (empty: the caller) a PIN and a key.
+    /// Gives `user` (empty: the caller) a PIN and a key, and registers that with the directory that the machine has joined,
+    /// if it has joined one.
     fn enroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// The same with a key that this machine alone knows.
+    fn enroll_locally(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 
     /// Changes the PIN of `user` (empty: the caller); needs the old one, and keeps the key.
     fn change_pin(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;

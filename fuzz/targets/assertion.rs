@@ -12,7 +12,7 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair};
 use hellod::clock::{Clock, Stamp};
 use hellod::identity::local::{Claims, LIFETIME, Local};
-use hellod::identity::{IdentityProvider, Subject};
+use hellod::identity::{Acceptor, IdentityProvider, Subject};
 use hellod::jose::jws::{Header, SigningInput};
 use hellod::keys::PublicKey;
 use hellod::store::Store;
@@ -42,7 +42,7 @@ impl World {
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("a key");
         let (x, y) = key.public_key().as_ref()[1..].split_at(32);
         let public = PublicKey::P256 { x: x.try_into().expect("32"), y: y.try_into().expect("32") };
-        let alice = Subject { id: "alice".into(), uid: 1000 };
+        let alice = Subject { id: "alice".into(), uid: 1000, upn: None };
         let registrar = local.keys().expect("a registrar");
         now(registrar.register(&alice, &public)).expect("registered");
         Self { local, key, kid: public.thumbprint(), alice }

@@ -9,6 +9,7 @@ use hellod::enrolments::Enrolment;
 use hellod::keyring;
 use hellod::keys::tpm::templates::{Area, keeps_its_children};
 use hellod::keys::{MachineKeys, PinFail, Protector};
+use hellod::party::RelyingParty;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -29,11 +30,11 @@ fuzz_target!(|octets: &[u8]| {
     for (name, uid, device) in [("bob", 1001, "desk"), ("bob", 1000, "desk"), ("anna", 1000, "lap")] {
         let other = Account { name: name.into(), uid };
         let claimed = Enrolment { user: name.into(), uid, device: device.into(), ..record.clone() };
-        assert!(claimed.checked(&other, device).is_err(), "{name} {uid} {device}");
+        assert!(claimed.checked(&other, RelyingParty::Machine(device.into())).is_err(), "{name} {uid} {device}");
     }
 
     let anna = Account { name: "anna".into(), uid: 1000 };
-    if let Ok(enrolled) = record.checked(&anna, "desk") {
+    if let Ok(enrolled) = record.checked(&anna, RelyingParty::Machine("desk".into())) {
         let (key, original) = (enrolled.record.key, &ORIGINAL.key);
         assert_eq!(key.srk, original.srk);
         assert_eq!(key.public.len(), original.public.len());

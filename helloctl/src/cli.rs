@@ -24,7 +24,7 @@ pub(crate) enum Command {
     /// Take this computer out of the directory (root only)
     Leave(Leaving),
     /// Prove who you are and choose a PIN
-    Enroll(Whose),
+    Enroll(Enrolling),
     /// Show the state of this device and of your PIN
     Status(Status),
     /// Change the PIN
@@ -174,6 +174,17 @@ pub(crate) enum Keyring {
     Forget(Whose),
 }
 
+/// What kind of PIN is to be set up, and for whom.
+#[derive(Debug, Default, PartialEq, Eq, Args)]
+pub(crate) struct Enrolling {
+    /// A PIN that this computer alone knows, also where it has joined a directory
+    #[arg(long)]
+    pub(crate) local: bool,
+    /// For whom.
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+}
+
 /// Whose enrolment it is about.
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Whose {
@@ -239,6 +250,7 @@ mod tests {
     fn every_command_is_understood() {
         let status = |json, whose| Command::Status(Status { json, whose });
         let pam = |how| Command::Pam(Pam::Enable(how));
+        let enroll = |local, whose| Command::Enroll(Enrolling { local, whose });
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
             ("helloctl join", Command::Join(joining(None, None, None))),
@@ -250,8 +262,10 @@ mod tests {
             ),
             ("helloctl leave", Command::Leave(Leaving { forget: false })),
             ("helloctl leave --forget", Command::Leave(Leaving { forget: true })),
-            ("helloctl enroll", Command::Enroll(Whose::default())),
-            ("helloctl enroll --user alice", Command::Enroll(whose("alice"))),
+            ("helloctl enroll", enroll(false, Whose::default())),
+            ("helloctl enroll --user alice", enroll(false, whose("alice"))),
+            ("helloctl enroll --local", enroll(true, Whose::default())),
+            ("helloctl enroll --user bob --local", enroll(true, whose("bob"))),
             ("helloctl status", status(false, Whose::default())),
             ("helloctl status --json --user bob", status(true, whose("bob"))),
             ("helloctl pin change", Command::Pin(Pin::Change(Whose::default()))),
@@ -282,6 +296,7 @@ mod tests {
             ("helloctl pin change 271828", ErrorKind::UnknownArgument),
             ("helloctl enroll --pin 271828", ErrorKind::UnknownArgument),
             ("helloctl keyring keep --user bob", ErrorKind::UnknownArgument),
+            ("helloctl reset --local", ErrorKind::UnknownArgument),
             ("helloctl enroll --user=", ErrorKind::InvalidValue),
             ("helloctl join corp.example --token eyJ0", ErrorKind::UnknownArgument),
             ("helloctl join --token-file t", ErrorKind::MissingRequiredArgument),

@@ -119,8 +119,43 @@ const NARROWEST: usize = 20;
 
 /// Sections that this version knows: key, title, and the order of the first fields.
 const KNOWN: &[(&str, &str, &[&str])] = &[
-    ("device", "Device", &["joined", "provider", "tenant", "device_id", "tpm", "tpm_protected", "version"]),
-    ("enrolment", "Enrolment", &["user", "enrolled", "key_id", "algorithm", "protector", "pin", "since"]),
+    (
+        "device",
+        "Device",
+        &[
+            "joined",
+            "provider",
+            "tenant",
+            "tenant_id",
+            "domain",
+            "device_id",
+            "thumbprint",
+            "certificate_since",
+            "certificate_until",
+            "joined_since",
+            "joined_by",
+            "tpm",
+            "tpm_protected",
+            "version",
+        ],
+    ),
+    (
+        "enrolment",
+        "Enrolment",
+        &[
+            "user",
+            "enrolled",
+            "provider",
+            "person",
+            "object_id",
+            "key_id",
+            "directory_key_id",
+            "algorithm",
+            "protector",
+            "pin",
+            "since",
+        ],
+    ),
     ("tries", "Tries", &["failed", "left", "delayed_until", "locked"]),
     ("policy", "Policy", &["UsePassportForWork", "RequireSecurityDevice"]),
     ("last_sign_in", "Last sign-in", &["time", "service", "result", "online"]),
@@ -162,6 +197,35 @@ Last sign-in
                 Time : 2024-02-28T23:59:59Z
              Service : sudo
               Online : NO";
+        assert_eq!(render(json).unwrap(), expected);
+    }
+
+    #[test]
+    fn a_directory_reads_from_the_organisation_down_to_the_certificate() {
+        let json = r#"{
+            "device": {
+                "certificate_until": 1709164799, "device_id": "9d53c6fa", "joined": true, "key_service": "https://x",
+                "provider": "entra", "tenant": "Corp", "tenant_id": "6e1f0e84"
+            },
+            "enrolment": { "key_id": "k", "object_id": "0ce6", "person": "dora@corp.example", "provider": "entra" }
+        }"#;
+        let expected = "\
+Device
+------
+              Joined : YES
+            Provider : entra
+              Tenant : Corp
+            TenantId : 6e1f0e84
+            DeviceId : 9d53c6fa
+    CertificateUntil : 2024-02-28T23:59:59Z
+          KeyService : https://x
+
+Enrolment
+---------
+            Provider : entra
+              Person : dora@corp.example
+            ObjectId : 0ce6
+               KeyId : k";
         assert_eq!(render(json).unwrap(), expected);
     }
 

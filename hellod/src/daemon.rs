@@ -21,6 +21,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TpmPath};
 use crate::conversation::Terminal;
 use crate::enrolments::Enrolments;
+use crate::identity::Providers;
 use crate::identity::local::Local;
 use crate::jobs::Job;
 use crate::keyring::Keyrings;
@@ -29,6 +30,7 @@ use crate::membership::Membership;
 use crate::online::Online;
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
+use crate::provisioning::Place;
 use crate::store::{Claim, Kind, Store, StoreError};
 use crate::tries::TriesLog;
 use crate::{authentication, doctor, provisioning, registration, status};
@@ -129,7 +131,10 @@ async fn run(parts: Rc<Parts>, job: Job) {
     match job {
         Job::Login { caller, request, terminal } => login(&parts, &caller, &request, terminal).await,
         Job::Wish { wish: Wish::Enroll, caller, account, terminal } => {
-            provisioning::enroll(&parts, &caller, &account, terminal).await;
+            provisioning::enroll(&parts, &caller, &account, Place::Joined, terminal).await;
+        }
+        Job::Wish { wish: Wish::EnrollLocally, caller, account, terminal } => {
+            provisioning::enroll(&parts, &caller, &account, Place::Here, terminal).await;
         }
         Job::Wish { wish: Wish::Reset, caller, account, terminal } => {
             provisioning::reset(&parts, &caller, &account, terminal).await;
@@ -191,6 +196,7 @@ async fn claim(store: &Store, patience: Duration) -> Result<(), DaemonError> {
 fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonError> {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
     let device = device_id(&store)?;
+    let online = Online::new(Rc::new(bus.dial()));
     // Not by its path, where an upgrade has put another version while this one runs.
     let child_program = "/proc/self/exe".into();
     Ok(Parts {
@@ -199,15 +205,15 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         keyrings: Keyrings::new(store.clone(), config.policy.allow_keyring_password),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
-        provider: Rc::new(Local::new(&device, store.clone(), clock.clone())),
+        providers: Providers::new(Local::new(&device, store.clone(), clock.clone()), online.clone()),
         membership: Membership::new(store.clone()),
-        online: Online::new(Rc::new(bus.dial())),
+        online,
         prover: Rc::new(bus.prover()),
         policy: config.policy,
         surfaces: config.surfaces,
         proving: Notes::default(),
         at_work: Notes::default(),
-        device,
+        registering: Notes::default(),
         store,
         clock,
     })

@@ -1,11 +1,14 @@
 //! Can this machine do it, and if not, what to do.
 
+mod joined;
+
 use crate::accounts::Account;
 use crate::caller::{Caller, Session};
 use crate::keys::KeyError;
 use crate::keys::child::TpmReport;
 use crate::keys::queue::Asker;
 use crate::parts::Parts;
+use crate::party::RelyingParty;
 
 /// One line of `helloctl doctor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -51,6 +54,7 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
         checks.push(counter_check(report));
         checks.push(room_check(report));
     }
+    checks.extend(joined::checks(parts, Asker::Looking(caller.uid)).await);
     checks.push(session_check(parts, caller));
     if let Ok(account) = Account::numbered(caller.uid).await.map_err(drop).and_then(person) {
         checks.push(enrolment_check(parts, &account).await);
@@ -156,10 +160,16 @@ async fn enrolment_check(parts: &Parts, account: &Account) -> Check {
         Err(error) => return broken(error.to_string()),
     };
     match parts.tpm.tries(&enrolled.key).await {
-        Ok(tries) if tries.used < tries.limit => well(
-            NAME,
-            format!("works; {} of {} tries left in the chip", tries.limit - tries.used, tries.limit),
-        ),
+        Ok(tries) if tries.used < tries.limit => {
+            let left = tries.limit - tries.used;
+            let who = match &enrolled.party {
+                RelyingParty::Machine(_) => "this computer alone knows its key".to_owned(),
+                RelyingParty::Directory(member) => {
+                    format!("its key is registered for {}", member.person.upn.as_str())
+                }
+            };
+            well(NAME, format!("works; {left} of {} tries left in the chip; {who}", tries.limit))
+        }
         Ok(_) => broken("it is locked after too many wrong ones".into()),
         Err(error) => broken(error.to_string()),
     }

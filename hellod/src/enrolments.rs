@@ -9,7 +9,10 @@ use thiserror::Error;
 use crate::accounts::Account;
 use crate::gesture::pin::PinShape;
 use crate::guid::Guid;
-use crate::keys::{Binding, CheckedKey, KeyError, UserKey};
+use crate::identity::{Person, local};
+use crate::keys::{CheckedKey, KeyError, UserKey};
+use crate::membership::{Membership, MembershipError};
+use crate::party::{Member, RelyingParty};
 use crate::store::{Kind, Store, StoreError};
 use crate::wire::Upn;
 
@@ -23,14 +26,17 @@ pub struct Enrolment {
     pub user: String,
     /// Its number.
     pub uid: u32,
-    /// The device.
+    /// The device, as the provider calls it.
     pub device: String,
     /// Which provider knows the key.
     pub provider: String,
     /// Who the person is at a directory; nobody, where the machine itself knows the key.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub person: Option<Person>,
-    /// What the provider calls the key.
+    /// What the directory's list of the person's keys calls this one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub directory_key: Option<Guid>,
+    /// The key, by its thumbprint.
     pub kid: String,
     /// Whether the PIN has digits only.
     pub shape: PinShape,
@@ -45,18 +51,6 @@ pub struct Enrolment {
     pub key: UserKey,
 }
 
-/// A person, as a directory knows them. Names change hands there; the two ids never do.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Person {
-    /// The directory's own id: of the tenant, or of the domain.
-    pub tenant: Guid,
-    /// Of the person in it.
-    pub object: Guid,
-    /// What they were called when they enrolled.
-    pub upn: Upn,
-}
-
 impl Enrolment {
     /// What a terminal may take for the PIN: while a change hangs in the air, either.
     #[must_use]
@@ -64,24 +58,29 @@ impl Enrolment {
         self.pending_shape.map_or(self.shape, |pending| self.shape.or(pending)).for_terminal()
     }
 
-    /// Accepts the record if it is `account`'s on `device` and all its parts fit together. No TPM is needed.
+    /// Accepts the record if it is `account`'s, for `party`, and all its parts fit together. No TPM is needed.
     ///
     /// # Errors
     /// [`EnrolmentError::Tampered`].
-    pub fn checked(self, account: &Account, device: &str) -> Result<Enrolled, EnrolmentError> {
+    pub fn checked(self, account: &Account, party: RelyingParty) -> Result<Enrolled, EnrolmentError> {
         let tampered = |why: &str| EnrolmentError::Tampered(why.to_owned());
         if self.version != VERSION {
             return Err(tampered("the record is of another version of hellod"));
         }
-        if self.user != account.name || self.uid != account.uid || self.device != device {
+        if self.user != account.name || self.uid != account.uid || self.device != party.device() {
             return Err(tampered("the record belongs to another person or device"));
         }
-        let binding = Binding { user: account.name.clone(), uid: account.uid, device: device.to_owned() };
-        let key = self.key.check(&binding).map_err(|error: KeyError| tampered(&error.to_string()))?;
+        if self.provider != party.provider() || self.person.as_ref() != party.person() {
+            return Err(tampered("the record names another provider"));
+        }
+        let key = self
+            .key
+            .check(&party.binding(account))
+            .map_err(|error: KeyError| tampered(&error.to_string()))?;
         if key.public_key().thumbprint() != self.kid {
             return Err(tampered("the record names another key"));
         }
-        Ok(Enrolled { record: self, key })
+        Ok(Enrolled { record: self, key, party })
     }
 }
 
@@ -92,6 +91,8 @@ pub struct Enrolled {
     pub record: Enrolment,
     /// Its key, checked.
     pub key: CheckedKey,
+    /// Who relies on it.
+    pub party: RelyingParty,
 }
 
 /// Why there is no enrolment to work with.
@@ -100,6 +101,16 @@ pub enum EnrolmentError {
     /// The record contradicts itself, or is somebody else's.
     #[error("{0}")]
     Tampered(String),
+    /// The key is registered with a directory for a device that this machine is not, or no longer: also where it has joined
+    /// the same directory again, which made it another device.
+    #[error("it is registered for {} at a directory that this computer has left", person.as_str())]
+    Elsewhere {
+        /// For whom, in the directory's words.
+        person: Upn,
+    },
+    /// Whether this machine is that device can't be told.
+    #[error(transparent)]
+    Membership(#[from] MembershipError),
     /// The record can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),
@@ -108,24 +119,51 @@ pub enum EnrolmentError {
 /// All enrolments of this device.
 pub struct Enrolments {
     store: Rc<Store>,
-    device: String,
+    device: Rc<str>,
+    membership: Membership,
 }
 
 impl Enrolments {
-    /// Those in `store`.
+    /// Those in `store`, on a machine that calls itself `device`.
     #[must_use]
     pub fn new(store: Rc<Store>, device: &str) -> Self {
-        Self { store, device: device.to_owned() }
+        Self { membership: Membership::new(store.clone()), store, device: device.into() }
     }
 
     /// The enrolment of `account`, if there is one.
     ///
     /// # Errors
     /// [`EnrolmentError::Tampered`] for a record that was changed or belongs to another person, account or device: it
-    /// is refused before the TPM is asked anything.
+    /// is refused before the TPM is asked anything. [`EnrolmentError::Elsewhere`] for one of a directory that this machine
+    /// has left.
     pub fn of(&self, account: &Account) -> Result<Option<Enrolled>, EnrolmentError> {
         let record = self.store.get::<Enrolment>(Kind::Enrolment, &account.uid.to_string())?;
-        record.map(|record| record.checked(account, &self.device)).transpose()
+        let Some(record) = record else { return Ok(None) };
+        let party = self.party_of(&record)?;
+        record.checked(account, party).map(Some)
+    }
+
+    /// Whom the key of a record is registered with, if that still holds.
+    fn party_of(&self, record: &Enrolment) -> Result<RelyingParty, EnrolmentError> {
+        if (record.provider == local::NAME) == record.person.is_some() {
+            return Err(EnrolmentError::Tampered("the record contradicts itself about its provider".into()));
+        }
+        let Some(person) = record.person.clone() else {
+            return Ok(RelyingParty::Machine(self.device.clone()));
+        };
+        let joined = self.membership.joined()?.filter(|joined| {
+            joined.directory().id() == person.tenant && joined.device().to_string() == record.device
+        });
+        match joined {
+            Some(joined) => Ok(RelyingParty::Directory(Box::new(Member { joined, person }))),
+            None => Err(EnrolmentError::Elsewhere { person: person.upn }),
+        }
+    }
+
+    /// Whom the machine itself stands for.
+    #[must_use]
+    pub fn machine(&self) -> RelyingParty {
+        RelyingParty::Machine(self.device.clone())
     }
 
     /// Whether there is a record, sound or not.
@@ -144,6 +182,34 @@ impl Enrolments {
             Err(StoreError::Damaged { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Who the person is at a directory to whom the record names the account; nobody where it names none, or can't be read.
+    #[must_use]
+    pub fn person_of(&self, uid: u32) -> Option<Person> {
+        self.store.get::<Enrolment>(Kind::Enrolment, &uid.to_string()).ok()??.person
+    }
+
+    /// Whether `person` has enrolled in another account here than that of `uid`. Records that can't be read name nobody.
+    ///
+    /// # Errors
+    /// [`StoreError::Io`].
+    pub async fn is_another_accounts(&self, person: &Person, uid: u32) -> Result<bool, StoreError> {
+        for name in self.store.names(Kind::Enrolment)? {
+            if name.parse() == Ok(uid) {
+                continue;
+            }
+            match self.store.get::<Enrolment>(Kind::Enrolment, &name) {
+                Ok(Some(record)) if record.person.as_ref().is_some_and(|other| other.is(person)) => {
+                    return Ok(true);
+                }
+                Ok(_) | Err(StoreError::Damaged { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            // There may be many, and somebody may want to sign in.
+            tokio::task::yield_now().await;
+        }
+        Ok(false)
     }
 
     /// Puts a record in force.
@@ -192,6 +258,19 @@ mod tests {
         Account { name: person().user, uid: person().uid }
     }
 
+    fn desk() -> RelyingParty {
+        RelyingParty::Machine("desk".into())
+    }
+
+    fn dora() -> Person {
+        let id = |text| Guid::parse(text).unwrap();
+        Person {
+            tenant: id("6e1f0e84-2b4e-4e0f-9d61-0b2a3f4c5d6e"),
+            object: id("0ce67455-8ea1-4523-be5f-bfd09190fad6"),
+            upn: Upn::parse("dora@corp.example").unwrap(),
+        }
+    }
+
     fn enrolment() -> Enrolment {
         let key = counted(Algorithm::Rs256);
         Enrolment {
@@ -201,6 +280,7 @@ mod tests {
             device: person().device,
             provider: "local".into(),
             person: None,
+            directory_key: None,
             kid: key.check(&person()).unwrap().public_key().thumbprint(),
             shape: PinShape::Digits,
             pending_shape: None,
@@ -215,7 +295,7 @@ mod tests {
         let text = serde_json::to_string(&enrolment()).unwrap();
         let read: Enrolment = serde_json::from_str(&text).unwrap();
         assert_eq!(read, enrolment());
-        assert!(read.checked(&anna(), "desk").is_ok());
+        assert!(read.checked(&anna(), desk()).is_ok());
     }
 
     #[test]
@@ -234,6 +314,42 @@ mod tests {
     }
 
     #[test]
+    fn a_record_of_a_directory_that_the_machine_has_left_is_refused_and_stays() {
+        let scratch = Scratch::new("elsewhere");
+        let enrolments = Enrolments::new(Rc::new(Store::open(scratch.store.path()).unwrap()), "desk");
+        let record = Enrolment { provider: "entra".into(), person: Some(dora()), ..enrolment() };
+        enrolments.put(&record).unwrap();
+        let error = enrolments.of(&anna()).unwrap_err();
+        assert!(matches!(&error, EnrolmentError::Elsewhere { person } if *person == dora().upn), "{error}");
+        assert!(enrolments.exists(anna().uid));
+        // What says both contradicts itself, wherever the machine is.
+        for record in
+            [Enrolment { provider: "local".into(), ..record.clone() }, Enrolment { person: None, ..record }]
+        {
+            enrolments.put(&record).unwrap();
+            assert!(matches!(enrolments.of(&anna()), Err(EnrolmentError::Tampered(_))), "{record:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_person_of_a_directory_is_found_in_every_account_but_the_own_by_ids_alone() {
+        let scratch = Scratch::new("persons");
+        let enrolments = Enrolments::new(Rc::new(Store::open(scratch.store.path()).unwrap()), "desk");
+        let record = Enrolment { provider: "entra".into(), person: Some(dora()), ..enrolment() };
+        enrolments.put(&record).unwrap();
+        let is_anothers =
+            async |person: &Person, uid| enrolments.is_another_accounts(person, uid).await.unwrap();
+        assert!(!is_anothers(&dora(), anna().uid).await);
+        assert!(is_anothers(&dora(), 1001).await);
+        let renamed = Person { upn: Upn::parse("eve@corp.example").unwrap(), ..dora() };
+        assert!(is_anothers(&renamed, 1001).await);
+        let namesake = Person { object: dora().tenant, ..dora() };
+        assert!(!is_anothers(&namesake, 1001).await);
+        assert_eq!(enrolments.person_of(anna().uid), Some(dora()));
+        assert_eq!(enrolments.person_of(1001), None);
+    }
+
+    #[test]
     fn the_record_that_fuzzing_starts_from_is_such_a_record() {
         let seed = include_str!("../../fuzz/seeds/record/enrolment.json");
         assert_eq!(serde_json::from_str::<Enrolment>(seed).unwrap(), enrolment());
@@ -242,17 +358,19 @@ mod tests {
     #[test]
     fn a_record_that_names_another_version_person_device_or_key_is_refused() {
         type Change = fn(&mut Enrolment);
-        let changes: [(&str, Change); 5] = [
+        let changes: [(&str, Change); 7] = [
             ("version", |record| record.version += 1),
             ("user", |record| record.user = "bob".into()),
             ("uid", |record| record.uid += 1),
             ("device", |record| record.device = "lap".into()),
+            ("provider", |record| record.provider = "entra".into()),
+            ("person", |record| record.person = Some(dora())),
             ("kid", |record| record.kid = "A".repeat(43)),
         ];
         for (what, change) in changes {
             let mut record = enrolment();
             change(&mut record);
-            let verdict = record.checked(&anna(), "desk");
+            let verdict = record.checked(&anna(), desk());
             assert!(matches!(verdict, Err(EnrolmentError::Tampered(_))), "{what}");
         }
     }
@@ -275,8 +393,8 @@ mod tests {
             let Ok(record) = serde_json::from_slice::<Enrolment>(&octets) else { return Ok(()) };
             let bob = Account { name: "bob".into(), uid: 1001 };
             let claimed = Enrolment { user: bob.name.clone(), uid: bob.uid, ..record.clone() };
-            prop_assert!(claimed.checked(&bob, "desk").is_err());
-            if let Ok(enrolled) = record.checked(&anna(), "desk") {
+            prop_assert!(claimed.checked(&bob, desk()).is_err());
+            if let Ok(enrolled) = record.checked(&anna(), desk()) {
                 prop_assert_eq!(bound(&enrolled.record), bound(&enrolment()));
             }
         }

@@ -27,6 +27,7 @@ pub mod identity;
 pub mod keyring;
 pub mod membership;
 pub mod parts;
+pub mod party;
 pub mod permit;
 pub mod policy;
 pub mod store;

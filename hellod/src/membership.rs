@@ -115,7 +115,8 @@ pub enum MembershipError {
     Store(#[from] StoreError),
 }
 
-/// The registration of this machine, if it has one.
+/// The registration of this machine, if it has one. Clones are the same.
+#[derive(Debug, Clone)]
 pub struct Membership {
     store: Rc<Store>,
 }

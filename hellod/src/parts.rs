@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::Future;
+use std::hash::Hash;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -13,12 +14,13 @@ use crate::audit::{About, Audit, Event};
 use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::enrolments::Enrolments;
-use crate::identity::{IdentityProvider, Subject};
+use crate::guid::Guid;
+use crate::identity::{IdentityProvider, Providers};
 use crate::keyring::Keyrings;
-use crate::keys::Binding;
 use crate::keys::child::Tpm;
 use crate::membership::Membership;
 use crate::online::Online;
+use crate::party::RelyingParty;
 use crate::policy::{Policy, Surfaces};
 use crate::store::Store;
 use crate::tries::TriesLog;
@@ -39,8 +41,8 @@ pub struct Parts {
     pub tries: TriesLog,
     /// The TPM, behind its child process.
     pub tpm: Tpm,
-    /// The identity provider.
-    pub provider: Rc<dyn IdentityProvider>,
+    /// The identity providers.
+    pub providers: Providers,
     /// What this machine is at a directory.
     pub membership: Membership,
     /// What can be fetched from the network.
@@ -51,26 +53,23 @@ pub struct Parts {
     pub policy: Policy,
     /// Which programs may ask.
     pub surfaces: Surfaces,
-    /// The id of this device at the provider.
-    pub device: String,
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
     /// asked for: a PIN must not vouch for a change of itself.
     pub proving: Notes,
     /// Those whose enrolment is being worked on just now. There is one intent for each person at a time.
     pub at_work: Notes,
+    /// People of a directory, by its id and theirs, for whom a key is being registered just now: in one account at a time.
+    pub registering: Notes<(Guid, Guid)>,
 }
 
 impl Parts {
-    /// For whom the key of `account` is made.
+    /// The provider that speaks for whoever relies on a key.
     #[must_use]
-    pub fn binding(&self, account: &Account) -> Binding {
-        Binding { user: account.name.clone(), uid: account.uid, device: self.device.clone() }
-    }
-
-    /// `account`, as the provider knows it.
-    #[must_use]
-    pub fn subject(&self, account: &Account) -> Subject {
-        Subject { id: account.name.clone(), uid: account.uid }
+    pub fn provider(&self, party: &RelyingParty) -> Rc<dyn IdentityProvider> {
+        match party {
+            RelyingParty::Machine(_) => self.providers.local(),
+            RelyingParty::Directory(member) => self.providers.directory(member.joined.directory()),
+        }
     }
 
     /// Records an event about `account`.
@@ -116,33 +115,39 @@ pub enum NoProof {
     Unreachable,
 }
 
-/// People of whom something holds just now, by uid.
-#[derive(Debug, Default)]
-pub struct Notes(RefCell<HashSet<u32>>);
+/// People of whom something holds just now, by uid or by whatever else names them.
+#[derive(Debug)]
+pub struct Notes<K: Copy + Eq + Hash = u32>(RefCell<HashSet<K>>);
 
-impl Notes {
-    /// Notes `uid` until the note is dropped; nothing where `uid` is noted already.
+impl<K: Copy + Eq + Hash> Default for Notes<K> {
+    fn default() -> Self {
+        Self(RefCell::default())
+    }
+}
+
+impl<K: Copy + Eq + Hash> Notes<K> {
+    /// Notes `who` until the note is dropped; nothing where they are noted already.
     #[must_use]
-    pub fn begin(&self, uid: u32) -> Option<Note<'_>> {
-        self.0.borrow_mut().insert(uid).then(|| Note { notes: self, uid })
+    pub fn begin(&self, who: K) -> Option<Note<'_, K>> {
+        self.0.borrow_mut().insert(who).then(|| Note { notes: self, who })
     }
 
-    /// Whether `uid` is noted.
+    /// Whether `who` is noted.
     #[must_use]
-    pub fn has(&self, uid: u32) -> bool {
-        self.0.borrow().contains(&uid)
+    pub fn has(&self, who: K) -> bool {
+        self.0.borrow().contains(&who)
     }
 }
 
 /// A note of [`Notes::begin`].
 #[derive(Debug)]
-pub struct Note<'a> {
-    notes: &'a Notes,
-    uid: u32,
+pub struct Note<'a, K: Copy + Eq + Hash = u32> {
+    notes: &'a Notes<K>,
+    who: K,
 }
 
-impl Drop for Note<'_> {
+impl<K: Copy + Eq + Hash> Drop for Note<'_, K> {
     fn drop(&mut self) {
-        self.notes.0.borrow_mut().remove(&self.uid);
+        self.notes.0.borrow_mut().remove(&self.who);
     }
 }

@@ -5,12 +5,15 @@ use serde_json::{Value, json};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::enrolments::Enrolled;
+use crate::identity::{Directory, local};
 use crate::keyring::Consent;
 use crate::keys::Protector;
 use crate::keys::queue::Asker;
+use crate::membership::Joined;
 use crate::parts::Parts;
 use crate::policy::Class;
 use crate::tries::MayTry;
+use crate::wire::{Line, Upn};
 
 /// The state of the device and of one person.
 pub async fn status(parts: &Parts, account: &Account) -> Value {
@@ -40,14 +43,47 @@ async fn device(parts: &Parts, account: &Account) -> Value {
         }
         Err(error) => error.to_string(),
     };
-    json!({
-        "joined": parts.provider.name() != "local",
-        "provider": parts.provider.name(),
-        "device_id": parts.device,
+    let mut device = json!({
+        "joined": false,
+        "provider": local::NAME,
+        "device_id": parts.enrolments.machine().device(),
         "tpm": tpm,
         "tpm_protected": true,
         "version": env!("CARGO_PKG_VERSION"),
+    });
+    match parts.membership.joined() {
+        Ok(None) => {}
+        Ok(Some(joined)) => merge(&mut device, registration(&joined)),
+        Err(error) => merge(&mut device, json!({ "joined": true, "refused": error.to_string() })),
+    }
+    device
+}
+
+/// What the machine is to its directory, in place of what it is to itself.
+fn registration(joined: &Joined) -> Value {
+    let (registration, certificate) = (&joined.registration, &joined.certificate);
+    let Directory::Entra(tenant) = joined.directory();
+    json!({
+        "joined": true,
+        "provider": joined.directory().name(),
+        "tenant": tenant.name.as_ref().map(Line::as_str),
+        "tenant_id": tenant.id,
+        "domain": registration.domain,
+        "device_id": joined.device(),
+        "thumbprint": certificate.thumbprint(),
+        "certificate_since": certificate.not_before,
+        "certificate_until": certificate.not_after,
+        "joined_since": registration.joined,
+        "joined_by": registration.person.as_ref().map(Upn::as_str),
+        "device_service": tenant.devices.address,
+        "key_service": tenant.keys.address,
     })
+}
+
+fn merge(object: &mut Value, more: Value) {
+    if let (Value::Object(object), Value::Object(more)) = (object, more) {
+        object.extend(more);
+    }
 }
 
 fn enrolment(enrolled: &Enrolled) -> Value {
@@ -55,7 +91,11 @@ fn enrolment(enrolled: &Enrolled) -> Value {
     json!({
         "user": record.user,
         "enrolled": true,
+        "provider": record.provider,
+        "person": record.person.as_ref().map(|person| person.upn.as_str()),
+        "object_id": record.person.as_ref().map(|person| person.object),
         "key_id": record.kid,
+        "directory_key_id": record.directory_key,
         "algorithm": enrolled.key.public_key().algorithm(),
         "protector": match record.key.protector {
             Protector::PinFail(_) => "PinFail",

@@ -203,7 +203,7 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
 
 const EDGE: [&str; 3] = ["bus", "daemon", "jobs"];
 const FLOWS: [&str; 4] = ["registration", "provisioning", "authentication", "doctor"];
-const PARTS: [&str; 13] = [
+const PARTS: [&str; 16] = [
     "accounts",
     "audit",
     "config",
@@ -212,7 +212,10 @@ const PARTS: [&str; 13] = [
     "gesture",
     "identity",
     "keyring",
+    "membership",
     "parts",
+    "party",
+    "permit",
     "policy",
     "store",
     "tokens",

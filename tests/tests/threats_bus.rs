@@ -31,7 +31,7 @@ fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
     let before = standing(&world, &ALICE);
     for person in [MALLORY, NOBODY, BOB] {
         let mut peer = world.peer(&person);
-        for method in ["Enroll", "ChangePin", "Reset", "Unenroll"] {
+        for method in ["Enroll", "EnrollLocally", "ChangePin", "Reset", "Unenroll"] {
             for user in ["alice", "6001", "ALICE", "alice ", "root", "nosuchuser"] {
                 let answer = peer.hello(&format!("Enrolment.{method}"), json!([{ "u": 1 }, { "s": user }]));
                 assert_eq!(error(answer), DENIED, "{method} by {} for {user}", person.name);

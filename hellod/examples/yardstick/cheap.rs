@@ -8,7 +8,7 @@ use std::rc::Rc;
 use hellod::clock::{Clock, SystemClock};
 use hellod::enrolments::{Enrolment, Enrolments, VERSION};
 use hellod::gesture::pin::PinRules;
-use hellod::identity::local::Local;
+use hellod::identity::local::{self, Local};
 use hellod::identity::{IdentityProvider, Subject};
 use hellod::keys::child::{CreateSpec, Same, Tcti, Tpm, TpmSettings};
 use hellod::keys::{Algorithm, Binding, Kdf};
@@ -17,7 +17,7 @@ use hellod::store::{Kind, Store};
 /// Enrols `user`; to be run as hellod's own user.
 pub(crate) fn enrol(socket: &str, user: &str, uid: u32, pin: &str) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
-    runtime.block_on(enrolled(socket, &Subject { id: user.to_owned(), uid }, pin));
+    runtime.block_on(enrolled(socket, &Subject { id: user.to_owned(), uid, upn: None }, pin));
 }
 
 async fn enrolled(socket: &str, subject: &Subject, pin: &str) {
@@ -55,8 +55,9 @@ async fn enrolled(socket: &str, subject: &Subject, pin: &str) {
         user: subject.id.clone(),
         uid: subject.uid,
         device: device.clone(),
+        provider: local::NAME.to_owned(),
         person: None,
-        provider: provider.name().to_owned(),
+        directory_key: None,
         kid: key.public_key().thumbprint(),
         shape,
         pending_shape: None,

@@ -69,6 +69,28 @@ pub enum Event {
         /// The key.
         kid: String,
     },
+    /// The key of an enrolment is on a directory's list.
+    #[error("the key {kid} is registered for {person} with {directory}, which calls it {id}")]
+    KeyRegistered {
+        /// The key.
+        kid: String,
+        /// Whose.
+        person: String,
+        /// Where.
+        directory: String,
+        /// As what.
+        id: Guid,
+    },
+    /// A key is gone here, and the directory may go on listing it.
+    #[error(
+        "the key {kid} is gone here and opens nothing; {directory} may list it until somebody removes it there"
+    )]
+    KeyLeft {
+        /// The key.
+        kid: String,
+        /// Where.
+        directory: String,
+    },
     /// Enrolment failed and left nothing behind.
     #[error("no PIN was set up: {why}")]
     EnrolmentFailed {
@@ -168,6 +190,12 @@ pub enum Event {
         /// What does not fit.
         why: String,
     },
+    /// An enrolment is of a directory that the machine has left.
+    #[error("the PIN can't be used: {why}")]
+    Elsewhere {
+        /// Whose it is.
+        why: String,
+    },
     /// The TPM answered with a signature that is none.
     #[error("what the TPM returned is no signature of the registered key")]
     JunkSignature,
@@ -188,6 +216,8 @@ impl Event {
             Self::Forgotten { .. } => "6110",
             Self::EnrolmentStarted => "3200",
             Self::Enrolled { .. } => "8200",
+            Self::KeyRegistered { .. } => "8201",
+            Self::KeyLeft { .. } => "6210",
             Self::EnrolmentFailed { .. } => "7200",
             Self::PinChanged => "8210",
             Self::PinChangeFailed { .. } => "7210",
@@ -209,6 +239,7 @@ impl Event {
             Self::Locked => "7400",
             Self::Unavailable { .. } => "7401",
             Self::Tampered { .. } => "7402",
+            Self::Elsewhere { .. } => "6403",
             Self::JunkSignature => "7403",
         }
     }
@@ -232,6 +263,7 @@ impl Event {
                 | Self::PinChangeFailed { .. }
                 | Self::KeyringAnswered { .. }
                 | Self::ProofRefused { .. }
+                | Self::Elsewhere { .. }
         )
     }
 }

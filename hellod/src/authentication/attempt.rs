@@ -5,10 +5,11 @@ use std::time::Duration;
 
 use thiserror::Error;
 
+use super::ELSEWHERE;
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::clock::Stamp;
-use crate::enrolments::{Enrolled, Enrolment};
+use crate::enrolments::{Enrolled, Enrolment, EnrolmentError};
 use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::local::Claims;
 use crate::identity::{Nonce, ProviderError};
@@ -55,6 +56,8 @@ pub(super) struct Challenge {
     nonce: Nonce,
     fetched: Stamp,
     online: bool,
+    /// Which key is to answer it, and with that who gave it out.
+    kid: String,
 }
 
 /// Why an attempt failed. `Display` is what the person reads.
@@ -76,6 +79,8 @@ pub(super) enum Failure {
     Provider(ProviderError),
     #[error("Your PIN can't be used just now: {0}. Use your password.")]
     Record(String),
+    #[error("Your PIN can't be used: {why}.\n{ELSEWHERE}")]
+    Elsewhere { why: String },
 }
 
 /// Lets the TPM sign the answer to `challenge` and checks it: first here, then at the provider.
@@ -92,9 +97,12 @@ pub(super) async fn attempt(
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
         Ok(None) => return Err(Failure::Record("it was removed".into())),
+        Err(error @ EnrolmentError::Elsewhere { .. }) => {
+            return Err(Failure::Elsewhere { why: error.to_string() });
+        }
         Err(error) => return Err(Failure::Record(error.to_string())),
     };
-    let challenge = challenge?.fresh(parts, account).await?;
+    let challenge = challenge?.fresh(parts, account, &enrolled).await?;
     let input =
         challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(error.to_string()))?;
     // What comes back was verified with the registered public key; a signature that is none is an error.
@@ -105,11 +113,10 @@ pub(super) async fn attempt(
     let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, (input.as_bytes(), kept)).await?;
     settle_change(parts, &enrolled, signed.shape);
     let proven = |online| Ok(Proven { online, opened: signed.opened.clone() });
-    if !challenge.online {
-        return proven(false);
-    }
+    let provider = parts.provider(&enrolled.party);
+    let Some(acceptor) = provider.acceptor().filter(|_| challenge.online) else { return proven(false) };
     let assertion = input.signed(&signed.signature).map_err(|error| Failure::Record(error.to_string()))?;
-    match tokio::time::timeout(EXCHANGE_WAIT, parts.provider.exchange(assertion.expose())).await {
+    match tokio::time::timeout(EXCHANGE_WAIT, acceptor.exchange(assertion.expose())).await {
         Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => proven(true),
         Ok(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
         Err(_) | Ok(Err(ProviderError::Unreachable)) => proven(false),
@@ -118,23 +125,23 @@ pub(super) async fn attempt(
 }
 
 impl Challenge {
-    /// Asks the provider for a nonce, and does without one if it does not come in time.
-    pub(super) async fn fetch(parts: &Parts, account: &Account) -> Result<Self, Failure> {
-        let subject = parts.subject(account);
-        let nonce = tokio::time::timeout(NONCE_WAIT, parts.provider.nonce(&subject)).await;
-        let fetched = parts.clock.now();
+    /// Asks the provider for a nonce, and does without one if it does not come in time, or if there is nobody who takes
+    /// what was signed.
+    pub(super) async fn fetch(
+        parts: &Parts,
+        account: &Account,
+        enrolled: &Enrolled,
+    ) -> Result<Self, Failure> {
+        let (provider, subject) = (parts.provider(&enrolled.party), enrolled.party.subject(account));
+        let nonce = match provider.acceptor() {
+            Some(_) => tokio::time::timeout(NONCE_WAIT, provider.nonce(&subject)).await,
+            None => Ok(Err(ProviderError::Unreachable)),
+        };
+        let (fetched, kid) = (parts.clock.now(), enrolled.record.kid.clone());
         match nonce {
-            Ok(Ok(nonce)) => Ok(Self { nonce, fetched, online: true }),
-            _ => Self::of_our_own(fetched),
+            Ok(Ok(nonce)) => Ok(Self { nonce, fetched, online: true, kid }),
+            _ => Ok(Self { nonce: of_our_own()?, fetched, online: false, kid }),
         }
-    }
-
-    /// A challenge for a sign-in without the provider.
-    fn of_our_own(fetched: Stamp) -> Result<Self, Failure> {
-        let mut random = [0; 32];
-        aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
-        let nonce = random.iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { nonce: Nonce(nonce), fetched, online: false })
     }
 
     /// What the TPM is to sign. Without the provider the audience is nobody's, so that the answer is worth nothing anywhere
@@ -145,21 +152,31 @@ impl Challenge {
         account: &Account,
         enrolled: &Enrolled,
     ) -> Result<SigningInput, JwsError> {
-        let (subject, key, now) = (parts.subject(account), enrolled.key.public_key(), parts.clock.now().wall);
+        let (party, key, now) = (&enrolled.party, enrolled.key.public_key(), parts.clock.now().wall);
+        let subject = party.subject(account);
         if self.online {
-            return parts.provider.statement(&subject, key, &self.nonce, now);
+            return parts.provider(party).statement(&subject, key, &self.nonce, now);
         }
-        let audience = format!("urn:hello:offline:{}", parts.device);
-        Claims::new(&subject, &parts.device, audience, &self.nonce, now).to_be_signed_with(key)
+        let device = party.device();
+        let audience = format!("urn:hello:offline:{device}");
+        Claims::new(&subject, &device, audience, &self.nonce, now).to_be_signed_with(key)
     }
 
-    /// Itself, or a new one if the person took so long to type that the provider would refuse it.
-    async fn fresh(self, parts: &Parts, account: &Account) -> Result<Self, Failure> {
-        if parts.clock.now().since(&self.fetched) < NONCE_AGE {
+    /// Itself, or a new one if the person took so long to type that the provider would refuse it, or if the key that was to
+    /// answer it has been replaced meanwhile, perhaps by one that another provider knows.
+    async fn fresh(self, parts: &Parts, account: &Account, enrolled: &Enrolled) -> Result<Self, Failure> {
+        if parts.clock.now().since(&self.fetched) < NONCE_AGE && self.kid == enrolled.record.kid {
             return Ok(self);
         }
-        Self::fetch(parts, account).await
+        Self::fetch(parts, account, enrolled).await
     }
+}
+
+/// A number for a sign-in without the provider.
+fn of_our_own() -> Result<Nonce, Failure> {
+    let mut random = [0; 32];
+    aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
+    Ok(Nonce(random.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 impl Failure {
@@ -170,7 +187,9 @@ impl Failure {
             Self::Locked => TryEnd::Wrong { left: 0 },
             Self::Junk => TryEnd::Lie,
             Self::Key(error) => TryEnd::from(error),
-            Self::NotAPin(_) | Self::Provider(_) | Self::Record(_) => TryEnd::NoGuess,
+            Self::NotAPin(_) | Self::Provider(_) | Self::Record(_) | Self::Elsewhere { .. } => {
+                TryEnd::NoGuess
+            }
         }
     }
 
@@ -185,6 +204,7 @@ impl Failure {
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
             Self::Record(why) => Event::Tampered { why: why.clone() },
+            Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },
         }
     }
 }

@@ -12,7 +12,7 @@ use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
-use crate::enrolments::Enrolled;
+use crate::enrolments::{Enrolled, EnrolmentError};
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
@@ -90,12 +90,20 @@ pub async fn usable(
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<Result<Option<Enrolled>, Told>, Gone> {
-    let why = match parts.enrolments.of(account) {
+    let error = match parts.enrolments.of(account) {
         Ok(enrolled) => return Ok(Ok(enrolled)),
-        Err(error) => error.to_string(),
+        Err(error) => error,
     };
-    parts.record(&Event::Tampered { why }, account, service);
-    terminal.show(Style::Error, TAMPERED).await?;
+    let why = error.to_string();
+    let (event, text) = match error {
+        EnrolmentError::Elsewhere { .. } => {
+            let text = format!("Your PIN can't be used: {why}.\n{ELSEWHERE}");
+            (Event::Elsewhere { why }, text)
+        }
+        _ => (Event::Tampered { why }, TAMPERED.to_owned()),
+    };
+    parts.record(&event, account, service);
+    terminal.show(Style::Error, &text).await?;
     Ok(Err(Told))
 }
 
@@ -135,7 +143,7 @@ async fn converse(
         parts.tpm.spare();
         let (reply, challenge) = tokio::join!(
             terminal.secret_or_password(PROMPT, Role::Current, shape, keyring.keeps_password),
-            Challenge::fetch(parts, account)
+            Challenge::fetch(parts, account, &enrolled)
         );
         let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
         let charge = match parts.tries.charge(account.uid, *class) {
@@ -253,5 +261,7 @@ const PROMPT: &str = "PIN or password: ";
 
 const TAMPERED: &str = "Your PIN can't be used: its record on this machine was changed.\n\
     Use your password, then set up a new PIN: helloctl reset";
+
+const ELSEWHERE: &str = "Use your password, then set up a new PIN: helloctl reset";
 
 const WORDS: [&str; 8] = ["river", "stone", "apple", "cloud", "tiger", "bread", "chair", "green"];

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::aadsts::Refusal;
 use super::entra::Tenant;
+use crate::guid::Guid;
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
 use crate::wire::{ErrorAnswer, RegistrationError, WireError};
@@ -25,6 +26,14 @@ impl Directory {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Entra(_) => "entra",
+        }
+    }
+
+    /// Its own id, which never changes: of the tenant.
+    #[must_use]
+    pub const fn id(&self) -> Guid {
+        match self {
+            Self::Entra(tenant) => tenant.id,
         }
     }
 

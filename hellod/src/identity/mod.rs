@@ -6,24 +6,26 @@ pub mod aadsts;
 mod directory;
 pub mod entra;
 pub mod local;
+mod machine;
+mod person;
+mod providers;
 
 use std::future::Future;
 use std::pin::Pin;
 
 use thiserror::Error;
 
+use self::aadsts::Refusal;
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
+use crate::wire::Upn;
 pub use directory::{Directory, DirectoryError};
+pub use machine::{DeviceKeys, Machine, Working};
+pub use person::Person;
+pub use providers::Providers;
 
 /// What every provider can do.
 pub trait IdentityProvider {
-    /// The word for it in records and settings.
-    fn name(&self) -> &'static str;
-
-    /// The id of this device at the provider.
-    fn device(&self) -> &str;
-
     /// What `subject` has to sign with `key` in answer to `nonce`, at the time `now` in seconds since 1970. It is made from
     /// these and nothing else, and so no caller ever gets a signature over something of their own choice.
     ///
@@ -43,17 +45,23 @@ pub trait IdentityProvider {
     /// [`ProviderError`].
     fn nonce<'a>(&'a self, subject: &'a Subject) -> Answering<'a, Nonce>;
 
+    /// The capability of taking an assertion as it is, where the provider has it.
+    fn acceptor(&self) -> Option<&dyn Acceptor>;
+
+    /// The capability of registering keys on hellod's word, where the provider has it.
+    fn keys(&self) -> Option<&dyn KeyRegistrar>;
+}
+
+/// A provider that takes an assertion as it is, and not within something that the machine signs.
+pub trait Acceptor {
     /// Hands an assertion in and learns whether the provider accepts it.
     ///
     /// # Errors
     /// [`ProviderError`].
     fn exchange<'a>(&'a self, assertion: &'a str) -> Answering<'a, Accepted>;
-
-    /// The capability of registering keys, where the provider has it.
-    fn keys(&self) -> Option<&dyn KeyRegistrar>;
 }
 
-/// A provider that keeps a list of whose key is whose.
+/// A provider that keeps a list of whose key is whose, and that hellod may write on.
 pub trait KeyRegistrar {
     /// Registers a key, beside those that the person has.
     ///
@@ -78,6 +86,8 @@ pub struct Subject {
     pub id: String,
     /// The local account.
     pub uid: u32,
+    /// What a directory calls the person; at the machine itself nobody has such a name.
+    pub upn: Option<Upn>,
 }
 
 /// A number used once, in the provider's spelling.
@@ -113,4 +123,25 @@ pub enum ProviderError {
     /// Its list of keys can't be read or written.
     #[error("the list of keys can't be read or written")]
     Directory,
+    /// It is a directory, and says no.
+    #[error("{0}")]
+    Refused(&'static str),
+    /// It answers what has no meaning.
+    #[error("the identity provider answers something that can't be used")]
+    Unreadable,
+}
+
+impl From<DirectoryError> for ProviderError {
+    fn from(error: DirectoryError) -> Self {
+        match error {
+            DirectoryError::Online(_) => Self::Unreachable,
+            DirectoryError::Refused { refusal: Refusal::Throttled, .. } => Self::Busy,
+            DirectoryError::Refused { refusal: Refusal::Unavailable, .. } => Self::Unreachable,
+            DirectoryError::Refused { refusal, .. } => Self::Refused(refusal.says()),
+            DirectoryError::NotRegistered { .. }
+            | DirectoryError::Unwritten(_)
+            | DirectoryError::Wire(_)
+            | DirectoryError::Certificate(_) => Self::Unreadable,
+        }
+    }
 }

@@ -3,26 +3,37 @@
 use hello_dbus::{Outcome, Style};
 
 use super::choose::{Chosen, choose};
-use super::intent::{Footprint, Intent, settle_earlier};
 use super::keyring::offer;
-use super::{AT_WORK, REPLACED, end, entitled, proven, too_often};
-use crate::accounts::{Account, NoAccount};
+use super::making::{Failure, Made, Making, Registering, is_in_force};
+use super::person::{SignedIn, Vouched, sign_in};
+use super::{AT_WORK, REPLACED, end, entitled, proven, still_listed, too_often};
+use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
-use crate::enrolments::{Enrolment, VERSION};
 use crate::gesture::pin::PinShape;
-use crate::identity::ProviderError;
-use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
-use crate::keys::queue::Asker;
-use crate::keys::{Algorithm, Kdf, KeyError, Protector, TpmObjects};
-use crate::parts::{Action, Parts};
-use crate::store::{Kind, StoreError};
-use crate::tries::{LIMIT, NewPin};
+use crate::guid::Guid;
+use crate::identity::Person;
+use crate::identity::entra::NoPermit;
+use crate::keys::child::Choosing;
+use crate::membership::{Joined, MembershipError};
+use crate::parts::{Action, Note, Parts};
+use crate::party::RelyingParty;
+use crate::tries::NewPin;
+
+/// Whom a new key is to be registered with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// The directory, where this machine has joined one.
+    Joined,
+    /// This machine alone.
+    Here,
+}
 
 /// Gives `account` a PIN and a key, and ends the conversation.
-pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
-    let outcome = Enrolling { parts, caller, account, action: Action::Enroll }.run(&mut terminal).await;
+pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, place: Place, mut terminal: Terminal) {
+    let enrolling = Enrolling { parts, caller, account, action: Action::Enroll, place };
+    let outcome = enrolling.run(&mut terminal).await;
     if outcome == Ok(Outcome::Success) {
         // The enrolment stands, whatever is answered.
         let _ = offer(parts, caller, account, &mut terminal).await;
@@ -30,9 +41,11 @@ pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, mut termi
     end(terminal, outcome).await;
 }
 
-/// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation.
+/// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation. It is registered with
+/// whoever the former key was.
 pub async fn reset(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
-    let outcome = Enrolling { parts, caller, account, action: Action::Reset }.run(&mut terminal).await;
+    let enrolling = Enrolling { parts, caller, account, action: Action::Reset, place: Place::Joined };
+    let outcome = enrolling.run(&mut terminal).await;
     end(terminal, outcome).await;
 }
 
@@ -41,61 +54,59 @@ struct Enrolling<'a> {
     caller: &'a Caller,
     account: &'a Account,
     action: Action,
+    place: Place,
 }
 
-/// Why no enrolment came about.
-#[derive(Debug, thiserror::Error)]
-enum Failure {
-    #[error(transparent)]
-    Key(#[from] KeyError),
-    #[error(transparent)]
-    Provider(#[from] ProviderError),
-    #[error(transparent)]
-    Store(#[from] StoreError),
-    #[error("This machine gives no random numbers.")]
-    Random,
-    #[error("{0}")]
-    TooOften(String),
-    #[error("This account can't be found any more: {0}.")]
-    Account(#[from] NoAccount),
-    #[error("{REPLACED}")]
-    Replaced,
+/// Why a story ends before its end.
+enum Stop {
+    /// Nobody is there any more.
+    Gone,
+    /// The person knows why.
+    Told(Outcome),
+    /// The person is to be told why.
+    Failed(Failure),
+}
+
+impl From<Gone> for Stop {
+    fn from(_: Gone) -> Self {
+        Self::Gone
+    }
+}
+
+impl<E: Into<Failure>> From<E> for Stop {
+    fn from(failure: E) -> Self {
+        Self::Failed(failure.into())
+    }
 }
 
 impl Enrolling<'_> {
     async fn run(&self, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-        let Self { parts, caller, account, action } = *self;
-        if !entitled(parts, caller, account, self.command(), terminal).await? {
-            return Ok(Outcome::Declined);
+        match self.story(terminal).await {
+            Ok(outcome) | Err(Stop::Told(outcome)) => Ok(outcome),
+            Err(Stop::Failed(failure)) => self.give_up(&failure, terminal).await,
+            Err(Stop::Gone) => Err(Gone),
         }
-        let former = match parts.enrolments.key_in_force(account.uid) {
-            Ok(former) => former,
-            Err(error) => return self.give_up(&error.into(), terminal).await,
-        };
-        // Nobody is asked for a password in vain.
-        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
-            return Ok(outcome);
-        }
-        if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
-            return self.give_up(&Failure::TooOften(why), terminal).await;
-        }
-        if !proven(parts, caller, account, action, terminal).await? {
-            return Ok(Outcome::Refused);
-        }
-        // While the password was asked for, others may have enrolled the person, or removed what is to be replaced.
-        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
-            return Ok(outcome);
-        }
+    }
+
+    /// Who may; who it is at the directory, if there is one; a PIN; and a key, on this machine and on the list of whoever
+    /// is to rely on it.
+    async fn story(&self, terminal: &mut Terminal) -> Result<Outcome, Stop> {
+        let Self { parts, account, .. } = *self;
+        let (former, joined) = self.admitted(terminal).await?;
         parts.record(&Event::EnrolmentStarted, account, self.command());
-        let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
-        let shape = match choose(&mut choosing, terminal).await? {
-            Chosen::Pin(shape) => shape,
-            Chosen::Nothing => {
-                self.failed("no PIN was chosen");
-                return Ok(Outcome::Refused);
-            }
-            Chosen::Failed(error) => return self.give_up(&error.into(), terminal).await,
+        let mut registering = match joined {
+            None => Registering::Here(parts.enrolments.machine()),
+            Some(joined) => Registering::There(self.vouched(joined, None, terminal).await?),
         };
+        let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
+        let shape = self.chosen(&mut choosing, terminal).await?;
+        if let Registering::There(vouched) = &mut registering
+            && vouched.is_late(&parts.clock.now())
+        {
+            terminal.show(Style::Info, LATE).await?;
+            let (joined, before) = (vouched.member.joined.clone(), vouched.person().clone());
+            *vouched = self.vouched(joined, Some(before), terminal).await?;
+        }
         // From here on, and not while somebody sits before the questions, who would so keep root from taking the PIN away.
         let Some(_note) = parts.at_work.begin(account.uid) else {
             self.failed("it is being worked on in another window");
@@ -106,18 +117,43 @@ impl Enrolling<'_> {
             self.failed("it was set up, replaced or removed in another window meanwhile");
             return Ok(outcome);
         }
+        let _claim = self.claimed(&registering).await?;
         terminal.show(Style::Info, MAKING).await?;
-        match self.complete(choosing, shape, former.as_ref()).await {
-            Ok(kid) => {
-                let done =
-                    if action == Action::Reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
-                parts.record(&done, account, self.command());
-                // The enrolment stands, whether or not anybody is left to read this.
-                let _ = terminal.show(Style::Info, DONE).await;
-                Ok(Outcome::Success)
-            }
-            Err(failure) => self.give_up(&failure, terminal).await,
+        let making = Making {
+            parts,
+            account,
+            command: self.command(),
+            former: former.as_ref(),
+            registering: &registering,
+        };
+        let made = making.complete(choosing, shape).await;
+        Ok(self.tell(made, terminal).await?)
+    }
+
+    /// The key that is to be replaced, if any, and the directory in which the new one is to be registered, if any, for a
+    /// caller that has proven to be the person, or is root.
+    async fn admitted(&self, terminal: &mut Terminal) -> Result<(Option<String>, Option<Joined>), Stop> {
+        let Self { parts, caller, account, action, .. } = *self;
+        if !entitled(parts, caller, account, self.command(), terminal).await? {
+            return Err(Stop::Told(Outcome::Declined));
         }
+        let former = parts.enrolments.key_in_force(account.uid)?;
+        // Nobody is asked for a password in vain.
+        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
+            return Err(Stop::Told(outcome));
+        }
+        let joined = self.directory()?;
+        if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
+            return Err(Failure::TooOften(why).into());
+        }
+        if !proven(parts, caller, account, action, terminal).await? {
+            return Err(Stop::Told(Outcome::Refused));
+        }
+        // While the password was asked for, others may have enrolled the person, or removed what is to be replaced.
+        if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
+            return Err(Stop::Told(outcome));
+        }
+        Ok((former, joined))
     }
 
     /// How it ends where there is nothing to replace, or something else than `former`, or already what was to be made.
@@ -133,7 +169,7 @@ impl Enrolling<'_> {
                 terminal.show(Style::Error, ALREADY).await?;
                 Ok(Some(Outcome::Refused))
             }
-            (Action::Reset, true) if !self.is_in_force(former) => {
+            (Action::Reset, true) if !is_in_force(parts, account, former) => {
                 terminal.show(Style::Error, REPLACED).await?;
                 Ok(Some(Outcome::Refused))
             }
@@ -141,140 +177,115 @@ impl Enrolling<'_> {
         }
     }
 
-    /// Whether the record is the one that was there at the start.
-    fn is_in_force(&self, former: Option<&String>) -> bool {
-        self.parts.enrolments.key_in_force(self.account.uid).is_ok_and(|now| now.as_ref() == former)
+    /// The directory that is to register the key. The record that is to be replaced decides, as long as it holds; else what
+    /// this machine has joined.
+    fn directory(&self) -> Result<Option<Joined>, MembershipError> {
+        let Self { parts, account, place, .. } = *self;
+        if place == Place::Here {
+            return Ok(None);
+        }
+        match parts.enrolments.of(account).ok().flatten().map(|enrolled| enrolled.party) {
+            Some(RelyingParty::Machine(_)) => Ok(None),
+            Some(RelyingParty::Directory(member)) => Ok(Some(member.joined)),
+            None => parts.membership.joined(),
+        }
     }
 
-    /// From the chosen PIN to the record in force in the place of `former`, or to nothing at all.
-    async fn complete(
+    /// Whoever signs in at the directory, if it may be them: the one who did `before`, and nobody who is somebody else here.
+    async fn vouched(
         &self,
-        choosing: Choosing,
-        shape: PinShape,
-        former: Option<&String>,
-    ) -> Result<String, Failure> {
+        joined: Joined,
+        before: Option<Person>,
+        terminal: &mut Terminal,
+    ) -> Result<Box<Vouched>, Stop> {
         let Self { parts, account, .. } = *self;
-        account.still_exists().await?;
-        settle_earlier(parts, account).await.map_err(|error| {
-            tracing::error!("what an earlier enrolment left can't be cleared up: {error}");
-            KeyError::Stopped
-        })?;
-        let removes = Footprint::of(&parts.store, account)?;
-        let spec = self.specify().await?;
-        // Never taken back: an enrolment that fails has worn the chip, too.
-        let _writing = parts
-            .tries
-            .begin_new_pin(account.uid, NewPin::Made)
-            .map_err(|may| Failure::TooOften(too_often(may).unwrap_or_default()))?;
-        if !spec.proven {
-            Intent::trial(account).declare(&parts.store)?;
-        }
-        let mut objects = TpmObjects::default();
-        let created = choosing
-            .create(spec, async |candidate| {
-                let key = candidate.key.check(&parts.binding(account))?;
-                // What was announced before and came to nothing is looked for, too.
-                objects.0.extend_from_slice(&candidate.objects.0);
-                let adds = Footprint { kid: key.public_key().thumbprint(), objects: objects.clone() };
-                Intent::new(account, Some(adds), removes.clone())
-                    .declare(&parts.store)
-                    .map_err(|_| KeyError::Stopped)
-            })
-            .await;
-        let result = match created {
-            Ok(created) => self.put_in_force(created, shape, former).await,
-            Err(error) => Err(error.into()),
+        let vouched = match sign_in(parts, account, joined, terminal).await? {
+            SignedIn::Vouched(vouched) => vouched,
+            SignedIn::GivenUp => return Err(Failure::NobodySignedIn.into()),
+            SignedIn::Failed(error) => return Err(error.into()),
         };
-        // Either way the record now says which end it is.
-        if let Err(error) = settle_earlier(parts, account).await {
-            tracing::warn!("to be cleared up later: {error}");
+        let person = vouched.person();
+        let again = before.is_some();
+        let known = before.or_else(|| parts.enrolments.person_of(account.uid));
+        // One of another directory says nothing about this one.
+        if known.is_some_and(|known| known.tenant == person.tenant && !known.is(person)) {
+            return Err(Failure::SomebodyElse(person.upn.as_str().to_owned()).into());
         }
-        result
+        self.is_free(person).await?;
+        if !again {
+            let text = format!("Signed in as {}. {CHOOSE}", person.upn.as_str());
+            terminal.show(Style::Info, &text).await?;
+        }
+        Ok(vouched)
     }
 
-    /// What the key is to be like. Whether this make of chip counts wrong PINs as it should is tried out once.
-    async fn specify(&self) -> Result<CreateSpec, Failure> {
-        let Self { parts, account, .. } = *self;
-        let report = parts.tpm.probe(Asker::Enrolling(account.uid)).await?;
-        let chip = ChipId { manufacturer: report.manufacturer, firmware: report.firmware };
-        let proven = parts.store.get::<ChipId>(Kind::Device, PROVEN_CHIP)?.is_some_and(|known| known == chip);
-        let mut challenge = [0; 32];
-        let mut salt = [0; 32];
-        aws_lc_rs::rand::fill(&mut challenge).map_err(|_| Failure::Random)?;
-        aws_lc_rs::rand::fill(&mut salt).map_err(|_| Failure::Random)?;
-        Ok(CreateSpec {
-            binding: parts.binding(account),
-            algorithm: Algorithm::Rs256,
-            kdf: Kdf::with_salt(salt),
-            limit: LIMIT,
-            challenge: challenge.to_vec(),
-            message: [b"hello/v1/enrolment".as_slice(), &challenge].concat(),
-            taken: Vec::new(),
-            proven,
-            allow_da_auth: parts.policy.allow_da_auth && self.has_no_counter(),
-        })
+    /// Nobody of the directory has keys in two accounts here: whoever owns the one could sign in as the other.
+    async fn is_free(&self, person: &Person) -> Result<(), Failure> {
+        if self.parts.enrolments.is_another_accounts(person, self.account.uid).await? {
+            return Err(Failure::InAnotherAccount(person.upn.as_str().to_owned()));
+        }
+        Ok(())
     }
 
-    /// Whether there is no key behind a counter of its own that would be replaced by a weaker one. Where that can't be told,
-    /// there may be.
-    fn has_no_counter(&self) -> bool {
-        match self.parts.enrolments.of(self.account) {
-            Ok(enrolled) => {
-                enrolled.is_none_or(|enrolled| enrolled.record.key.protector == Protector::DaAuth)
+    /// Holds the place of a person of the directory until their record is in force, and looks once more whether it is free.
+    async fn claimed(&self, registering: &Registering) -> Result<Option<Note<'_, (Guid, Guid)>>, Failure> {
+        let Registering::There(vouched) = registering else { return Ok(None) };
+        let person = vouched.person();
+        let claim = self.parts.registering.begin((person.tenant, person.object));
+        let claim = claim.ok_or_else(|| Failure::InAnotherAccount(person.upn.as_str().to_owned()))?;
+        self.is_free(person).await?;
+        Ok(Some(claim))
+    }
+
+    async fn chosen(&self, choosing: &mut Choosing, terminal: &mut Terminal) -> Result<PinShape, Stop> {
+        match choose(choosing, terminal).await? {
+            Chosen::Pin(shape) => Ok(shape),
+            Chosen::Nothing => {
+                self.failed("no PIN was chosen");
+                Err(Stop::Told(Outcome::Refused))
             }
-            Err(_) => false,
+            Chosen::Failed(error) => Err(error.into()),
         }
     }
 
-    async fn put_in_force(
-        &self,
-        created: Created,
-        shape: PinShape,
-        former: Option<&String>,
-    ) -> Result<String, Failure> {
-        let Self { parts, account, .. } = *self;
-        if created.self_tested {
-            parts.store.put(Kind::Device, PROVEN_CHIP, &created.chip)?;
-        }
-        let key = created.key.check(&parts.binding(account))?;
-        if let Some(registrar) = parts.provider.keys() {
-            registrar.register(&parts.subject(account), key.public_key()).await?;
-        }
-        // Making the key has taken its time.
-        account.still_exists().await?;
-        if !self.is_in_force(former) {
-            return Err(Failure::Replaced);
-        }
-        let now = parts.clock.now().wall;
-        let record = Enrolment {
-            version: VERSION,
-            user: account.name.clone(),
-            uid: account.uid,
-            device: parts.device.clone(),
-            provider: parts.provider.name().to_owned(),
-            person: None,
-            kid: key.public_key().thumbprint(),
-            shape,
-            pending_shape: None,
-            enrolled: now,
-            pin_set: now,
-            key: created.key,
+    async fn tell(&self, Made { kid, left_at }: Made, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+        let outcome = match kid {
+            Ok(kid) => {
+                let reset = self.action == Action::Reset;
+                let done = if reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
+                self.parts.record(&done, self.account, self.command());
+                // The enrolment stands, whether or not anybody is left to read this.
+                let _ = terminal.show(Style::Info, DONE).await;
+                Outcome::Success
+            }
+            Err(failure) => self.give_up(&failure, terminal).await?,
         };
-        parts.enrolments.put(&record)?;
-        parts.tries.forgive(account.uid);
-        Ok(record.kid)
+        if let Some(directory) = left_at {
+            let _ = terminal.show(Style::Info, &still_listed(&directory)).await;
+        }
+        Ok(outcome)
     }
 
     async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
         self.failed(&failure.to_string());
-        let text = match failure {
-            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
-                format!("{failure}\nNothing was changed.")
+        let (outcome, remedy) = match failure {
+            Failure::SomebodyElse(_) | Failure::InAnotherAccount(_) | Failure::NobodySignedIn => {
+                (Outcome::Refused, "Nothing was changed.")
             }
-            failure => format!("{failure}\nNo PIN was set up. What to do: helloctl doctor"),
+            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
+                (Outcome::Unavailable, "Nothing was changed.")
+            }
+            Failure::Membership(_) => (Outcome::Unavailable, UNJOINED),
+            Failure::NoPermit(NoPermit::Directory(error)) | Failure::Directory(error) if error.passes() => {
+                (Outcome::Unavailable, "No PIN was set up. Try again later.")
+            }
+            Failure::NoPermit(NoPermit::Directory(_) | NoPermit::Stale) | Failure::Directory(_) => {
+                (Outcome::Unavailable, ALONE)
+            }
+            _ => (Outcome::Unavailable, "No PIN was set up. What to do: helloctl doctor"),
         };
-        terminal.show(Style::Error, &text).await?;
-        Ok(Outcome::Unavailable)
+        terminal.show(Style::Error, &format!("{failure}\n{remedy}")).await?;
+        Ok(outcome)
     }
 
     fn failed(&self, why: &str) {
@@ -290,8 +301,12 @@ impl Enrolling<'_> {
 const ALREADY: &str = "You have a PIN on this machine already.\n\
     To change it: helloctl pin change\n\
     If you have forgotten it: helloctl reset";
+const CHOOSE: &str = "Choose the PIN now:\n\
+    the directory takes its key only within ten minutes of the second factor.";
+const LATE: &str = "Choosing has taken so long that the directory wants the second factor once more.\n\
+    The PIN that you have chosen stays.";
 const MAKING: &str = "Making your key in the security chip. This can take up to 10 seconds.";
 const DONE: &str = "Done. From now on your PIN answers sudo and signs you in on this machine.";
-
-/// The record of the chip that was last tried out.
-const PROVEN_CHIP: &str = "proven-chip";
+const ALONE: &str = "No PIN was set up. For one that this computer alone knows: helloctl enroll --local";
+const UNJOINED: &str = "No PIN was set up. An administrator puts that right: sudo helloctl leave --forget\n\
+    For a PIN that this computer alone knows: helloctl enroll --local";

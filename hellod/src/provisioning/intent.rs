@@ -34,9 +34,20 @@ pub(super) struct Footprint {
     pub(super) kid: String,
     /// In the TPM.
     pub(super) objects: TpmObjects,
+    /// The directory that has the key on its list, or may have. No device takes one off there; people do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) listed: Option<String>,
 }
 
 /// What became of an intent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Settled {
+    pub(super) outcome: Outcome,
+    /// The directory that goes on listing, or may, a key that is gone here.
+    pub(super) left_at: Option<String>,
+}
+
+/// Which state holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// The new state holds.
@@ -75,7 +86,27 @@ impl Intent {
 
     /// To try the chip out for `account`, which leaves nothing.
     pub(super) fn trial(account: &Account) -> Self {
-        Self::new(account, Some(Footprint { kid: String::new(), objects: TpmObjects::scratch() }), None)
+        let scratch = Footprint { kid: String::new(), objects: TpmObjects::scratch(), listed: None };
+        Self::new(account, Some(scratch), None)
+    }
+
+    /// That of `account`, if there is one.
+    fn of(store: &Store, account: &Account) -> Result<Option<Self>, StoreError> {
+        store.get(Kind::Intent, &account.uid.to_string())
+    }
+
+    /// Notes which directory has the key on its list that is being added for `account`, or may have it from now on; or that
+    /// none has.
+    pub(super) fn note_listed(
+        store: &Rc<Store>,
+        account: &Account,
+        directory: Option<String>,
+    ) -> Result<(), StoreError> {
+        let Some(mut intent) = Self::of(store, account)? else { return Ok(()) };
+        if let Some(adds) = &mut intent.adds {
+            adds.listed = directory;
+        }
+        intent.declare(store)
     }
 
     /// Writes it down. From here on a crash is cleared up.
@@ -84,7 +115,7 @@ impl Intent {
     }
 
     /// Brings the step to an end, whichever end the record on disk calls for, and forgets the intent.
-    pub(super) async fn settle(&self, parts: &Parts) -> Result<Outcome, Unfinished> {
+    pub(super) async fn settle(&self, parts: &Parts) -> Result<Settled, Unfinished> {
         let in_force = parts.enrolments.key_in_force(self.uid)?;
         let name = self.uid.to_string();
         let (outcome, leftover) = match &self.adds {
@@ -105,17 +136,33 @@ impl Intent {
         if self.adds.is_none() {
             parts.store.delete(Kind::Footprint, &name)?;
         }
+        let left_at = leftover.as_ref().and_then(|leftover| self.left_behind(parts, leftover));
         parts.store.delete(Kind::Intent, &name)?;
-        Ok(outcome)
+        Ok(Settled { outcome, left_at })
     }
 
     async fn sweep(&self, parts: &Parts, leftover: &Footprint) -> Result<(), Unfinished> {
-        let account = Account { name: self.user.clone(), uid: self.uid };
-        if let Some(registrar) = parts.provider.keys().filter(|_| !leftover.kid.is_empty()) {
-            registrar.deregister(&parts.subject(&account), &leftover.kid).await?;
+        let local = parts.providers.local();
+        if let Some(registrar) =
+            local.keys().filter(|_| !leftover.kid.is_empty() && leftover.listed.is_none())
+        {
+            let subject = parts.enrolments.machine().subject(&self.account());
+            registrar.deregister(&subject, &leftover.kid).await?;
         }
         parts.tpm.remove(self.uid, &leftover.objects).await?;
         Ok(())
+    }
+
+    /// Records that a directory goes on listing a key that is gone here.
+    fn left_behind(&self, parts: &Parts, leftover: &Footprint) -> Option<String> {
+        let directory = leftover.listed.clone()?;
+        let event = Event::KeyLeft { kid: leftover.kid.clone(), directory: directory.clone() };
+        parts.record(&event, &self.account(), "hellod");
+        Some(directory)
+    }
+
+    fn account(&self) -> Account {
+        Account { name: self.user.clone(), uid: self.uid }
     }
 }
 
@@ -138,22 +185,20 @@ pub async fn recover(parts: &Parts) {
     }
 }
 
-/// Settles what an earlier step of `account` left, so that a new one can begin.
-pub(super) async fn settle_earlier(parts: &Parts, account: &Account) -> Result<(), Unfinished> {
-    if let Some(intent) = parts.store.get::<Intent>(Kind::Intent, &account.uid.to_string())? {
-        intent.settle(parts).await?;
-    }
-    Ok(())
+/// Settles what an earlier step of `account` left, so that a new one can begin; or the step that has just been made. Tells
+/// which directory goes on listing a key that is gone here, if one does.
+pub(super) async fn settle_earlier(parts: &Parts, account: &Account) -> Result<Option<String>, Unfinished> {
+    let Some(intent) = Intent::of(&parts.store, account)? else { return Ok(None) };
+    Ok(intent.settle(parts).await?.left_at)
 }
 
 async fn settle_recorded(parts: &Parts, intent: &Intent) {
-    let account = Account { name: intent.user.clone(), uid: intent.uid };
     let event = match intent.settle(parts).await {
-        Ok(Outcome::Finished) => Event::Recovered { outcome: "it was finished" },
-        Ok(Outcome::Undone) => Event::Recovered { outcome: "it was undone" },
+        Ok(Settled { outcome: Outcome::Finished, .. }) => Event::Recovered { outcome: "it was finished" },
+        Ok(Settled { outcome: Outcome::Undone, .. }) => Event::Recovered { outcome: "it was undone" },
         Err(error) => Event::RecoveryFailed { why: error.to_string() },
     };
-    parts.record(&event, &account, "hellod");
+    parts.record(&event, &intent.account(), "hellod");
 }
 
 #[cfg(test)]
@@ -170,8 +215,8 @@ mod tests {
             unwritten,
             written,
         });
-        ("\\PC{0,50}", prop::collection::vec(object, 0..3))
-            .prop_map(|(kid, objects)| Footprint { kid, objects: TpmObjects(objects) })
+        ("\\PC{0,50}", prop::collection::vec(object, 0..3), prop::option::of("\\PC{0,50}"))
+            .prop_map(|(kid, objects, listed)| Footprint { kid, objects: TpmObjects(objects), listed })
     }
 
     proptest! {

@@ -5,6 +5,8 @@ mod choose;
 mod enroll;
 mod intent;
 mod keyring;
+mod making;
+mod person;
 mod unenroll;
 
 use hello_dbus::{Outcome, Style};
@@ -18,7 +20,7 @@ use crate::policy::{Admission, Decline};
 use crate::tries::{MayWrite, in_words};
 
 pub use change::{Tried, change_pin};
-pub use enroll::{enroll, reset};
+pub use enroll::{Place, enroll, reset};
 pub use intent::recover;
 pub use keyring::{forget_password, keep_password};
 pub use unenroll::unenroll;
@@ -99,12 +101,21 @@ fn too_often(may: MayWrite) -> Option<String> {
     }
 }
 
+/// What to say of a key that is gone here and that a directory goes on listing, or may.
+fn still_listed(directory: &str) -> String {
+    format!("{directory} may go on listing a key of this computer that opens nothing any more.\n{REMOVE}")
+}
+
 /// Ends a conversation with what a flow came to.
 async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
 
 const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
+
+/// Entra lets no device take a key off a person's list.
+const REMOVE: &str =
+    "You can remove it at https://mysignins.microsoft.com/security-info, or an administrator can.";
 
 const REPLACED: &str = "Your PIN was replaced or removed in another window meanwhile.";
 

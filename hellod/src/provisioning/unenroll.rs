@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Style};
 
 use super::intent::{Footprint, Intent, Unfinished, settle_earlier};
-use super::{AT_WORK, end, entitled, proven};
+use super::{AT_WORK, end, entitled, proven, still_listed};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -44,10 +44,13 @@ async fn run(
         return Ok(Outcome::NotEnrolled);
     }
     match remove(parts, account).await {
-        Ok(()) => {
+        Ok(left_at) => {
             parts.record(&Event::Unenrolled, account, "unenroll");
             let _ =
                 terminal.show(Style::Info, "Done. Your PIN and its key are gone from this machine.").await;
+            if let Some(directory) = left_at {
+                let _ = terminal.show(Style::Info, &still_listed(&directory)).await;
+            }
             Ok(Outcome::Success)
         }
         Err(error) => {
@@ -61,11 +64,11 @@ async fn run(
     }
 }
 
-/// A record that does not vouch for itself is removed too.
-async fn remove(parts: &Parts, account: &Account) -> Result<(), Unfinished> {
+/// A record that does not vouch for itself is removed too. Tells which directory goes on listing the key, if one does.
+async fn remove(parts: &Parts, account: &Account) -> Result<Option<String>, Unfinished> {
     settle_earlier(parts, account).await?;
     let removes = Footprint::of(&parts.store, account)?;
     let intent = Intent::new(account, None, removes);
     intent.declare(&parts.store)?;
-    intent.settle(parts).await.map(drop)
+    Ok(intent.settle(parts).await?.left_at)
 }

@@ -3,6 +3,8 @@
 
 mod browser;
 mod house;
+mod machine;
+mod people;
 mod primary;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;

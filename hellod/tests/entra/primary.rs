@@ -5,10 +5,10 @@ use std::io::Write as _;
 use std::os::fd::OwnedFd;
 
 use hellod::gesture::pin::{PinRules, PinShape};
-use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::entra::primary::{self, Proof, Session};
-use hellod::identity::entra::{Freshness, Permit, Registered, register_key};
+use hellod::identity::entra::{Entra, Freshness, Permit, Registered, register_key};
+use hellod::identity::{DirectoryError, IdentityProvider, Nonce, ProviderError, Subject};
 use hellod::keys::child::{CreateSpec, ProvenRoot, Request, Root, SignIn};
 use hellod::keys::queue::Asker;
 use hellod::keys::{Algorithm, Binding, CheckedKey, CheckedMachineKeys, DeviceScheme, Kdf};
@@ -56,11 +56,11 @@ impl Enrolled {
 
     /// What one PIN brings about: both signatures, the answer to them, and by way of which storage root.
     async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
-        let nonce = primary::nonce(&self.house.online).await?;
+        let provider = Entra::new(self.house.online.clone(), self.house.tenant.id);
+        let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
+        let nonce = provider.nonce(&dora).await.unwrap();
         let now = self.house.idp.order(&json!({"do": "now"})).unwrap().as_i64().unwrap();
-        let public = self.key.public_key();
-        let person = Upn::parse(DORA).unwrap();
-        let assertion = primary::assertion(&person, self.house.tenant.id, public, &nonce, now).unwrap();
+        let assertion = provider.statement(&dora, self.key.public_key(), &nonce, now).unwrap();
         let request = RefCell::default();
         let compose = |signature: &[u8]| {
             let assertion = assertion.signed(signature).ok()?;
@@ -159,6 +159,31 @@ fn one_pin_answers_the_directory_and_the_session_goes_on_without_it() {
             let permit = Permit::check(redeemed.access, tenant).unwrap();
             assert_eq!(permit.claims.deviceid, Some(enrolled.device.certificate.device), "{cipher}");
         }
+    });
+}
+
+#[test]
+fn a_directory_that_can_not_be_asked_is_told_from_one_that_refuses() {
+    run(async {
+        let house = House::with(15, json!({})).await;
+        let provider = Entra::new(house.online.clone(), house.tenant.id);
+        let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
+        let fault = |kind, code| json!({"do": "fault", "path": "oauth2/token", "kind": kind, "code": code});
+        for (kind, code, error) in [
+            ("drop", 0, ProviderError::Unreachable),
+            ("malformed", 0, ProviderError::Unreadable),
+            ("aadsts", 90033, ProviderError::Unreachable),
+            ("aadsts", 50196, ProviderError::Busy),
+            ("aadsts", 53003, ProviderError::Refused(Refusal::ConditionalAccess.says())),
+        ] {
+            house.idp.order(&fault(kind, code)).unwrap();
+            assert_eq!(provider.nonce(&dora).await, Err(error), "{kind} {code}");
+        }
+        assert!(provider.nonce(&dora).await.is_ok());
+        let key = house.tpm.create_machine_keys().await.unwrap();
+        let nobody = Subject { upn: None, ..dora };
+        let nonce = Nonce("nonce".into());
+        assert!(provider.statement(&nobody, key.device(), &nonce, 0).is_err(), "of nobody it says nothing");
     });
 }
 

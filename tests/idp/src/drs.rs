@@ -13,6 +13,7 @@ use crate::rsa1::PublicKey;
 use crate::state::devices::{Device, HelloKey};
 use crate::state::nonces::Purpose;
 use crate::state::{Dialect, World};
+use crate::switches::Confusion;
 use crate::vary::Members;
 use crate::web::{Answer, Request};
 
@@ -306,7 +307,9 @@ fn registered_key(world: &mut World, request: &Request, dialect: Dialect) -> Res
         key,
         created,
     });
-    let mut members: Members = vec![("kid", id.into()), ("upn", bearer.upn.into())];
+    let confused = world.switches.confusion == Some(Confusion::KeyOwner);
+    let owner = if confused { format!("another.{}", bearer.upn) } else { bearer.upn };
+    let mut members: Members = vec![("kid", id.into()), ("upn", owner.into())];
     if dialect == Dialect::Adfs {
         members.push(("pctx", base64(&random::bytes::<64>()).into()));
     }

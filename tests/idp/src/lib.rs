@@ -31,4 +31,4 @@ pub use checks::Check;
 pub use idp::{Idp, Options, StartError};
 pub use proxy::Proxy;
 pub use serve::{Arguments, ServeError, serve};
-pub use switches::{AnswerCipher, Kerberos, Lifetimes, Serial, Switches, Wrapping, X5c};
+pub use switches::{AnswerCipher, Confusion, Kerberos, Lifetimes, Serial, Switches, Wrapping, X5c};

@@ -61,6 +61,8 @@ pub struct Switches {
     pub adfs_kdf_v2: bool,
     /// AD FS lists `winhello_cert`.
     pub adfs_winhello_cert: bool,
+    /// What it takes for another's, which clients have to notice.
+    pub confusion: Option<Confusion>,
 }
 
 impl Default for Switches {
@@ -93,8 +95,23 @@ impl Default for Switches {
             federated: false,
             adfs_kdf_v2: true,
             adfs_winhello_cert: false,
+            confusion: None,
         }
     }
+}
+
+/// Mistakes that would put somebody's key into another's hands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Confusion {
+    /// Tokens that a device has got name another device.
+    Device,
+    /// Tokens that a device has got are about another person of the same name.
+    Person,
+    /// Tokens that a device has got are of a sign-in without a second factor.
+    SecondFactor,
+    /// A key is registered for somebody else.
+    KeyOwner,
 }
 
 /// Both call themselves A256GCM.

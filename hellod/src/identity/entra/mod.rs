@@ -3,15 +3,19 @@
 //! What is here speaks to Entra and reads what it says. It asks nobody anything: which way a person signs in, and what is
 //! done with what comes of it, is for the flows.
 
+mod device_permit;
 mod domain;
 mod key;
 pub mod primary;
+mod provider;
 mod registrar;
 mod sign_in;
 mod tenant;
 
+pub use device_permit::{DevicePermit, NoPermit, device_permit};
 pub use domain::Domain;
 pub use key::register_key;
+pub use provider::Entra;
 pub use registrar::{Deleted, Device, Registered, delete, register};
 pub use sign_in::{Browser, Freshness, Permit, Polled, SignIn};
 pub use tenant::{Endpoint, Tenant};

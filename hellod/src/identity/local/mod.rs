@@ -10,7 +10,7 @@ use std::rc::Rc;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Accepted, Answering, IdentityProvider, KeyRegistrar, Nonce, ProviderError, Subject};
+use super::{Accepted, Acceptor, Answering, IdentityProvider, KeyRegistrar, Nonce, ProviderError, Subject};
 use crate::clock::Clock;
 use crate::jose::jws::{Header, JwsError, SigningInput, Unverified};
 use crate::keys::{PublicKey, Verdict};
@@ -115,14 +115,6 @@ impl Local {
 }
 
 impl IdentityProvider for Local {
-    fn name(&self) -> &'static str {
-        "local"
-    }
-
-    fn device(&self) -> &str {
-        &self.device
-    }
-
     fn statement(
         &self,
         subject: &Subject,
@@ -137,12 +129,18 @@ impl IdentityProvider for Local {
         Box::pin(async { self.nonces.issue(subject.uid, &self.clock.now()) })
     }
 
-    fn exchange<'a>(&'a self, assertion: &'a str) -> Answering<'a, Accepted> {
-        Box::pin(async { self.accept(assertion) })
+    fn acceptor(&self) -> Option<&dyn Acceptor> {
+        Some(self)
     }
 
     fn keys(&self) -> Option<&dyn KeyRegistrar> {
         Some(self)
+    }
+}
+
+impl Acceptor for Local {
+    fn exchange<'a>(&'a self, assertion: &'a str) -> Answering<'a, Accepted> {
+        Box::pin(async { self.accept(assertion) })
     }
 }
 
@@ -155,6 +153,9 @@ impl KeyRegistrar for Local {
         Box::pin(async { self.directory.remove(subject, kid) })
     }
 }
+
+/// The word for this provider in records and settings.
+pub const NAME: &str = "local";
 
 /// `typ` of an assertion.
 pub const TYPE: &str = "hello-assertion+jwt";

@@ -38,7 +38,7 @@ impl World {
         let store = Rc::new(Store::open(scratch.store.path()).unwrap());
         let local = Local::new("device-1", store, clock.clone());
         let key = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap();
-        let alice = Subject { id: "alice".into(), uid: 1000 };
+        let alice = Subject { id: "alice".into(), uid: 1000, upn: None };
         let public = public(&key);
         local.register(&alice, &public).await.unwrap();
         Self { local, clock, key, kid: public.thumbprint(), alice, _scratch: scratch }
@@ -137,7 +137,7 @@ async fn a_nonce_grows_old_and_belongs_to_one_person() {
     let claims = world.claims().await;
     world.clock.0.borrow_mut().uptime = 301_000;
     assert_eq!(world.verdict(&claims).await, Err(ProviderError::Nonce));
-    let bob = Subject { id: "bob".into(), uid: 1001 };
+    let bob = Subject { id: "bob".into(), uid: 1001, upn: None };
     let nonce = world.local.nonce(&bob).await.unwrap().0;
     let claims = Claims { nonce, ..world.claims().await };
     assert_eq!(world.verdict(&claims).await, Err(ProviderError::Nonce));
@@ -147,7 +147,7 @@ async fn a_nonce_grows_old_and_belongs_to_one_person() {
 async fn asking_for_nonces_without_end_shuts_out_nobody_else() {
     let world = World::new("local-flood").await;
     let claims = world.claims().await;
-    let bob = Subject { id: "bob".into(), uid: 1001 };
+    let bob = Subject { id: "bob".into(), uid: 1001, upn: None };
     for _ in 0..10_000 {
         world.local.nonce(&bob).await.unwrap();
     }
@@ -157,7 +157,7 @@ async fn asking_for_nonces_without_end_shuts_out_nobody_else() {
 #[tokio::test]
 async fn a_key_taken_off_the_list_signs_nobody_in() {
     let world = World::new("local-deregister").await;
-    let bob = Subject { id: "bob".into(), uid: 1001 };
+    let bob = Subject { id: "bob".into(), uid: 1001, upn: None };
     world.local.deregister(&bob, &world.kid).await.unwrap();
     assert!(world.verdict(&world.claims().await).await.is_ok(), "bob can't take alice's key off");
     world.local.deregister(&world.alice, &world.kid).await.unwrap();

@@ -2,6 +2,7 @@
 //! positive, names in one set, and lengths in more octets than needed; so it is read with patience, and believed only
 //! for the key that was sent.
 
+use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
 use thiserror::Error;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::Decode;
@@ -112,6 +113,15 @@ impl DeviceCertificate {
             not_after,
             key,
         })
+    }
+}
+
+impl DeviceCertificate {
+    /// What administrators tell certificates apart by: the SHA-1 of the whole, in large hexadecimal digits.
+    #[must_use]
+    pub fn thumbprint(&self) -> String {
+        let digest = digest(&SHA1_FOR_LEGACY_USE_ONLY, &self.der);
+        digest.as_ref().iter().map(|octet| format!("{octet:02X}")).collect()
     }
 }
 

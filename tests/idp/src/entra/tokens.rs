@@ -5,10 +5,11 @@ use serde_json::{Value, json};
 use super::grants::Ask;
 use crate::errors::Refusal;
 use crate::jose::{base64url, unsigned_token};
+use crate::random;
 use crate::state::apps::App;
 use crate::state::tokens::{AccessToken, RefreshToken, SignIn};
 use crate::state::{Dialect, World};
-use crate::switches::Lifetimes;
+use crate::switches::{Confusion, Lifetimes};
 use crate::vary::Members;
 use crate::web::{Answer, Form};
 
@@ -114,7 +115,17 @@ impl TokenAnswer {
         ];
         claims.extend(person(world, &self.sign_in));
         if let Some(device) = &self.sign_in.device {
-            claims.push(("deviceid", device.as_str().into()));
+            let another = || random::guid().into();
+            let confused = |what| world.switches.confusion == Some(what);
+            let device = if confused(Confusion::Device) { another() } else { device.as_str().into() };
+            claims.push(("deviceid", device));
+            for (name, claim) in &mut claims {
+                match *name {
+                    "oid" if confused(Confusion::Person) => *claim = another(),
+                    "amr" if confused(Confusion::SecondFactor) => *claim = json!(["pwd"]),
+                    _ => {}
+                }
+            }
         }
         let payload = world.vary.object(claims);
         world.token_key.sign_token(&payload)

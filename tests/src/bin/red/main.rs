@@ -129,7 +129,8 @@ fn build<'a>(copy: &Copy, witnesses: impl IntoIterator<Item = &'a Witness>) -> R
     let mut builds: Vec<Vec<&str>> = Vec::new();
     for program in programs {
         builds.push(["test", "--no-run"].into_iter().chain(program.iter().map(String::as_str)).collect());
-        if program.iter().any(|word| word == "hello_tests") {
+        // Both start other programs of the workspace.
+        if program.iter().any(|word| ["hello_tests", "entra"].contains(&word.as_str())) {
             builds.push(vec!["build", "--workspace"]);
         }
     }

@@ -1,0 +1,293 @@
+//! The daemon's parts on a machine of the house, and somebody who does what hellod asks.
+
+use std::cell::Cell;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::PathBuf;
+use std::rc::Rc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use hello_dbus::{Account as Shadow, Answer, Outcome, Purpose, Request, Role, Step, VERSION, secret_pipe};
+use hellod::accounts::Account;
+use hellod::audit::Audit;
+use hellod::caller::{Caller, Seat, Session};
+use hellod::clock::{Clock, Stamp, SystemClock};
+use hellod::conversation::{Conversation, Terminal, pair};
+use hellod::enrolments::{Enrolment, Enrolments};
+use hellod::identity::Providers;
+use hellod::identity::local::Local;
+use hellod::keyring::Keyrings;
+use hellod::membership::Membership;
+use hellod::parts::{Action, Notes, Parts, Proof, Prover};
+use hellod::permit::Way;
+use hellod::policy::{Policy, Surfaces};
+use hellod::provisioning::{self, Place};
+use hellod::registration::{self, Wanted};
+use hellod::store::{Kind, Store};
+use hellod::tries::TriesLog;
+use hellod::{authentication, status};
+use serde_json::{Value, json};
+
+use crate::house::{DORA, House, PASSWORD};
+
+/// Accounts that every machine has.
+pub(crate) const DAEMON: &str = "daemon";
+pub(crate) const BIN: &str = "bin";
+
+/// A machine of the house with hellod on it.
+pub(crate) struct Machine {
+    pub(crate) house: House,
+    pub(crate) parts: Parts,
+    clock: Rc<Moving>,
+    state: PathBuf,
+}
+
+/// The machine's clock, which tests put forward.
+struct Moving {
+    machine: SystemClock,
+    ahead: Cell<u32>,
+}
+
+impl Clock for Moving {
+    fn now(&self) -> Stamp {
+        let Stamp { wall, uptime, boot } = self.machine.now();
+        let ahead = self.ahead.get();
+        Stamp { wall: wall + i64::from(ahead), uptime: uptime + 1000 * u64::from(ahead), boot }
+    }
+}
+
+/// Whoever is asked proves who they are.
+struct Proves;
+
+impl Prover for Proves {
+    fn prove<'a>(&'a self, _: &'a Caller, _: Action) -> Proof<'a> {
+        Box::pin(std::future::ready(Ok(())))
+    }
+}
+
+impl Machine {
+    /// One that has joined nothing.
+    pub(crate) async fn with(seed: u64, switches: Value) -> Self {
+        static COUNT: AtomicU32 = AtomicU32::new(0);
+        let house = House::with(seed, switches).await;
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let state = std::env::temp_dir().join(format!("hello-people-{}-{count}", std::process::id()));
+        std::fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
+        let store = Rc::new(Store::open(&state).unwrap());
+        let clock = Rc::new(Moving { machine: SystemClock::new(), ahead: Cell::new(0) });
+        let local = Local::new(LOCAL, store.clone(), clock.clone());
+        let parts = Parts {
+            audit: Audit::new(&state, clock.clone()),
+            enrolments: Enrolments::new(store.clone(), LOCAL),
+            keyrings: Keyrings::new(store.clone(), true),
+            tries: TriesLog::new(store.clone(), clock.clone()),
+            tpm: house.tpm.clone(),
+            providers: Providers::new(local, house.online.clone()),
+            membership: Membership::new(store.clone()),
+            online: house.online.clone(),
+            prover: Rc::new(Proves),
+            policy: Policy::default(),
+            surfaces: Surfaces::default(),
+            proving: Notes::default(),
+            at_work: Notes::default(),
+            registering: Notes::default(),
+            store,
+            clock: clock.clone(),
+        };
+        Self { house, parts, clock, state }
+    }
+
+    /// One that has joined.
+    pub(crate) async fn joined(seed: u64, switches: Value) -> Self {
+        let machine = Self::with(seed, switches).await;
+        machine.join().await;
+        machine
+    }
+
+    pub(crate) async fn join(&self) {
+        let wanted = Wanted { domain: "corp.example".into(), way: Some(Way::Password) };
+        let said = self.play(DORA, |terminal| registration::join(&self.parts, &wanted, terminal)).await;
+        assert_eq!(said.outcome, Outcome::Success, "{}", said.shown);
+    }
+
+    pub(crate) async fn leave(&self, forget: bool) {
+        let said = self.play(DORA, |terminal| registration::leave(&self.parts, forget, terminal)).await;
+        assert_eq!(said.outcome, Outcome::Success, "{}", said.shown);
+    }
+
+    /// `upn` enrols in `account`.
+    pub(crate) async fn enrol(&self, account: &str, upn: &str) -> Said {
+        self.enrol_at(account, upn, Place::Joined).await
+    }
+
+    pub(crate) async fn enrol_at(&self, account: &str, upn: &str, place: Place) -> Said {
+        let account = named(account).await;
+        self.play(upn, |terminal| provisioning::enroll(&self.parts, root(), &account, place, terminal)).await
+    }
+
+    pub(crate) async fn reset(&self, account: &str, upn: &str) -> Said {
+        let account = named(account).await;
+        self.play(upn, |terminal| provisioning::reset(&self.parts, root(), &account, terminal)).await
+    }
+
+    pub(crate) async fn unenrol(&self, account: &str) -> Said {
+        let account = named(account).await;
+        self.play(DORA, |terminal| provisioning::unenroll(&self.parts, root(), &account, terminal)).await
+    }
+
+    /// One try with a PIN at the console.
+    pub(crate) async fn sign_in(&self, account: &str, pin: &'static str) -> Said {
+        let request = Request {
+            purpose: Purpose::Authenticate,
+            user: account.into(),
+            service: "login".into(),
+            tty: String::new(),
+            rhost: String::new(),
+            ruser: String::new(),
+            tries: 1,
+            account: Shadow::Open,
+        };
+        let person = Person { pin, ..self.person(DORA) };
+        self.talk(person, |terminal| authentication::sign_in(&self.parts, root(), &request, terminal)).await
+    }
+
+    pub(crate) async fn status(&self, account: &str) -> Value {
+        status::status(&self.parts, &named(account).await).await
+    }
+
+    /// The record of an account as it is on disk.
+    pub(crate) async fn record(&self, account: &str) -> Option<Enrolment> {
+        self.parts.store.get(Kind::Enrolment, &named(account).await.uid.to_string()).unwrap()
+    }
+
+    /// The Hello keys that the directory lists.
+    pub(crate) fn listed(&self) -> Vec<Value> {
+        let state = self.house.idp.order(&json!({"do": "dump"})).unwrap();
+        state["keys"].as_array().unwrap_or_else(|| panic!("no keys in {state}")).clone()
+    }
+
+    /// The numbers of what was recorded about an account.
+    pub(crate) async fn events(&self, account: &str) -> Vec<String> {
+        let entries = self.parts.audit.last(100, Some(named(account).await.uid));
+        entries.into_iter().map(|entry| entry.id).collect()
+    }
+
+    /// What an enrolment leaves on disk, and what was begun.
+    pub(crate) fn left(&self) -> [usize; 3] {
+        [Kind::Enrolment, Kind::Footprint, Kind::Intent]
+            .map(|kind| self.parts.store.names(kind).unwrap().len())
+    }
+
+    /// Puts both clocks forward.
+    pub(crate) fn pass(&self, seconds: u32) {
+        self.clock.ahead.set(self.clock.ahead.get() + seconds);
+        self.house.idp.advance(i64::from(seconds)).unwrap();
+    }
+
+    pub(crate) fn person<'a>(&'a self, upn: &'a str) -> Person<'a> {
+        Person { machine: self, upn, pin: PIN, thinks: Cell::new(0), codes: Cell::new(0) }
+    }
+
+    async fn play<F: Future<Output = ()>>(&self, upn: &str, flow: impl FnOnce(Terminal) -> F) -> Said {
+        self.talk(self.person(upn), flow).await
+    }
+
+    /// Lets a flow talk to a person, to the end.
+    pub(crate) async fn talk<F: Future<Output = ()>>(
+        &self,
+        person: Person<'_>,
+        flow: impl FnOnce(Terminal) -> F,
+    ) -> Said {
+        let (terminal, conversation) = pair(VERSION);
+        tokio::join!(flow(terminal), person.answers(conversation)).1
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.state);
+    }
+}
+
+/// Somebody at a terminal.
+pub(crate) struct Person<'a> {
+    machine: &'a Machine,
+    /// Who that is at the directory.
+    upn: &'a str,
+    pin: &'static str,
+    /// For how many seconds they think about the first PIN.
+    pub(crate) thinks: Cell<u32>,
+    /// How many codes they have typed elsewhere.
+    pub(crate) codes: Cell<u32>,
+}
+
+/// What came of a conversation.
+#[derive(Debug)]
+pub(crate) struct Said {
+    pub(crate) outcome: Outcome,
+    /// All that was shown, each on its own line.
+    pub(crate) shown: String,
+    /// How often they signed in by a code.
+    pub(crate) codes: u32,
+}
+
+impl Person<'_> {
+    async fn answers(self, mut conversation: Conversation) -> Said {
+        let mut shown = String::new();
+        loop {
+            let answer = match conversation.next().await {
+                Step::Prompt(prompt) => match prompt.secret {
+                    Some(pipe) => {
+                        secret_pipe::send_long(&pipe, self.secret(prompt.role).as_bytes()).unwrap();
+                        Answer::Secret
+                    }
+                    None if prompt.role == Role::Word => Answer::Text(self.upn.into()),
+                    None => Answer::Declined,
+                },
+                Step::Message { text, .. } => {
+                    self.reads(&text);
+                    shown.push_str(&format!("{text}\n"));
+                    Answer::Continue
+                }
+                Step::Wait => Answer::Continue,
+                Step::Outlet => Answer::Declined,
+                Step::End(outcome) => return Said { outcome, shown, codes: self.codes.get() },
+            };
+            conversation.answer(answer).unwrap();
+        }
+    }
+
+    fn secret(&self, role: Role) -> &'static str {
+        if role == Role::New {
+            self.machine.pass(self.thinks.take());
+        }
+        if role == Role::DirectoryPassword { PASSWORD } else { self.pin }
+    }
+
+    /// Types a code that is shown into a browser elsewhere.
+    fn reads(&self, text: &str) {
+        let code = text.lines().find_map(|line| line.strip_prefix("and type the code"));
+        if let Some(code) = code {
+            self.codes.set(self.codes.get() + 1);
+            self.machine.house.idp.approve_device_code(code.trim(), self.upn, true).unwrap();
+        }
+    }
+}
+
+pub(crate) async fn named(account: &str) -> Account {
+    Account::named(account).await.unwrap()
+}
+
+pub(crate) fn root() -> &'static Caller {
+    static ROOT: std::sync::LazyLock<Caller> = std::sync::LazyLock::new(|| Caller {
+        uid: 0,
+        real_uid: 0,
+        session: Session::Outside,
+        seat: Seat::Nobody,
+        bus_name: ":1.1".into(),
+    });
+    &ROOT
+}
+
+/// What the machine calls itself.
+pub(crate) const LOCAL: &str = "b1f6a5a2-58c5-4d1c-9f51-3f3d0c6d9a10";
+pub(crate) const PIN: &str = "246813";
