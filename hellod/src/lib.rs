@@ -45,4 +45,5 @@ pub mod x509;
 pub mod caller;
 pub mod clock;
 pub mod guid;
+pub mod random;
 pub mod secret;
