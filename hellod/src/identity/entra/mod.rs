@@ -3,6 +3,7 @@
 //! What is here speaks to Entra and reads what it says. It asks nobody anything: which way a person signs in, and what is
 //! done with what comes of it, is for the flows.
 
+pub mod cookie;
 mod device_permit;
 mod domain;
 mod key;

@@ -19,6 +19,9 @@ pub(crate) const CTX: &[u8] = b"@ABCDEFGHIJKLMNOPQRSTUVW";
 /// What the cookie says.
 pub(crate) const PAYLOAD: &str = r#"{"refresh_token":"0.AAAA.example-PRT_value","is_primary":"true","request_nonce":"AwABAAAAAAAEAOz_Example"}"#;
 
+/// The cookie that says it, signed by the second version.
+pub(crate) const COOKIE_V2: &str = include_str!("cookie.jws");
+
 /// The transport key of the tenant, which is also the key of the computed assertion: `RSAPrivateKey` (RFC 8017, A.1.2).
 pub(crate) fn rsa_private_key() -> Vec<u8> {
     STANDARD.decode(include_str!("transport_key.b64").trim()).unwrap()
