@@ -42,6 +42,8 @@ pub enum Kind {
     Footprint,
     /// What is kept for a keyring, named by uid.
     Keyring,
+    /// A primary token, encrypted, named by uid.
+    Token,
     /// The public keys that the local provider knows, named by `kid`.
     Directory,
     /// What concerns the machine as a whole.
@@ -216,6 +218,7 @@ impl Kind {
         Self::Intent,
         Self::Footprint,
         Self::Keyring,
+        Self::Token,
         Self::Directory,
         Self::Device,
     ];
@@ -227,6 +230,7 @@ impl Kind {
             Self::Intent => "intents",
             Self::Footprint => "footprints",
             Self::Keyring => "keyrings",
+            Self::Token => "tokens",
             Self::Directory => "directory",
             Self::Device => "device",
         }
@@ -248,7 +252,7 @@ fn io_error(kind: Kind, name: &str, source: io::Error) -> StoreError {
 /// Ending of every record's file.
 const SUFFIX: &str = ".json";
 
-/// Largest record, in bytes: an enrolment has about ten thousand.
+/// Largest record, in bytes: an enrolment has about ten thousand, and the longest token a little less than this.
 const MAX_RECORD: u64 = 128 * 1024;
 
 #[cfg(test)]

@@ -1,7 +1,8 @@
 //! The closed list of events.
 //!
 //! Numbers follow those of Windows Hello for Business: 3… starts something, 5… informs, 6… warns, 7… is a failure and
-//! 8… a success; the second digit is the phase: 0 the service, 1 registration, 2 provisioning, 4 authentication.
+//! 8… a success; the second digit is the phase: 0 the service, 1 registration, 2 provisioning, 4 authentication,
+//! 6 tokens.
 
 use thiserror::Error;
 
@@ -199,6 +200,36 @@ pub enum Event {
     /// The TPM answered with a signature that is none.
     #[error("what the TPM returned is no signature of the registered key")]
     JunkSignature,
+    /// A primary token was not renewed for so long that its time is over.
+    #[error("the primary token has ended, because its time is over")]
+    TokenExpired,
+    /// A primary token could not be renewed: the first time in a row.
+    #[error("the primary token can't be renewed now: {why}")]
+    TokenNotRenewed {
+        /// Why.
+        why: String,
+    },
+    /// The directory has ended a primary token.
+    #[error("the primary token has ended, because {why}")]
+    TokenOver {
+        /// Why.
+        why: String,
+    },
+    /// The directory has struck this machine off, and the person's primary token has ended with it.
+    #[error("the primary token has ended, because {why}")]
+    DeviceStruckOff {
+        /// How.
+        why: String,
+    },
+    /// What is on disk of a primary token is not what hellod wrote for this person.
+    #[error("what was kept of the primary token had been changed or was somebody else's, and is deleted")]
+    TokenRefused,
+    /// A primary token could not be written.
+    #[error("the primary token could not be written, and is kept in memory alone: {why}")]
+    TokenNotKept {
+        /// Why.
+        why: String,
+    },
 }
 
 impl Event {
@@ -241,6 +272,12 @@ impl Event {
             Self::Tampered { .. } => "7402",
             Self::Elsewhere { .. } => "6403",
             Self::JunkSignature => "7403",
+            Self::TokenExpired => "5600",
+            Self::TokenNotRenewed { .. } => "6600",
+            Self::TokenOver { .. } => "7600",
+            Self::DeviceStruckOff { .. } => "7601",
+            Self::TokenRefused => "7602",
+            Self::TokenNotKept { .. } => "7603",
         }
     }
 
@@ -264,6 +301,7 @@ impl Event {
                 | Self::KeyringAnswered { .. }
                 | Self::ProofRefused { .. }
                 | Self::Elsewhere { .. }
+                | Self::TokenNotRenewed { .. }
         )
     }
 }

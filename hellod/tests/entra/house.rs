@@ -18,6 +18,7 @@ use hellod::online::{
 use hellod::wire::Upn;
 use hellod::x509::CertificationRequest;
 use serde_json::{Value, json};
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
 use crate::swtpm::Swtpm;
@@ -31,6 +32,7 @@ pub(crate) struct House {
     pub(crate) tpm: Tpm,
     pub(crate) tenant: Tenant,
     pub(crate) freshness: Freshness,
+    fetcher: Rc<Fetcher>,
     _swtpm: Swtpm,
 }
 
@@ -48,7 +50,7 @@ impl House {
         );
         let settings: Settings = toml::from_str(&settings).unwrap();
         let fetcher = Rc::new(Fetcher::new(settings, Arc::new(SystemClock::new())).unwrap());
-        let online = Online::new(Rc::new(OpenDoor(fetcher)));
+        let online = Online::new(Rc::new(OpenDoor(fetcher.clone())));
         let swtpm = Swtpm::new();
         let tpm = Tpm::new(TpmSettings {
             tcti: Tcti::Swtpm(swtpm.socket()),
@@ -56,7 +58,13 @@ impl House {
             waiting_per_user: 2,
         });
         let tenant = Tenant::of(&online, &domain("corp.example")).await.unwrap().unwrap();
-        Self { idp, online, tpm, tenant, freshness: Freshness::AsTheTenantHasIt, _swtpm: swtpm }
+        let freshness = Freshness::AsTheTenantHasIt;
+        Self { idp, online, tpm, tenant, freshness, fetcher, _swtpm: swtpm }
+    }
+
+    /// The way to the network behind a gate of its own.
+    pub(crate) fn online_behind(&self, gate: watch::Receiver<Gate>) -> Online {
+        Online::new(Rc::new(GatedDoor(OpenDoor(self.fetcher.clone()), gate)))
     }
 
     pub(crate) fn sign_in(&self) -> SignIn<'_> {
@@ -111,6 +119,26 @@ impl Door for OpenDoor {
         let fetcher = self.0.clone();
         tokio::task::spawn_local(async move { attend(exchange, &fetcher).await });
         Box::pin(std::future::ready(Ok::<_, OnlineError>(requests)))
+    }
+}
+
+/// Whether whoever goes out has to wait.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Gate {
+    Open,
+    Shut,
+}
+
+/// One that can be shut for a while.
+struct GatedDoor(OpenDoor, watch::Receiver<Gate>);
+
+impl Door for GatedDoor {
+    fn open(&self, answers: OwnedFd) -> Opened<'_> {
+        let mut gate = self.1.clone();
+        Box::pin(async move {
+            gate.wait_for(|gate| *gate == Gate::Open).await.unwrap();
+            self.0.open(answers).await
+        })
     }
 }
 

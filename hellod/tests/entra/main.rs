@@ -8,6 +8,7 @@ mod people;
 mod primary;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
+mod tokens;
 
 use hellod::guid::Guid;
 use hellod::identity::DirectoryError;

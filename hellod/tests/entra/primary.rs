@@ -25,15 +25,15 @@ const REGISTRATION: &str = "urn:ms-drs:enterpriseregistration.windows.net";
 const CTX: [u8; 24] = *b"twenty-four octets of it";
 
 /// A machine that has joined, with a person who has registered a key.
-struct Enrolled {
-    house: House,
-    keys: CheckedMachineKeys,
-    device: Registered,
-    key: CheckedKey,
+pub(crate) struct Enrolled {
+    pub(crate) house: House,
+    pub(crate) keys: CheckedMachineKeys,
+    pub(crate) device: Registered,
+    pub(crate) key: CheckedKey,
 }
 
 impl Enrolled {
-    async fn with(seed: u64, switches: serde_json::Value) -> Self {
+    pub(crate) async fn with(seed: u64, switches: serde_json::Value) -> Self {
         let mut house = House::with(seed, switches).await;
         house.freshness = Freshness::SecondFactorNow;
         let permit = by_code(&house).await;
@@ -55,7 +55,7 @@ impl Enrolled {
     }
 
     /// What one PIN brings about: both signatures, the answer to them, and by way of which storage root.
-    async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
+    pub(crate) async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
         let provider = Entra::new(self.house.online.clone(), self.house.tenant.id);
         let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
         let nonce = provider.nonce(&dora).await.unwrap();
