@@ -157,6 +157,7 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
         ],
     ),
     ("tries", "Tries", &["failed", "left", "delayed_until", "locked"]),
+    ("sso", "Single sign-on", &[]),
     ("policy", "Policy", &["UsePassportForWork", "RequireSecurityDevice"]),
     ("last_sign_in", "Last sign-in", &["time", "service", "result", "online"]),
 ];

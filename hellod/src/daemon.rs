@@ -1,6 +1,7 @@
 //! Wiring: builds the parts, hands jobs to the flows, and knows when to stop.
 
 pub mod online;
+mod shelf;
 
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -31,9 +32,13 @@ use crate::online::Online;
 use crate::parts::{Notes, Parts};
 use crate::policy::{Admission, Class};
 use crate::provisioning::Place;
+use crate::random::SystemRandom;
+use crate::secret::WrappingKey;
 use crate::store::{Claim, Kind, Store, StoreError};
+use crate::tokens::{Means, Tokens};
 use crate::tries::TriesLog;
-use crate::{authentication, doctor, provisioning, registration, status};
+use crate::{authentication, doctor, provisioning, registration, sign_on, status};
+use shelf::DescriptorStore;
 
 /// Why the daemon can't serve.
 #[derive(Debug, Error)]
@@ -60,6 +65,8 @@ pub enum DaemonError {
 /// # Errors
 /// [`DaemonError`].
 pub async fn serve(config: Config) -> Result<(), DaemonError> {
+    // Before anything is started that would inherit it.
+    let handed_over = shelf::handed_over();
     let bus = Bus::connect().await?;
     let idle = config.daemon.idle();
     let store = Rc::new(Store::open(&config.daemon.state)?);
@@ -70,7 +77,11 @@ pub async fn serve(config: Config) -> Result<(), DaemonError> {
     parts.record(&Event::Started, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
     // Not under systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    LocalSet::new().run_until(work(parts, bus, incoming, idle)).await
+    let local = LocalSet::new();
+    let keeping = local.spawn_local(keep(parts.clone(), handed_over));
+    let served = local.run_until(work(parts, bus, incoming, idle)).await;
+    keeping.abort();
+    served
 }
 
 async fn work(
@@ -87,7 +98,10 @@ async fn work(
     let mut flows = JoinSet::new();
     flows.spawn_local(begin(parts.clone()));
     loop {
-        let nothing_to_do = flows.is_empty() && bus.open_conversations() == 0;
+        // What is in memory would be lost: before version 254 systemd keeps no descriptors of a service that stops by itself.
+        // Whoever tells this hellod to make way knows that.
+        let nothing_held = parts.tokens.is_empty() || make_way.is_some();
+        let nothing_to_do = flows.is_empty() && bus.open_conversations() == 0 && nothing_held;
         tokio::select! {
             job = incoming.recv() => match job {
                 Some(job) => drop(flows.spawn_local(run(parts.clone(), job))),
@@ -105,7 +119,7 @@ async fn work(
             () = bus.closed() => return Ok(()),
             () = stay(idle), if nothing_to_do => break,
             // The last conversation closes without a word to here.
-            () = tokio::time::sleep(LOOK_AGAIN), if idle.is_some() && !nothing_to_do => {}
+            () = tokio::time::sleep(LOOK_AGAIN), if idle.is_some() && nothing_held && !nothing_to_do => {}
         }
     }
     // No new work, then what arrived, then what runs.
@@ -114,7 +128,10 @@ async fn work(
     while let Ok(Some(job)) = tokio::time::timeout(LAST_CALLS, incoming.recv()).await {
         flows.spawn_local(run(parts.clone(), job));
     }
-    let drained = async { while flows.join_next().await.is_some() {} };
+    let drained = async {
+        while flows.join_next().await.is_some() {}
+        parts.tokens.settled().await;
+    };
     if tokio::time::timeout(DRAIN, drained).await.is_err() {
         tracing::warn!("stopped in the middle of work, which is cleared up at the next start");
     }
@@ -125,6 +142,11 @@ async fn work(
 async fn begin(parts: Rc<Parts>) {
     parts.tpm.spare();
     provisioning::recover(&parts).await;
+}
+
+/// What goes on for as long as hellod serves.
+async fn keep(parts: Rc<Parts>, handed_over: Vec<(u32, WrappingKey)>) {
+    match sign_on::keep(&parts, handed_over).await {}
 }
 
 async fn run(parts: Rc<Parts>, job: Job) {
@@ -196,18 +218,30 @@ async fn claim(store: &Store, patience: Duration) -> Result<(), DaemonError> {
 fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonError> {
     let clock: Rc<dyn Clock> = Rc::new(SystemClock::new());
     let device = device_id(&store)?;
-    let online = Online::new(Rc::new(bus.dial()));
     // Not by its path, where an upgrade has put another version while this one runs.
     let child_program = "/proc/self/exe".into();
+    let tpm = Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 });
+    let audit = Rc::new(Audit::new(store.path(), clock.clone()));
+    let online = Online::new(Rc::new(bus.dial()));
+    let tokens = Tokens::new(Means {
+        store: store.clone(),
+        clock: clock.clone(),
+        random: Rc::new(SystemRandom),
+        audit: audit.clone(),
+        online: online.clone(),
+        opener: Rc::new(tpm.clone()),
+        shelf: Rc::new(DescriptorStore::new()),
+    });
     Ok(Parts {
-        audit: Audit::new(store.path(), clock.clone()),
+        audit,
         enrolments: Enrolments::new(store.clone(), &device),
         keyrings: Keyrings::new(store.clone(), config.policy.allow_keyring_password),
         tries: TriesLog::new(store.clone(), clock.clone()),
-        tpm: Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 }),
+        tpm,
         providers: Providers::new(Local::new(&device, store.clone(), clock.clone()), online.clone()),
         membership: Membership::new(store.clone()),
         online,
+        tokens,
         prover: Rc::new(bus.prover()),
         policy: config.policy,
         surfaces: config.surfaces,

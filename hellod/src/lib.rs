@@ -14,6 +14,7 @@ pub mod authentication;
 pub mod doctor;
 pub mod provisioning;
 pub mod registration;
+pub mod sign_on;
 pub mod status;
 
 // Parts: each hides one difficulty.

@@ -23,6 +23,7 @@ use crate::online::Online;
 use crate::party::RelyingParty;
 use crate::policy::{Policy, Surfaces};
 use crate::store::Store;
+use crate::tokens::Tokens;
 use crate::tries::TriesLog;
 
 /// The parts of the daemon.
@@ -32,7 +33,7 @@ pub struct Parts {
     /// Time.
     pub clock: Rc<dyn Clock>,
     /// Events.
-    pub audit: Audit,
+    pub audit: Rc<Audit>,
     /// Who has a PIN.
     pub enrolments: Enrolments,
     /// Whose password is kept for a keyring.
@@ -47,6 +48,8 @@ pub struct Parts {
     pub membership: Membership,
     /// What can be fetched from the network.
     pub online: Online,
+    /// What people have of their directory.
+    pub tokens: Tokens,
     /// Whoever asks people to prove who they are.
     pub prover: Rc<dyn Prover>,
     /// What is allowed.

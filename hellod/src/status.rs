@@ -12,6 +12,7 @@ use crate::keys::queue::Asker;
 use crate::membership::Joined;
 use crate::parts::Parts;
 use crate::policy::Class;
+use crate::tokens::Standing;
 use crate::tries::MayTry;
 use crate::wire::{Line, Upn};
 
@@ -25,14 +26,18 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
             (json!({ "user": account.name, "enrolled": true, "refused": why }), Value::Null)
         }
     };
-    json!({
+    let mut state = json!({
         "device": device(parts, account).await,
         "enrolment": enrolment,
         "tries": tries,
         "keyring": keyring(parts, account),
         "policy": policy(parts),
         "last_sign_in": last_sign_in(parts, account),
-    })
+    });
+    if let Some(standing) = parts.tokens.standing(account) {
+        state["sso"] = json!({ "primary_token": primary_token(&standing) });
+    }
+    state
 }
 
 async fn device(parts: &Parts, account: &Account) -> Value {
@@ -135,6 +140,15 @@ fn keyring(parts: &Parts, account: &Account) -> Value {
         "agreed": record.as_ref().map(|record| record.consent == Consent::Given),
         "password_kept": kept.is_some(),
         "since": kept.map(|kept| kept.since),
+    })
+}
+
+/// What the person has of their directory.
+fn primary_token(standing: &Standing) -> Value {
+    json!({
+        "since": standing.renewed,
+        "until": standing.ends,
+        "renewal_fails": standing.failing,
     })
 }
 

@@ -122,6 +122,7 @@ impl Intent {
             None => {
                 parts.keyrings.delete(self.uid)?;
                 parts.enrolments.delete(self.uid)?;
+                parts.tokens.forget(self.uid)?;
                 (Outcome::Finished, &self.removes)
             }
             Some(adds) if in_force.as_ref() == Some(&adds.kid) => {

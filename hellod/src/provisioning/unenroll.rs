@@ -26,9 +26,11 @@ async fn run(
         return Ok(Outcome::Declined);
     }
     if !parts.enrolments.exists(account.uid) {
-        // An answer of somebody's who had the same name and number goes, too.
-        if let Err(error) = parts.keyrings.delete(account.uid) {
-            tracing::warn!("what was noted about a keyring can't be deleted: {error}");
+        // What is left of somebody who had the same name and number goes, too.
+        if let Err(error) = parts.keyrings.delete(account.uid).and(parts.tokens.forget(account.uid)) {
+            tracing::warn!(
+                "what was noted about a keyring, or kept of a directory, can't be deleted: {error}"
+            );
         }
         return Ok(Outcome::NotEnrolled);
     }

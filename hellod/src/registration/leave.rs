@@ -10,6 +10,7 @@ use crate::identity::entra::{self, Deleted};
 use crate::membership::Joined;
 use crate::online::TpmKey;
 use crate::parts::Parts;
+use crate::store::StoreError;
 
 /// Takes this machine out of its directory, or with `forget` out of its own records alone, and ends the conversation.
 pub async fn leave(parts: &Parts, forget: bool, mut terminal: Terminal) {
@@ -48,7 +49,7 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
         }
     }
     // The directory has let it go: what fails from here on is found out by whoever runs this again.
-    if let Err(error) = parts.membership.forget() {
+    if let Err(error) = forget_all(parts) {
         return give_up(&error.into(), "Run this again.", terminal).await;
     }
     record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
@@ -58,7 +59,7 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
 }
 
 async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    if let Err(error) = parts.membership.forget() {
+    if let Err(error) = forget_all(parts) {
         return give_up(&error.into(), NOTHING_CHANGED, terminal).await;
     }
     record(parts, &Event::Forgotten { what: what.to_owned() }, "leave");
@@ -66,6 +67,12 @@ async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result
         If the device is still there, an administrator of the directory deletes it.";
     let _ = terminal.show(Style::Info, text).await;
     Ok(Outcome::Success)
+}
+
+/// First what people have of the directory, which is worth nothing without the machine.
+fn forget_all(parts: &Parts) -> Result<(), StoreError> {
+    parts.tokens.forget_all()?;
+    parts.membership.forget()
 }
 
 async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
