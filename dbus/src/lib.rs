@@ -16,7 +16,7 @@ pub mod secret_pipe;
 mod step;
 
 pub use error::{BusError, Unreachable};
-pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy};
+pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy, TokensProxy};
 pub use request::{Account, MalformedRequest, Purpose, Request};
 pub use step::{
     Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,

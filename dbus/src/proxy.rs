@@ -81,6 +81,24 @@ pub trait Conversation {
     fn cancel(&self, conversation: u64) -> Result<(), BusError>;
 }
 
+/// What a person's own programs get for having them signed in at a directory. Whose they are the bus knows, and nobody is
+/// named: nobody gets anything for somebody else, root neither.
+#[proxy(
+    interface = "org.hellod.Hello1.Tokens",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Tokens {
+    /// An access token for the application `client`, an id, and for `resource`, an address or an id. It comes through `pipe`,
+    /// the write end of a pipe that the caller has made ([`crate::secret_pipe::receive_token`]), from the moment of the
+    /// answer on, and for five seconds. Returns for how many seconds it is good.
+    fn app_token(&self, client: &str, resource: &str, pipe: zbus::Fd<'_>) -> Result<u64, BusError>;
+
+    /// What signs the person in at the page `address` of their directory, through `pipe` as above. Returns the name of the
+    /// cookie, or header, that it belongs into.
+    fn cookie(&self, address: &str, pipe: zbus::Fd<'_>) -> Result<String, BusError>;
+}
+
 /// Looking, without changing anything.
 #[proxy(
     interface = "org.hellod.Hello1.Status",

@@ -28,6 +28,10 @@ pub const MAX_SECRET: usize = 510;
 /// (`PIPE_BUF`, pipe(7)).
 pub const MAX_LONG_SECRET: usize = 4094;
 
+/// Longest token, in bytes: what Entra gives out has one to four thousand. It may not fit a pipe in one piece, so whoever has
+/// asked reads while it is written.
+pub const MAX_TOKEN: usize = 64 * 1024;
+
 /// Why no secret came through.
 #[derive(Debug, Error)]
 pub enum SecretPipeError {
@@ -118,18 +122,38 @@ pub fn receive_long(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<
     receive_up_to(MAX_LONG_SECRET, pipe, patience)
 }
 
+/// Reads one frame of at most [`MAX_TOKEN`] bytes, waiting for at most `patience`. Its length has four bytes, for hellod writes
+/// it and no terminal.
+///
+/// # Errors
+/// Every variant of [`SecretPipeError`].
+pub fn receive_token(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    receive_counted(pipe, patience, MAX_TOKEN, |length: [u8; 4]| {
+        usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX)
+    })
+}
+
 fn receive_up_to(
     longest: usize,
     pipe: &OwnedFd,
     patience: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    receive_counted(pipe, patience, longest, |length: [u8; LENGTH]| usize::from(u16::from_be_bytes(length)))
+}
+
+fn receive_counted<const N: usize>(
+    pipe: &OwnedFd,
+    patience: Duration,
+    longest: usize,
+    count: impl FnOnce([u8; N]) -> usize,
+) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
     // Set here too: the flag belongs to the open pipe, and whoever holds another copy may have cleared it.
     let flags = rustix::fs::fcntl_getfl(pipe).map_err(io::Error::from)?;
     rustix::fs::fcntl_setfl(pipe, flags | OFlags::NONBLOCK).map_err(io::Error::from)?;
     let deadline = Instant::now() + patience;
-    let mut length = [0; LENGTH];
+    let mut length = [0; N];
     read_exactly(pipe, &mut length, deadline)?;
-    let length = usize::from(u16::from_be_bytes(length));
+    let length = count(length);
     if length > longest {
         return Err(SecretPipeError::TooLong);
     }
@@ -202,6 +226,15 @@ mod tests {
         assert!(matches!(send_long(&write, &[7; MAX_LONG_SECRET + 1]), Err(SecretPipeError::TooLong)));
         send_long(&write, &[7; MAX_SECRET + 1]).unwrap();
         assert!(matches!(receive(&read, SOON), Err(SecretPipeError::TooLong)));
+    }
+
+    #[test]
+    fn a_token_has_a_longer_length_in_front_and_one_that_is_too_long_is_refused_by_it() {
+        let (read, write) = pair().unwrap();
+        rustix::io::write(&write, &[0, 0, 0, 3, b'a', b'b', b'c']).unwrap();
+        assert_eq!(receive_token(&read, SOON).unwrap().as_slice(), b"abc");
+        rustix::io::write(&write, &[0, 1, 0, 1, b'a']).unwrap();
+        assert!(matches!(receive_token(&read, SOON), Err(SecretPipeError::TooLong)));
     }
 
     #[test]

@@ -181,6 +181,12 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Join { wanted, terminal } => registration::join(&parts, &wanted, terminal).await,
         Job::Leave { forget, terminal } => registration::leave(&parts, forget, terminal).await,
         // Whoever asked and left needs no answer.
+        Job::AppToken { caller, app, reply } => {
+            drop(reply.send(sign_on::app_token(&parts, &caller, &app).await))
+        }
+        Job::Cookie { caller, address, reply } => {
+            drop(reply.send(sign_on::cookie(&parts, &caller, &address).await))
+        }
         Job::Status { account, reply } => {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
         }

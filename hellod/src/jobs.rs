@@ -11,9 +11,11 @@ use crate::caller::Caller;
 use crate::conversation::Terminal;
 use crate::doctor::Check;
 use crate::registration::Wanted;
+use crate::secret::Token;
+use crate::sign_on::NotSignedOn;
+use crate::tokens::{App, AppToken};
 
-/// A piece of work.
-#[derive(Debug)]
+/// A piece of work. It has no `Debug`: what is replied may be a token.
 pub enum Job {
     /// Sign somebody in, or change a PIN through PAM.
     Login {
@@ -48,6 +50,24 @@ pub enum Job {
         forget: bool,
         /// The conversation.
         terminal: Terminal,
+    },
+    /// Give a token for an application.
+    AppToken {
+        /// To whom.
+        caller: Caller,
+        /// For which.
+        app: App,
+        /// Where it goes.
+        reply: oneshot::Sender<Result<AppToken, NotSignedOn>>,
+    },
+    /// Give what signs a browser in.
+    Cookie {
+        /// To whom.
+        caller: Caller,
+        /// At which page.
+        address: String,
+        /// Where it goes.
+        reply: oneshot::Sender<Result<Token, NotSignedOn>>,
     },
     /// Tell the state, as JSON.
     Status {

@@ -245,6 +245,31 @@ fn a_monitor_that_reads_every_descriptor_it_gets_finds_no_pin() {
     }
 }
 
+// O30
+#[test]
+fn nobody_names_whose_token_they_want() {
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let app =
+        json!([{ "s": "04b07795-8ddb-461a-bbee-02f9e1bf7b46" }, { "s": "https://graph.microsoft.com" }]);
+    let page = json!([{ "s": "https://login.microsoftonline.com/" }]);
+    let with = |arguments: &Value, more: &[Value]| {
+        let arguments = arguments.as_array().unwrap().iter().chain(more).cloned();
+        Value::Array(arguments.collect())
+    };
+    for person in [ALICE, BOB, MALLORY, ROOT] {
+        let mut peer = world.peer(&person);
+        for (method, arguments) in [("AppToken", &app), ("Cookie", &page)] {
+            let method = format!("Tokens.{method}");
+            // A read end, of which a monitor would have a copy; and one argument more, which would have to be whose.
+            let read_end = peer.hello(&method, with(arguments, &[json!({ "h": "" })]));
+            assert_eq!(error(read_end), "org.hellod.Hello1.Error.InvalidArgument", "{method}");
+            let named = peer.hello(&method, with(arguments, &[json!({ "h": "" }), json!({ "s": "alice" })]));
+            assert_eq!(error(named), "org.freedesktop.DBus.Error.InvalidArgs", "{method}");
+        }
+    }
+}
+
 // T36, T5: nothing on the bus takes octets, a digest or a command for the TPM
 #[test]
 fn no_method_takes_anything_that_could_be_signed() {
@@ -262,7 +287,7 @@ fn no_method_takes_anything_that_could_be_signed() {
     let xml = xml[0].as_str().unwrap();
     let ours = xml.split("<interface name=\"org.hellod.").skip(1);
     let ours: Vec<&str> = ours.map(|part| part.split("</interface>").next().unwrap_or(part)).collect();
-    assert_eq!(ours.len(), 4, "{xml}");
+    assert_eq!(ours.len(), 6, "{xml}");
     let arguments: Vec<&str> = ours
         .iter()
         .flat_map(|part| part.lines())
@@ -270,8 +295,8 @@ fn no_method_takes_anything_that_could_be_signed() {
         .filter_map(|line| line.split("type=\"").nth(1)?.split('"').next())
         .collect();
     assert!(arguments.len() >= 14, "{arguments:?}");
-    // One takes a pipe, into which hellod's child writes, and that one the bus keeps for root.
-    assert_eq!(arguments.iter().filter(|kind| **kind == "h").count(), 1);
+    // One takes a pipe, into which hellod's child writes, and that one the bus keeps for root; two take one for a token.
+    assert_eq!(arguments.iter().filter(|kind| **kind == "h").count(), 3);
     assert_eq!(error(alice.hello("Conversation.HandOver", json!([{ "t": 1 }, { "h": "" }]))), BUS_DENIED);
     for kind in arguments {
         assert!(["u", "s", "t", "a{ss}", "(us)", "h"].contains(&kind), "a method takes {kind}");

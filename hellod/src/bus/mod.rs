@@ -9,9 +9,11 @@ mod enrolment;
 mod login;
 mod logind;
 mod online;
+mod outlet;
 mod polkit;
 mod registration;
 mod status;
+mod tokens;
 
 use std::sync::Arc;
 
@@ -69,6 +71,7 @@ impl Bus {
         server.at(OBJECT_PATH, login::Answering(desk.clone())).await?;
         server.at(OBJECT_PATH, enrolment::Enrolment(desk.clone())).await?;
         server.at(OBJECT_PATH, registration::Registration(desk.clone())).await?;
+        server.at(OBJECT_PATH, tokens::Tokens::new(desk.clone())).await?;
         server.at(OBJECT_PATH, status::Status(desk)).await?;
         tokio::spawn(conversations::end_with_their_callers(self.connection.clone(), conversations.clone()));
         self.connection.request_name(BUS_NAME).await
