@@ -9,10 +9,13 @@ use zbus::fdo::DBusProxy;
 use zbus::names::{BusName, OwnedUniqueName, WellKnownName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, connection};
+use zeroize::Zeroizing;
 
+use crate::secret_pipe::SecretPipeError;
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
-    LOOK_DEADLINE, LoginProxy, RegistrationProxy, Request, StatusProxy, Step, Unreachable, VERSION, WireStep,
+    LOOK_DEADLINE, LoginProxy, RegistrationProxy, Request, StatusProxy, Step, TokensProxy, Unreachable,
+    VERSION, WireStep, secret_pipe,
 };
 
 /// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
@@ -150,6 +153,24 @@ impl Hellod {
     /// [`Unreachable::NoBus`].
     pub async fn status(&self) -> Result<StatusProxy<'static>, Unreachable> {
         Ok(proxy!(StatusProxy, self))
+    }
+
+    /// An access token for the application `client` and for `resource`, in the words of [`TokensProxy::app_token`]. Whoever has
+    /// it is taken for the caller.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn app_token(&self, client: &str, resource: &str) -> Result<Zeroizing<Vec<u8>>, Unreachable> {
+        let proxy = proxy!(TokensProxy, self);
+        let (read, write) = secret_pipe::pair().map_err(|_| Unreachable::Hangs)?;
+        let asked = proxy.app_token(client, resource, write.into());
+        in_time(LOOK_DEADLINE, async { asked.await.map_err(Unreachable::Refused) }).await?;
+        secret_pipe::receive_token(&read, CALL_DEADLINE).map_err(|error| match error {
+            SecretPipeError::Late => Unreachable::Hangs,
+            SecretPipeError::TooLong | SecretPipeError::Closed | SecretPipeError::Io(_) => {
+                Unreachable::Malformed
+            }
+        })
     }
 
     /// Says goodbye, so that hellod forgets the caller at once and no task of the connection outlives it.

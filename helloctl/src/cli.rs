@@ -37,6 +37,8 @@ pub(crate) enum Command {
     /// Have the password kept for the keyring, or no longer
     #[command(subcommand)]
     Keyring(Keyring),
+    /// Get a token of your directory for an application
+    Token(Token),
     /// Show what happened lately
     Events(Events),
     /// Ask for the PIN at sign-in on this computer, or no longer (root only)
@@ -200,6 +202,20 @@ impl Whose {
     }
 }
 
+/// For which application a token is, and for what.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Token {
+    /// The application's id at the directory; the default is the Azure CLI
+    #[arg(long, value_name = "ID", default_value = "04b07795-8ddb-461a-bbee-02f9e1bf7b46")]
+    pub(crate) client: String,
+    /// What the token is for
+    #[arg(long, value_name = "RESOURCE", default_value = "https://graph.microsoft.com")]
+    pub(crate) resource: String,
+    /// Print it on a terminal, too
+    #[arg(long)]
+    pub(crate) show: bool,
+}
+
 /// How the state is shown.
 #[derive(Debug, PartialEq, Eq, Args)]
 pub(crate) struct Status {
@@ -275,6 +291,18 @@ mod tests {
             ("helloctl keyring keep", Command::Keyring(Keyring::Keep)),
             ("helloctl keyring forget", Command::Keyring(Keyring::Forget(Whose::default()))),
             ("helloctl keyring forget --user bob", Command::Keyring(Keyring::Forget(whose("bob")))),
+            (
+                "helloctl token",
+                Command::Token(Token {
+                    client: "04b07795-8ddb-461a-bbee-02f9e1bf7b46".into(),
+                    resource: "https://graph.microsoft.com".into(),
+                    show: false,
+                }),
+            ),
+            (
+                "helloctl token --client c --resource r --show",
+                Command::Token(Token { client: "c".into(), resource: "r".into(), show: true }),
+            ),
             ("helloctl events", Command::Events(Events { limit: 20, json: false })),
             ("helloctl events --limit 5 --json", Command::Events(Events { limit: 5, json: true })),
             ("helloctl pam enable", pam(Enabling { dry_run: false, fail_closed: false })),
@@ -302,6 +330,7 @@ mod tests {
             ("helloctl join --token-file t", ErrorKind::MissingRequiredArgument),
             ("helloctl join corp.example --sign-in code --token-file t", ErrorKind::ArgumentConflict),
             ("helloctl join --sign-in guess", ErrorKind::InvalidValue),
+            ("helloctl token --user bob", ErrorKind::UnknownArgument),
             ("helloctl events --limit 0", ErrorKind::ValueValidation),
             ("helloctl events --limit -1", ErrorKind::UnknownArgument),
             ("helloctl dance", ErrorKind::InvalidSubcommand),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::io::{self, Read};
+use std::io::{self, IsTerminal, Read};
 use std::path::Path;
 use std::time::Duration;
 
@@ -12,7 +12,7 @@ use hello_dbus::{Outcome, Step, Unreachable};
 use tokio::runtime;
 use zeroize::Zeroizing;
 
-use crate::cli::{Command, Joining, Keyring, Pam, Pin};
+use crate::cli::{Command, Joining, Keyring, Pam, Pin, Token};
 use crate::conversation::{self, Ending};
 use crate::exit::Exit;
 use crate::failure::Failure;
@@ -53,6 +53,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
         }
+        Command::Token(how) => unless_interrupted(&mut interrupts, show_token(&how)).await,
         // Not to be interrupted half-way: what is enabled by then is on probation.
         Command::Pam(Pam::Enable(how)) => Ok(pam::enable(how.profile(), how.dry_run)?),
         Command::Pam(Pam::Confirm) => Ok(pam::confirm()?),
@@ -201,6 +202,19 @@ async fn show_status(user: &str, json: bool) -> Result<Exit, Failure> {
     hellod.leave().await;
     let state = state?;
     screen::result(&if json { state } else { status::render(&state)? })?;
+    Ok(Exit::Done)
+}
+
+/// On a terminal it would stay for whoever looks, in its memory and on the screen.
+async fn show_token(how: &Token) -> Result<Exit, Failure> {
+    if io::stdout().is_terminal() && !how.show {
+        return Err(Failure::TokenOnTerminal);
+    }
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let token = hellod.app_token(&how.client, &how.resource).await;
+    hellod.leave().await;
+    let token = token?;
+    screen::result(std::str::from_utf8(&token).map_err(|_| Unreachable::Malformed)?)?;
     Ok(Exit::Done)
 }
 

@@ -29,6 +29,9 @@ pub(crate) enum Failure {
     /// The file with the token gives none.
     #[error("the token can't be read: {0}")]
     TokenFile(io::Error),
+    /// A token would be shown.
+    #[error("a token is a secret, and this is a terminal")]
+    TokenOnTerminal,
     /// Standard output takes nothing.
     #[error("the result can't be written: {0}")]
     Output(io::Error),
@@ -58,6 +61,9 @@ impl Failure {
             Self::Pipe(_) => Some("It may have taken too long. Nothing was changed; start again."),
             Self::TokenFile(_) => {
                 Some("The file holds one access token for the device registration service.")
+            }
+            Self::TokenOnTerminal => {
+                Some("Pass it on to a program or into a file; with --show it is printed here.")
             }
             Self::Output(_) => Some("See whether the disk is full."),
             Self::StatusUnreadable => Some(SAME_VERSION),
