@@ -26,6 +26,18 @@ pub struct Config {
     pub surfaces: Surfaces,
     /// The network, for hellod-online.
     pub online: online::Settings,
+    /// The directory that this machine has joined.
+    pub directory: Contact,
+}
+
+/// How a sign-in goes by the directory.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Contact {
+    /// How many milliseconds a sign-in waits for it after the PIN, at most.
+    pub wait: u64,
+    /// For how many days people sign in without it.
+    pub offline_days: u32,
 }
 
 /// The daemon itself.
@@ -113,6 +125,29 @@ impl Daemon {
         (self.idle_exit > 0).then(|| Duration::from_secs(self.idle_exit))
     }
 }
+
+impl Contact {
+    /// How long a sign-in waits for it.
+    #[must_use]
+    pub fn wait(&self) -> Duration {
+        Duration::from_millis(self.wait.min(LONGEST_WAIT))
+    }
+
+    /// For how long people sign in without it.
+    #[must_use]
+    pub fn offline(&self) -> Duration {
+        Duration::from_secs(u64::from(self.offline_days) * 24 * 3600)
+    }
+}
+
+impl Default for Contact {
+    fn default() -> Self {
+        Self { wait: 2000, offline_days: 14 }
+    }
+}
+
+/// In milliseconds: nobody stands before a greeter for longer.
+const LONGEST_WAIT: u64 = 10_000;
 
 impl Default for Daemon {
     fn default() -> Self {

@@ -34,6 +34,7 @@ use crate::policy::{Admission, Class};
 use crate::provisioning::Place;
 use crate::random::SystemRandom;
 use crate::secret::WrappingKey;
+use crate::standing::Standings;
 use crate::store::{Claim, Kind, Store, StoreError};
 use crate::tokens::{Means, Tokens};
 use crate::tries::TriesLog;
@@ -249,6 +250,8 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         online,
         tokens,
         prover: Rc::new(bus.prover()),
+        standings: Standings::new(store.clone(), config.directory.offline()),
+        contact: config.directory,
         policy: config.policy,
         surfaces: config.surfaces,
         proving: Notes::default(),

@@ -31,6 +31,7 @@ pub mod parts;
 pub mod party;
 pub mod permit;
 pub mod policy;
+pub mod standing;
 pub mod store;
 pub mod tokens;
 pub mod tries;

@@ -13,6 +13,7 @@ use crate::accounts::Account;
 use crate::audit::{About, Audit, Event};
 use crate::caller::Caller;
 use crate::clock::Clock;
+use crate::config::Contact;
 use crate::enrolments::Enrolments;
 use crate::guid::Guid;
 use crate::identity::{IdentityProvider, Providers};
@@ -22,6 +23,7 @@ use crate::membership::Membership;
 use crate::online::Online;
 use crate::party::RelyingParty;
 use crate::policy::{Policy, Surfaces};
+use crate::standing::Standings;
 use crate::store::Store;
 use crate::tokens::Tokens;
 use crate::tries::TriesLog;
@@ -52,6 +54,10 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Whoever asks people to prove who they are.
     pub prover: Rc<dyn Prover>,
+    /// How people stand with their directory.
+    pub standings: Standings,
+    /// How a sign-in goes by it.
+    pub contact: Contact,
     /// What is allowed.
     pub policy: Policy,
     /// Which programs may ask.

@@ -55,6 +55,15 @@ impl RelyingParty {
         }
     }
 
+    /// The person and the machine at a directory; nothing where this machine knows the key.
+    #[must_use]
+    pub fn member(&self) -> Option<&Member> {
+        match self {
+            Self::Machine(_) => None,
+            Self::Directory(member) => Some(member),
+        }
+    }
+
     /// `account`, as the provider knows it. At a directory that is what never changes there: names change hands.
     #[must_use]
     pub fn subject(&self, account: &Account) -> Subject {

@@ -44,6 +44,8 @@ pub enum Kind {
     Keyring,
     /// A primary token, encrypted, named by uid.
     Token,
+    /// How people stand with their directory, named by uid.
+    Standing,
     /// The public keys that the local provider knows, named by `kid`.
     Directory,
     /// What concerns the machine as a whole.
@@ -219,6 +221,7 @@ impl Kind {
         Self::Footprint,
         Self::Keyring,
         Self::Token,
+        Self::Standing,
         Self::Directory,
         Self::Device,
     ];
@@ -231,6 +234,7 @@ impl Kind {
             Self::Footprint => "footprints",
             Self::Keyring => "keyrings",
             Self::Token => "tokens",
+            Self::Standing => "standings",
             Self::Directory => "directory",
             Self::Device => "device",
         }

@@ -205,7 +205,7 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
 
 const EDGE: [&str; 3] = ["bus", "daemon", "jobs"];
 const FLOWS: [&str; 5] = ["registration", "provisioning", "authentication", "doctor", "sign_on"];
-const PARTS: [&str; 16] = [
+const PARTS: [&str; 17] = [
     "accounts",
     "audit",
     "config",
@@ -219,6 +219,7 @@ const PARTS: [&str; 16] = [
     "party",
     "permit",
     "policy",
+    "standing",
     "store",
     "tokens",
     "tries",

@@ -1,5 +1,6 @@
 //! People of an organisation who enrol: the real helloctl on a terminal, polkit, hellod and hellod-online, and the stand-in for
 //! Entra ID, over HTTPS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
 
 use hello_tests::{ALICE, BOB, Corp, DORA, Output, PATIENCE, PIN, SUDO_PASSWORD, Terminal, until};
 use serde_json::{Value, json};

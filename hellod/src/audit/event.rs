@@ -185,6 +185,24 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The PIN was right, and the directory does not let the person in.
+    #[error("the PIN was right, but the organisation did not let in: {why}")]
+    Refused {
+        /// Why.
+        why: String,
+    },
+    /// The directory did not say yes or no to the person.
+    #[error("the directory was asked and has said neither yes nor no: {why}")]
+    DirectoryUnheard {
+        /// What it said instead.
+        why: String,
+    },
+    /// The machine could not prove itself to the directory.
+    #[error("this computer could not prove itself to the directory: {why}")]
+    MachineNotProven {
+        /// Why.
+        why: String,
+    },
     /// A record is not what hellod wrote.
     #[error("the enrolment was tampered with or damaged, and is refused: {why}")]
     Tampered {
@@ -269,6 +287,9 @@ impl Event {
             Self::Declined(_) => "5400",
             Self::Locked => "7400",
             Self::Unavailable { .. } => "7401",
+            Self::Refused { .. } => "7405",
+            Self::DirectoryUnheard { .. } => "6405",
+            Self::MachineNotProven { .. } => "7406",
             Self::Tampered { .. } => "7402",
             Self::Elsewhere { .. } => "6403",
             Self::JunkSignature => "7403",

@@ -1,30 +1,31 @@
 //! One attempt: one PIN, one signature, and what can come between the two.
 
 use std::os::fd::OwnedFd;
-use std::time::Duration;
 
 use thiserror::Error;
 
 use super::ELSEWHERE;
+use super::challenge::{Challenge, Fetching, Patience};
+use super::directory::{Brought, Exchange};
 use crate::accounts::Account;
 use crate::audit::Event;
-use crate::clock::Stamp;
 use crate::enrolments::{Enrolled, Enrolment, EnrolmentError};
 use crate::gesture::pin::{PinRefused, PinShape};
-use crate::identity::local::Claims;
-use crate::identity::{Nonce, ProviderError};
-use crate::jose::jws::{JwsError, SigningInput};
+use crate::identity::ProviderError;
+use crate::jose::jws::SigningInput;
 use crate::keys::KeyError;
-use crate::keys::child::Opening;
+use crate::keys::child::{Opening, SignIn};
 use crate::parts::Parts;
+use crate::standing::NotAlone;
+use crate::tokens::Wrapped;
 use crate::tries::TryEnd;
 
 /// The TPM has signed in this attempt, and hellod has verified it. Made in this file only.
 #[must_use]
-#[derive(Debug)]
 pub struct Proven {
     online: bool,
     opened: Option<Result<(), KeyError>>,
+    brought: Option<Brought>,
 }
 
 /// What a person did to be let in, and where what is kept under it goes.
@@ -43,21 +44,17 @@ impl Proven {
         self.online
     }
 
+    /// What the directory has sent along, and what the PIN has opened for it.
+    #[must_use]
+    pub(super) fn brought(self) -> Option<Brought> {
+        self.brought
+    }
+
     /// Why the password that is kept for the keyring did not come along, if it should have.
     #[must_use]
     pub fn keyring_not_opened(&self) -> Option<&KeyError> {
         self.opened.as_ref()?.as_ref().err()
     }
-}
-
-/// What the PIN is to answer: the provider's nonce or, without one, a number of our own.
-#[derive(Debug)]
-pub(super) struct Challenge {
-    nonce: Nonce,
-    fetched: Stamp,
-    online: bool,
-    /// Which key is to answer it, and with that who gave it out.
-    kid: String,
 }
 
 /// Why an attempt failed. `Display` is what the person reads.
@@ -77,13 +74,21 @@ pub(super) enum Failure {
     Junk,
     #[error("Your PIN was right, but {0}. Use your password.")]
     Provider(ProviderError),
+    #[error(
+        "Your PIN was right, but your organisation does not let you in. {0}\nYour password may still work."
+    )]
+    Denied(&'static str),
+    #[error("Your PIN was right, but your organisation wants to hear it once more.")]
+    OnceMore,
+    #[error("Your PIN was right, but {0}. Use your password.")]
+    Alone(NotAlone),
     #[error("Your PIN can't be used just now: {0}. Use your password.")]
     Record(String),
     #[error("Your PIN can't be used: {why}.\n{ELSEWHERE}")]
     Elsewhere { why: String },
 }
 
-/// Lets the TPM sign the answer to `challenge` and checks it: first here, then at the provider.
+/// Lets the TPM sign the answer to a challenge and checks it: first here, then at the provider.
 ///
 /// The order is the point. Whatever fails before the signature is verified ends the attempt, and what fails after it
 /// can only take a success away, or leave it one without the provider.
@@ -91,7 +96,7 @@ pub(super) async fn attempt(
     parts: &Parts,
     account: &Account,
     Gesture { pin, outlet }: Gesture,
-    challenge: Result<Challenge, Failure>,
+    fetching: Fetching<'_>,
 ) -> Result<Proven, Failure> {
     // Read again: the PIN may have been changed while this prompt was open.
     let enrolled = match parts.enrolments.of(account) {
@@ -102,81 +107,53 @@ pub(super) async fn attempt(
         }
         Err(error) => return Err(Failure::Record(error.to_string())),
     };
-    let challenge = challenge?.fresh(parts, account, &enrolled).await?;
+    let mut patience = Patience::of(parts.contact.wait());
+    let challenge = Challenge::in_time(parts, (account, &enrolled), fetching, &mut patience).await?;
     let input =
         challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(error.to_string()))?;
-    // What comes back was verified with the registered public key; a signature that is none is an error.
     let kept = outlet.and_then(|outlet| {
         let sealed = parts.keyrings.kept(account, &enrolled.record.kid)?;
         Some(Opening { sealed, outlet })
     });
-    let signed = parts.tpm.sign(account.uid, &enrolled.key, pin, (input.as_bytes(), kept)).await?;
+    let exchange = Exchange::of(parts, &enrolled, &challenge, &input);
+    let tokens = exchange.as_ref().and_then(Exchange::sealed);
+    let wanted = SignIn {
+        message: input.as_bytes(),
+        keyring: kept,
+        tokens: tokens.clone(),
+        request: exchange.as_ref().and_then(Exchange::request),
+    };
+    // What comes back was verified with the registered public key; a signature that is none is an error.
+    let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await?;
     settle_change(parts, &enrolled, signed.shape);
-    let proven = |online| Ok(Proven { online, opened: signed.opened.clone() });
+    let opened = signed.opened;
+    let Some(exchange) = exchange else {
+        let online = challenge.online
+            && accepted_here(parts, &enrolled, (&input, &signed.signature), &mut patience).await?;
+        return Ok(Proven { online, opened, brought: None });
+    };
+    let answer = exchange.hand_in(signed.request, &mut patience).await?;
+    let online = answer.is_some();
+    let wrapped = signed.tokens.and_then(Result::ok).zip(tokens).map(|(key, sealed)| Wrapped { key, sealed });
+    Ok(Proven { online, opened, brought: Some(exchange.judged(answer, (wrapped, signed.root))?) })
+}
+
+/// Whether a provider that takes the assertion as it is accepts it; it may do without, where it can't be reached.
+async fn accepted_here(
+    parts: &Parts,
+    enrolled: &Enrolled,
+    (input, signature): (&SigningInput, &[u8]),
+    patience: &mut Patience,
+) -> Result<bool, Failure> {
     let provider = parts.provider(&enrolled.party);
-    let Some(acceptor) = provider.acceptor().filter(|_| challenge.online) else { return proven(false) };
-    let assertion = input.signed(&signed.signature).map_err(|error| Failure::Record(error.to_string()))?;
-    match tokio::time::timeout(EXCHANGE_WAIT, acceptor.exchange(assertion.expose())).await {
-        Ok(Ok(accepted)) if accepted.kid == enrolled.record.kid => proven(true),
-        Ok(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
-        Err(_) | Ok(Err(ProviderError::Unreachable)) => proven(false),
-        Ok(Err(error)) => Err(Failure::Provider(error)),
+    let Some(acceptor) = provider.acceptor() else { return Ok(false) };
+    let assertion = input.signed(signature).map_err(|error| Failure::Record(error.to_string()))?;
+    match patience.wait(acceptor.exchange(assertion.expose())).await {
+        Some(Ok(accepted)) if accepted.kid == enrolled.record.kid => Ok(true),
+        Some(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),
+        None | Some(Err(ProviderError::Unreachable)) => Ok(false),
+        Some(Err(error)) => Err(Failure::Provider(error)),
     }
-}
-
-impl Challenge {
-    /// Asks the provider for a nonce, and does without one if it does not come in time, or if there is nobody who takes
-    /// what was signed.
-    pub(super) async fn fetch(
-        parts: &Parts,
-        account: &Account,
-        enrolled: &Enrolled,
-    ) -> Result<Self, Failure> {
-        let (provider, subject) = (parts.provider(&enrolled.party), enrolled.party.subject(account));
-        let nonce = match provider.acceptor() {
-            Some(_) => tokio::time::timeout(NONCE_WAIT, provider.nonce(&subject)).await,
-            None => Ok(Err(ProviderError::Unreachable)),
-        };
-        let (fetched, kid) = (parts.clock.now(), enrolled.record.kid.clone());
-        match nonce {
-            Ok(Ok(nonce)) => Ok(Self { nonce, fetched, online: true, kid }),
-            _ => Ok(Self { nonce: of_our_own()?, fetched, online: false, kid }),
-        }
-    }
-
-    /// What the TPM is to sign. Without the provider the audience is nobody's, so that the answer is worth nothing anywhere
-    /// else.
-    fn statement(
-        &self,
-        parts: &Parts,
-        account: &Account,
-        enrolled: &Enrolled,
-    ) -> Result<SigningInput, JwsError> {
-        let (party, key, now) = (&enrolled.party, enrolled.key.public_key(), parts.clock.now().wall);
-        let subject = party.subject(account);
-        if self.online {
-            return parts.provider(party).statement(&subject, key, &self.nonce, now);
-        }
-        let device = party.device();
-        let audience = format!("urn:hello:offline:{device}");
-        Claims::new(&subject, &device, audience, &self.nonce, now).to_be_signed_with(key)
-    }
-
-    /// Itself, or a new one if the person took so long to type that the provider would refuse it, or if the key that was to
-    /// answer it has been replaced meanwhile, perhaps by one that another provider knows.
-    async fn fresh(self, parts: &Parts, account: &Account, enrolled: &Enrolled) -> Result<Self, Failure> {
-        if parts.clock.now().since(&self.fetched) < NONCE_AGE && self.kid == enrolled.record.kid {
-            return Ok(self);
-        }
-        Self::fetch(parts, account, enrolled).await
-    }
-}
-
-/// A number for a sign-in without the provider.
-fn of_our_own() -> Result<Nonce, Failure> {
-    let mut random = [0; 32];
-    aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
-    Ok(Nonce(random.iter().map(|byte| format!("{byte:02x}")).collect()))
 }
 
 impl Failure {
@@ -187,9 +164,8 @@ impl Failure {
             Self::Locked => TryEnd::Wrong { left: 0 },
             Self::Junk => TryEnd::Lie,
             Self::Key(error) => TryEnd::from(error),
-            Self::NotAPin(_) | Self::Provider(_) | Self::Record(_) | Self::Elsewhere { .. } => {
-                TryEnd::NoGuess
-            }
+            Self::NotAPin(_) | Self::Record(_) | Self::Elsewhere { .. } => TryEnd::NoGuess,
+            Self::Provider(_) | Self::Denied(_) | Self::OnceMore | Self::Alone(_) => TryEnd::NoGuess,
         }
     }
 
@@ -203,6 +179,9 @@ impl Failure {
             Self::Key(error) => Event::Unavailable { why: error.to_string() },
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
+            Self::Denied(why) => Event::Refused { why: (*why).to_owned() },
+            Self::OnceMore => Event::Refused { why: self.to_string() },
+            Self::Alone(why) => Event::Refused { why: why.to_string() },
             Self::Record(why) => Event::Tampered { why: why.clone() },
             Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },
         }
@@ -234,10 +213,3 @@ fn settle_change(parts: &Parts, enrolled: &Enrolled, shape: PinShape) {
         tracing::warn!("a PIN change can't be completed: {error}");
     }
 }
-
-/// How long a provider's nonce is relied on. Entra's live five minutes.
-const NONCE_AGE: Duration = Duration::from_secs(240);
-/// How long to wait for a nonce.
-const NONCE_WAIT: Duration = Duration::from_secs(2);
-/// How long to wait for the provider's word on an assertion.
-const EXCHANGE_WAIT: Duration = Duration::from_secs(2);

@@ -4,6 +4,8 @@
 //! verified that signature with the registered public key. [`Proven`] is the proof, and only `attempt` makes one.
 
 mod attempt;
+mod challenge;
+mod directory;
 mod keyring;
 
 use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
@@ -13,23 +15,43 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::{Enrolled, EnrolmentError};
+use crate::identity::aadsts::Refusal;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
 pub use attempt::Proven;
-use attempt::{Challenge, Failure, Gesture, attempt};
+use attempt::{Failure, Gesture, attempt};
+use challenge::Fetching;
+use directory::Brought;
 pub use keyring::keep_password;
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
 pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
-    let outcome = match admitted(parts, caller, request).await {
-        Ok(admitted) => converse(parts, caller, &admitted, request, &mut terminal).await,
-        Err(outcome) => Ok(outcome),
+    let admitted = match admitted(parts, caller, request).await {
+        Ok(admitted) => admitted,
+        Err(outcome) => return terminal.end(outcome).await,
     };
+    let ending = converse(parts, caller, &admitted, request, &mut terminal).await;
     // Whoever left needs no outcome.
-    terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
+    let Ending { outcome, brought } = ending.unwrap_or(Outcome::Declined.into());
+    terminal.end(outcome).await;
+    if let Some(brought) = brought {
+        directory::keep(parts, &admitted.account, brought).await;
+    }
     // The next person's child is there before they are: a locker or a script answers the prompt at once.
     parts.tpm.spare();
+}
+
+/// How a conversation ended, and what is to be kept of it when it has.
+struct Ending {
+    outcome: Outcome,
+    brought: Option<Brought>,
+}
+
+impl From<Outcome> for Ending {
+    fn from(outcome: Outcome) -> Self {
+        Self { outcome, brought: None }
+    }
 }
 
 /// A person who may be asked for their PIN.
@@ -117,57 +139,73 @@ async fn converse(
     admitted: &Admitted,
     request: &Request,
     terminal: &mut Terminal,
-) -> Result<Outcome, Gone> {
+) -> Result<Ending, Gone> {
     let Admitted { account, class } = admitted;
     let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
-        return Ok(Outcome::Unavailable);
+        return Ok(Outcome::Unavailable.into());
     };
-    let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled) };
+    let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled.into()) };
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
+    let mut heard_twice = false;
     for left_here in (0..request.tries).rev() {
-        if parts.tries.is_locked(account.uid) {
-            parts.record(&Event::Locked, account, &request.service);
-            terminal.show(Style::Error, &Failure::Locked.to_string()).await?;
-            return Ok(Outcome::Unavailable);
-        }
-        if let Some(outcome) =
-            put_off(parts, admitted, request, parts.tries.judge(account.uid, *class), terminal).await?
-        {
-            return Ok(outcome);
-        }
-        if request.tries > 1 && parts.tries.near_the_limit(account.uid) && !attentive(terminal).await? {
-            return Ok(Outcome::Refused);
+        if let Some(outcome) = before_the_prompt(parts, admitted, request, terminal).await? {
+            return Ok(outcome.into());
         }
         let shape = enrolled.record.shape_at_a_prompt();
-        // While the person types there is time to start the child that will read it.
+        // While the person types there is time to start the child that will read it, and to fetch what it is to answer.
         parts.tpm.spare();
-        let (reply, challenge) = tokio::join!(
-            terminal.secret_or_password(PROMPT, Role::Current, shape, keyring.keeps_password),
-            Challenge::fetch(parts, account, &enrolled)
-        );
-        let Reply::Secret(pin) = reply? else { return Ok(Outcome::Password) };
+        let mut fetching = Fetching::begin(parts, account, &enrolled);
+        let typing = terminal.secret_or_password(PROMPT, Role::Current, shape, keyring.keeps_password);
+        let Reply::Secret(pin) = fetching.beside(typing).await? else { return Ok(Outcome::Password.into()) };
         let charge = match parts.tries.charge(account.uid, *class) {
             Ok(charge) => charge,
             Err(may) => {
                 let put_off = put_off(parts, admitted, request, may, terminal).await?;
-                return Ok(put_off.unwrap_or(Outcome::Unavailable));
+                return Ok(put_off.unwrap_or(Outcome::Unavailable).into());
             }
         };
         let gesture = Gesture { pin, outlet: keyring.outlet() };
-        let failure = match attempt(parts, account, gesture, challenge).await {
-            Ok(proven) => return Ok(welcome(parts, admitted, request, (charge, &proven))),
+        let failure = match attempt(parts, account, gesture, fetching).await {
+            Ok(proven) => {
+                let outcome = welcome(parts, admitted, request, (charge, &proven));
+                return Ok(Ending { outcome, brought: proven.brought() });
+            }
+            // Twice is enough: the clock is wrong, or somebody keeps the answers back.
+            Err(Failure::OnceMore) if heard_twice => Failure::Denied(Refusal::RetryWithFreshNonce.says()),
             Err(failure) => failure,
         };
+        heard_twice |= matches!(failure, Failure::OnceMore);
         let verdict = settle(parts, admitted, request, (charge, &failure));
         terminal.show(Style::Error, &verdict.text).await?;
         if !verdict.again {
-            return Ok(Outcome::Unavailable);
+            return Ok(Outcome::Unavailable.into());
         }
         if left_here == 0 && request.tries == 1 {
-            return Ok(Outcome::Refused);
+            return Ok(Outcome::Refused.into());
         }
     }
-    Ok(Outcome::TriesSpent)
+    Ok(Outcome::TriesSpent.into())
+}
+
+/// What keeps a person from being asked at all, and how the conversation ends then.
+async fn before_the_prompt(
+    parts: &Parts,
+    admitted: &Admitted,
+    request: &Request,
+    terminal: &mut Terminal,
+) -> Result<Option<Outcome>, Gone> {
+    let Admitted { account, class } = admitted;
+    if parts.tries.is_locked(account.uid) {
+        parts.record(&Event::Locked, account, &request.service);
+        terminal.show(Style::Error, &Failure::Locked.to_string()).await?;
+        return Ok(Some(Outcome::Unavailable));
+    }
+    let may = parts.tries.judge(account.uid, *class);
+    if let Some(outcome) = put_off(parts, admitted, request, may, terminal).await? {
+        return Ok(Some(outcome));
+    }
+    let near = request.tries > 1 && parts.tries.near_the_limit(account.uid);
+    Ok((near && !attentive(terminal).await?).then_some(Outcome::Refused))
 }
 
 /// Counts and records a success.
@@ -215,6 +253,7 @@ fn settle(
             Verdict { text, again: true }
         }
         Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
+        Failure::OnceMore => Verdict { text: failure.to_string(), again: true },
         other => Verdict { text: other.to_string(), again: false },
     }
 }

@@ -83,7 +83,63 @@ pub enum Refusal {
     Other,
 }
 
+/// What a refusal is to somebody whose PIN was right.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Consequence {
+    /// They are not let in, with the directory or without it, until it says yes again.
+    ShutOut,
+    /// They are not let in now.
+    NotNow,
+    /// They are asked once more, with a nonce of just now.
+    OnceMore,
+    /// It does not say that they are not who they are. They are let in as if nothing had been heard.
+    None,
+}
+
 impl Refusal {
+    /// What it is to somebody whose PIN was right.
+    pub const fn consequence(&self) -> Consequence {
+        match self {
+            Self::PersonUnknown
+            | Self::PersonDisabled
+            | Self::DeviceNotJoined
+            | Self::DeviceUnproven
+            | Self::DeviceGone
+            | Self::DeviceDisabled
+            | Self::KeyUnknown
+            | Self::KeyOfLostDevice
+            | Self::ConditionalAccess => Consequence::ShutOut,
+            // Whoever guesses passwords from anywhere locks an account. The signature of a key says more, but the directory
+            // has not looked at it.
+            Self::PersonLocked
+            | Self::PasswordWrong
+            | Self::PasswordExpired
+            | Self::NoPassword
+            | Self::KeyRefused
+            | Self::MfaDeclined
+            | Self::TokenInvalid
+            | Self::CodeExpired
+            | Self::CodeDeclined
+            | Self::Other => Consequence::NotNow,
+            Self::RetryWithFreshNonce => Consequence::OnceMore,
+            Self::NeedsMfa { .. }
+            | Self::NeedsSignIn
+            | Self::NeedsDeviceProof
+            | Self::TransportKeyRefused
+            | Self::KeyNotRegistered
+            | Self::KdfRefused
+            | Self::NeedsConsent
+            | Self::StillWaiting
+            | Self::SlowDown
+            | Self::SeveralAccounts
+            | Self::KeepSignedIn
+            | Self::Misconfigured
+            | Self::Throttled
+            | Self::Unavailable => Consequence::None,
+        }
+    }
+
     /// What an answer means that isn't 200; `answer` is its body, where it is a refusal in JSON.
     pub fn of(status: u16, answer: Option<&ErrorAnswer>) -> Self {
         let Some(answer) = answer else { return Self::of_status(status) };
@@ -268,6 +324,35 @@ mod tests {
             }
         }
         assert_eq!(of(400, r#"{"error":"invalid_grant","error_codes":[50140]}"#), Refusal::KeepSignedIn);
+    }
+
+    #[test]
+    fn who_is_shut_out_and_who_is_let_in_is_said_for_each_code() {
+        let table: [(&[u32], Consequence); 4] = [
+            (
+                &[
+                    50034, 50057, 50129, 50155, 700_003, 135_011, 130_007, 135_010, 130_004, 130_008, 53000,
+                    53003, 530_032,
+                ],
+                Consequence::ShutOut,
+            ),
+            (&[50053, 50055, 130_005, 700_082, 1], Consequence::NotNow),
+            (&[50013, 500_133, 50027], Consequence::OnceMore),
+            (
+                &[50076, 50158, 50058, 50097, 130_006, 5_000_611, 65001, 700_016, 90055, 90033],
+                Consequence::None,
+            ),
+        ];
+        for (codes, consequence) in table {
+            for code in codes {
+                let refusal = of(400, &format!(r#"{{"error":"new_word","error_codes":[{code}]}}"#));
+                assert_eq!(refusal.consequence(), consequence, "{code}: {refusal:?}");
+            }
+        }
+        // The service itself fails.
+        for status in [429, 500, 503] {
+            assert_eq!(Refusal::of(status, None).consequence(), Consequence::None);
+        }
     }
 
     #[test]

@@ -123,6 +123,7 @@ impl Intent {
                 parts.keyrings.delete(self.uid)?;
                 parts.enrolments.delete(self.uid)?;
                 parts.tokens.forget(self.uid)?;
+                parts.standings.forget(self.uid)?;
                 (Outcome::Finished, &self.removes)
             }
             Some(adds) if in_force.as_ref() == Some(&adds.kid) => {

@@ -206,6 +206,9 @@ impl Making<'_> {
             pin_set: now,
             key: created.key,
         };
+        if record.person.is_some() {
+            parts.standings.confirmed(account.uid, &parts.clock.now())?;
+        }
         parts.enrolments.put(&record)?;
         parts.tries.forgive(account.uid);
         Ok(record.kid)

@@ -51,10 +51,11 @@ use tokio::time::timeout;
 use crate::accounts::Account;
 use crate::audit::{Audit, Event};
 use crate::clock::{Clock, Stamp};
-use crate::enrolments::{Enrolled, Person};
+use crate::enrolments::Enrolled;
 use crate::guid::Guid;
+use crate::identity::Person;
 use crate::jose::jwe::EncryptedSessionKey;
-use crate::keys::child::Tpm;
+use crate::keys::child::{Root, Tpm};
 use crate::keys::queue::Asker;
 use crate::keys::{Blob, CheckedMachineKeys, KeyError};
 use crate::membership::{Joined, Membership};
@@ -105,6 +106,8 @@ pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<SessionKey, KeyError>>
 impl Opener for Tpm {
     fn open<'a>(&'a self, keys: &'a CheckedMachineKeys, encrypted: &'a EncryptedSessionKey) -> Opening<'a> {
         Box::pin(async move {
+            // No PIN is near, and which root is the true one only a right one proves.
+            let keys = (keys, Root::OnTrust);
             let opened = self.open_session_key(Asker::Machine, keys, &encrypted.0, None).await?;
             Ok(opened.session_key)
         })
@@ -145,6 +148,12 @@ impl Owner {
             device: joined.device(),
             kid: record.kid.clone(),
         })
+    }
+
+    /// Whether an answer of the directory is about this person.
+    #[must_use]
+    pub fn is_in(&self, answer: &PrimaryAnswer) -> bool {
+        asking::is_about(self, answer.account.as_ref())
     }
 }
 

@@ -11,6 +11,7 @@ use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::caller::{Caller, Seat, Session};
 use hellod::clock::{Clock, Stamp, SystemClock};
+use hellod::config::Contact;
 use hellod::conversation::{Conversation, Terminal, pair};
 use hellod::enrolments::{Enrolment, Enrolments};
 use hellod::identity::Providers;
@@ -21,13 +22,17 @@ use hellod::parts::{Action, Notes, Parts, Proof, Prover};
 use hellod::permit::Way;
 use hellod::policy::{Policy, Surfaces};
 use hellod::provisioning::{self, Place};
+use hellod::random::SystemRandom;
 use hellod::registration::{self, Wanted};
+use hellod::standing::Standings;
 use hellod::store::{Kind, Store};
+use hellod::tokens::{Means, Tokens};
 use hellod::tries::TriesLog;
 use hellod::{authentication, status};
 use serde_json::{Value, json};
 
 use crate::house::{DORA, House, PASSWORD};
+use crate::tokens::NoShelf;
 
 /// Accounts that every machine has.
 pub(crate) const DAEMON: &str = "daemon";
@@ -75,8 +80,21 @@ impl Machine {
         let store = Rc::new(Store::open(&state).unwrap());
         let clock = Rc::new(Moving { machine: SystemClock::new(), ahead: Cell::new(0) });
         let local = Local::new(LOCAL, store.clone(), clock.clone());
+        let audit = Rc::new(Audit::new(&state, clock.clone()));
+        let tokens = Tokens::new(Means {
+            store: store.clone(),
+            clock: clock.clone(),
+            random: Rc::new(SystemRandom),
+            audit: audit.clone(),
+            online: house.online.clone(),
+            opener: Rc::new(house.tpm.clone()),
+            shelf: Rc::new(NoShelf),
+        });
         let parts = Parts {
-            audit: Audit::new(&state, clock.clone()),
+            audit,
+            tokens,
+            standings: Standings::new(store.clone(), Contact::default().offline()),
+            contact: Contact::default(),
             enrolments: Enrolments::new(store.clone(), LOCAL),
             keyrings: Keyrings::new(store.clone(), true),
             tries: TriesLog::new(store.clone(), clock.clone()),

@@ -9,8 +9,8 @@ use std::time::Duration;
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::clock::{Clock, Stamp, SystemClock};
-use hellod::enrolments::Person;
-use hellod::identity::Directory;
+use hellod::identity::{Directory, Person};
+use hellod::keys::child::{ProvenRoot, Root};
 use hellod::keys::queue::Asker;
 use hellod::membership::{Membership, Registration};
 use hellod::online::{Field, Header, Online, Request};
@@ -18,7 +18,7 @@ use hellod::random::SystemRandom;
 use hellod::secret::{Token, WrappingKey};
 use hellod::store::Store;
 use hellod::tokens::{App, Means, NoToken, Opened, Over, Owner, Received, Renewal, Shelf, Tokens, Wrapped};
-use hellod::wire::{TokenClaims, Upn};
+use hellod::wire::{PrimaryAnswer, TokenClaims, Upn};
 use serde_json::{Value, json};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
@@ -62,7 +62,7 @@ impl Desk {
         let (gate, way) = watch::channel(Gate::Open);
         let tokens = tokens(&enrolled.house, enrolled.house.online_behind(way), (&store, &clock, &audit));
         let answer = enrolled.sign_in().await.unwrap();
-        let account = answer.account.unwrap();
+        let account = answer.0.account.as_ref().unwrap();
         let owner = Owner {
             account: Account { name: "dora".into(), uid: 1000 },
             person: Person { tenant: account.tenant, object: account.user, upn: Upn::parse(DORA).unwrap() },
@@ -80,11 +80,11 @@ impl Desk {
         self.take(answer).await;
     }
 
-    async fn take(&self, answer: hellod::wire::PrimaryAnswer) {
+    async fn take(&self, (answer, root): (PrimaryAnswer, ProvenRoot)) {
         let (asked, wrapping) = (self.clock.now(), WrappingKey::new(Zeroizing::new([5; 32])));
         let encrypted = answer.session_key.as_ref().unwrap().0;
         let keep = Some((&self.enrolled.key, &wrapping));
-        let keys = &self.enrolled.keys;
+        let keys = (&self.enrolled.keys, Root::Proven(&root));
         let tpm = &self.enrolled.house.tpm;
         let opened = tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, keep).await.unwrap();
         let wrapped = Wrapped { key: wrapping, sealed: opened.sealed.unwrap().unwrap() };
@@ -164,7 +164,7 @@ impl Clock for Late {
     }
 }
 
-struct NoShelf;
+pub(crate) struct NoShelf;
 
 impl Shelf for NoShelf {
     fn put(&self, _: u32, _: &WrappingKey) {}

@@ -33,8 +33,8 @@ impl IdentityProvider for Entra {
         primary::assertion(person, self.tenant, key, nonce, now)
     }
 
-    fn nonce<'a>(&'a self, _: &'a Subject) -> Answering<'a, Nonce> {
-        Box::pin(async { Ok(primary::nonce(&self.online).await?) })
+    fn nonce<'a>(&'a self, subject: &'a Subject) -> Answering<'a, Nonce> {
+        Box::pin(async { Ok(primary::nonce(&self.online.for_person(subject.uid)).await?) })
     }
 
     /// It takes an assertion in a request that the device has signed ([`primary::request`]), and no other.

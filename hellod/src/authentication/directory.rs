@@ -1,0 +1,224 @@
+//! The directory's part in a sign-in: the request around the person's answer, which the machine signs in the same turn of
+//! the TPM; what the directory says to it; and what it brings.
+
+use std::cell::RefCell;
+
+use zeroize::Zeroizing;
+
+use super::attempt::Failure;
+use super::challenge::{Challenge, Patience};
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::clock::Stamp;
+use crate::enrolments::Enrolled;
+use crate::identity::aadsts::Consequence;
+use crate::identity::entra::primary::{self, Proof};
+use crate::identity::{Directory, DirectoryError};
+use crate::jose::jws::SigningInput;
+use crate::keys::child::{ProvenRoot, Request, Root, SignedRequest};
+use crate::keys::queue::Asker;
+use crate::keys::{Blob, KeyError};
+use crate::parts::Parts;
+use crate::party::Member;
+use crate::secret::WrappingKey;
+use crate::tokens::{Owner, Received, Wrapped};
+use crate::wire::PrimaryAnswer;
+
+/// One sign-in at the directory.
+pub(super) struct Exchange<'a> {
+    parts: &'a Parts,
+    member: &'a Member,
+    owner: Owner,
+    challenge: &'a Challenge,
+    input: &'a SigningInput,
+    composed: RefCell<Option<SigningInput>>,
+    begun: Stamp,
+}
+
+/// What a sign-in has brought beside letting the person in; to be kept once they are.
+pub(super) struct Brought {
+    owner: Owner,
+    asked: Stamp,
+    answer: Option<PrimaryAnswer>,
+    opened: Option<Wrapped>,
+    root: ProvenRoot,
+}
+
+impl<'a> Exchange<'a> {
+    /// Of a person of the directory; nothing, where the machine itself knows the key.
+    pub(super) fn of(
+        parts: &'a Parts,
+        enrolled: &'a Enrolled,
+        challenge: &'a Challenge,
+        input: &'a SigningInput,
+    ) -> Option<Self> {
+        let member = enrolled.party.member()?;
+        let owner = Owner::of(enrolled, &member.joined)?;
+        let begun = parts.clock.now();
+        Some(Self { parts, member, owner, challenge, input, composed: RefCell::default(), begun })
+    }
+
+    /// What the PIN opens, so that tokens can be kept on.
+    pub(super) fn sealed(&self) -> Option<Blob> {
+        self.parts.tokens.sealed(&self.owner)
+    }
+
+    /// What the machine signs, if the directory has asked.
+    pub(super) fn request(&self) -> Option<Request<'_>> {
+        let compose = Box::new(|signature: &[u8]| self.compose(signature));
+        self.challenge.online.then_some(Request { keys: &self.member.joined.keys, compose })
+    }
+
+    fn compose(&self, signature: &[u8]) -> Option<Vec<u8>> {
+        let assertion = self.input.signed(signature).ok()?;
+        let certificate = &self.member.joined.certificate.der;
+        let composed =
+            primary::request(certificate, &self.challenge.nonce, &Proof::Hello(&assertion)).ok()?;
+        let octets = composed.as_bytes().to_vec();
+        *self.composed.borrow_mut() = Some(composed);
+        Some(octets)
+    }
+
+    /// Hands the request in, and returns the answer; nothing where there was none in time, or none that concerns the person.
+    ///
+    /// # Errors
+    /// [`Failure`]: the directory says no.
+    pub(super) async fn hand_in(
+        &self,
+        signed: Option<Result<SignedRequest, KeyError>>,
+        patience: &mut Patience,
+    ) -> Result<Option<PrimaryAnswer>, Failure> {
+        let Some(signed) = signed else { return Ok(None) };
+        let request = signed.and_then(|SignedRequest { signature, .. }| {
+            let composed = self.composed.borrow();
+            composed.as_ref().and_then(|request| request.signed(&signature).ok()).ok_or(KeyError::Child)
+        });
+        let request = match request {
+            Ok(request) => request,
+            Err(error) => {
+                self.note(&Event::MachineNotProven { why: error.to_string() });
+                return Ok(None);
+            }
+        };
+        let Directory::Entra(tenant) = self.member.joined.directory();
+        let online = self.parts.online.for_person(self.owner.account.uid);
+        let sent = primary::send(&online, tenant.id, &request);
+        match patience.wait(sent).await {
+            Some(Ok(answer)) if self.owner.is_in(&answer) => Ok(Some(answer)),
+            Some(Ok(_)) => Err(Failure::Denied("The directory answers for somebody else.")),
+            Some(Err(DirectoryError::Refused { refusal, .. })) => {
+                self.refused(refusal.consequence(), refusal.says())
+            }
+            Some(Err(error)) => {
+                self.note(&Event::DirectoryUnheard { why: error.to_string() });
+                Ok(None)
+            }
+            None => Ok(None),
+        }
+    }
+
+    fn refused(
+        &self,
+        consequence: Consequence,
+        says: &'static str,
+    ) -> Result<Option<PrimaryAnswer>, Failure> {
+        match consequence {
+            Consequence::ShutOut => {
+                let uid = self.owner.account.uid;
+                if let Err(error) = self.parts.standings.refused(uid, &self.parts.clock.now(), says) {
+                    tracing::error!("that the directory has refused somebody can't be written down: {error}");
+                }
+                if let Err(error) = self.parts.tokens.forget(uid) {
+                    tracing::error!(
+                        "the tokens of somebody whom the directory has refused can't be deleted: {error}"
+                    );
+                }
+                Err(Failure::Denied(says))
+            }
+            Consequence::NotNow => Err(Failure::Denied(says)),
+            Consequence::OnceMore => Err(Failure::OnceMore),
+            Consequence::None => {
+                self.note(&Event::DirectoryUnheard { why: says.to_owned() });
+                Ok(None)
+            }
+        }
+    }
+
+    /// Whether the person is let in: the directory has said so, or may do without.
+    ///
+    /// # Errors
+    /// [`Failure::Alone`].
+    pub(super) fn judged(
+        self,
+        answer: Option<PrimaryAnswer>,
+        (opened, root): (Option<Wrapped>, ProvenRoot),
+    ) -> Result<Brought, Failure> {
+        let (uid, now) = (self.owner.account.uid, self.parts.clock.now());
+        if answer.is_none() {
+            self.parts.standings.alone(uid, &now).map_err(Failure::Alone)?;
+        } else if let Err(error) = self.parts.standings.confirmed(uid, &now) {
+            tracing::error!("that the directory has accepted somebody can't be written down: {error}");
+        }
+        Ok(Brought { owner: self.owner, asked: self.begun, answer, opened, root })
+    }
+
+    fn note(&self, event: &Event) {
+        self.parts.record(event, &self.owner.account, "hellod");
+    }
+}
+
+/// Keeps what a sign-in has brought. The person is in by then, and nothing of this takes that away.
+pub(super) async fn keep(parts: &Parts, account: &Account, brought: Brought) {
+    let Brought { owner, asked, answer, opened, root } = brought;
+    let Some(answer) = answer else {
+        if let Some(Wrapped { key, .. }) = opened {
+            let _ = parts.tokens.opened(owner, key);
+        }
+        return;
+    };
+    if let Err(error) = received(parts, account, (owner, asked, root), answer, opened).await {
+        let event = Event::TokenNotKept { why: error.to_string() };
+        parts.record(&event, account, "hellod");
+    }
+}
+
+async fn received(
+    parts: &Parts,
+    account: &Account,
+    (owner, asked, root): (Owner, Stamp, ProvenRoot),
+    answer: PrimaryAnswer,
+    opened: Option<Wrapped>,
+) -> Result<(), KeyError> {
+    // The key may have been replaced, or removed, since it has signed.
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    let Some(enrolled) = enrolled.filter(|enrolled| enrolled.record.kid == owner.kid) else { return Ok(()) };
+    let Some(member) = enrolled.party.member() else { return Ok(()) };
+    let encrypted = answer.session_key.as_ref().ok_or(KeyError::Ciphertext)?.0;
+    let (wrapping, former) = match opened {
+        Some(Wrapped { key, sealed }) => (key, Some(sealed)),
+        None => (fresh_key()?, None),
+    };
+    let keep = former.is_none().then_some((&enrolled.key, &wrapping));
+    let asker = Asker::Answered(account.uid);
+    let session = parts
+        .tpm
+        .open_session_key(asker, (&member.joined.keys, Root::Proven(&root)), &encrypted, keep)
+        .await?;
+    let sealed = former.or_else(|| {
+        session
+            .sealed?
+            .inspect_err(|error| {
+                tracing::warn!("tokens are in memory alone, for their key can't be sealed: {error}");
+            })
+            .ok()
+    });
+    let wrapped = sealed.map(|sealed| Wrapped { key: wrapping, sealed });
+    let received = Received { asked, answer, key: session.session_key, wrapped };
+    parts.tokens.take(owner, received).map_err(|_| KeyError::Ciphertext)
+}
+
+fn fresh_key() -> Result<WrappingKey, KeyError> {
+    let mut octets = Zeroizing::new([0; 32]);
+    aws_lc_rs::rand::fill(octets.as_mut_slice()).map_err(|_| KeyError::Stopped)?;
+    Ok(WrappingKey::new(octets))
+}

@@ -1,0 +1,217 @@
+//! How people stand with their directory: when it last said yes, or that it said no. Somebody who signs in while it can't
+//! be reached is let in for so long, and not at all once it has said no.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::clock::Stamp;
+use crate::store::{Kind, Store, StoreError};
+
+/// The record about one person.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Standing {
+    version: u32,
+    /// When the directory last accepted them.
+    confirmed: Stamp,
+    /// The latest that the wall clock was ever seen at since, in seconds since 1970: a clock that is behind it was set back.
+    seen: i64,
+    /// What the directory said after that, if it was no.
+    refused: Option<String>,
+}
+
+/// Why somebody isn't let in without the directory. `Display` is what they read, up to the full stop.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum NotAlone {
+    /// It has said no, and nothing else since.
+    #[error("your organisation has refused you: {0}")]
+    Refused(String),
+    /// It was not reached for too long.
+    #[error("your organisation was not reached for more than {} days, so it has to be now", .0.as_secs() / DAY)]
+    TooLong(Duration),
+    /// What day it is can't be told.
+    #[error("the clock of this computer was set back, so your organisation has to be reached")]
+    ClockSetBack,
+    /// Nobody knows when it last said yes.
+    #[error("your organisation has to be reached")]
+    Unknown,
+}
+
+/// How everybody stands.
+pub struct Standings {
+    store: Rc<Store>,
+    longest: Duration,
+}
+
+impl Standings {
+    /// As `store` has it; without the directory people are let in for `longest`.
+    #[must_use]
+    pub fn new(store: Rc<Store>, longest: Duration) -> Self {
+        Self { store, longest }
+    }
+
+    /// The directory has accepted `uid`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn confirmed(&self, uid: u32, now: &Stamp) -> Result<(), StoreError> {
+        self.put(uid, &Standing { version: VERSION, confirmed: now.clone(), seen: now.wall, refused: None })
+    }
+
+    /// The directory has refused `uid`, for the reason `why`.
+    ///
+    /// # Errors
+    /// [`StoreError`]; then they may be let in without the directory until it says so again.
+    pub fn refused(&self, uid: u32, now: &Stamp, why: &str) -> Result<(), StoreError> {
+        let former = self.of(uid)?.unwrap_or_else(|| Standing {
+            version: VERSION,
+            confirmed: now.clone(),
+            seen: now.wall,
+            refused: None,
+        });
+        self.put(uid, &Standing { refused: Some(why.to_owned()), ..former })
+    }
+
+    /// Whether `uid` may be let in without the directory. What time it was is remembered.
+    ///
+    /// # Errors
+    /// [`NotAlone`]. What can't be read or written lets nobody in.
+    pub fn alone(&self, uid: u32, now: &Stamp) -> Result<(), NotAlone> {
+        let standing = self.of(uid).ok().flatten().ok_or(NotAlone::Unknown)?;
+        if let Some(why) = standing.refused {
+            return Err(NotAlone::Refused(why));
+        }
+        if now.wall.saturating_add(SLACK) < standing.seen {
+            return Err(NotAlone::ClockSetBack);
+        }
+        let by_the_wall = u64::try_from(now.wall.saturating_sub(standing.confirmed.wall)).unwrap_or(0);
+        if now.since(&standing.confirmed).max(Duration::from_secs(by_the_wall)) > self.longest {
+            return Err(NotAlone::TooLong(self.longest));
+        }
+        if now.wall > standing.seen {
+            self.put(uid, &Standing { seen: now.wall, ..standing }).map_err(|_| NotAlone::Unknown)?;
+        }
+        Ok(())
+    }
+
+    /// When the directory last accepted `uid`, in seconds since 1970.
+    #[must_use]
+    pub fn last_confirmed(&self, uid: u32) -> Option<i64> {
+        Some(self.of(uid).ok()??.confirmed.wall)
+    }
+
+    /// Forgets `uid`.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn forget(&self, uid: u32) -> Result<(), StoreError> {
+        self.store.delete(Kind::Standing, &uid.to_string())
+    }
+
+    fn of(&self, uid: u32) -> Result<Option<Standing>, StoreError> {
+        let standing = self.store.get::<Standing>(Kind::Standing, &uid.to_string())?;
+        Ok(standing.filter(|standing| standing.version == VERSION))
+    }
+
+    fn put(&self, uid: u32, standing: &Standing) -> Result<(), StoreError> {
+        self.store.put(Kind::Standing, &uid.to_string(), standing)
+    }
+}
+
+const VERSION: u32 = 1;
+/// How far back a clock may be: firmware clocks keep local time where another system is started, too.
+const SLACK: i64 = 24 * 3600;
+const DAY: u64 = 24 * 3600;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::tests::Scratch;
+
+    const DAYS: i64 = 24 * 3600;
+    const NOON: i64 = 1_800_000_000;
+
+    fn at(boot: &str, days: i64) -> Stamp {
+        let uptime = u64::try_from(days.max(0) * DAYS).unwrap() * 1000;
+        Stamp { wall: NOON + days * DAYS, uptime, boot: boot.into() }
+    }
+
+    fn standings(scratch: &Scratch) -> Standings {
+        let store = Rc::new(Store::open(scratch.store.path()).unwrap());
+        Standings::new(store, Duration::from_secs(14 * DAY))
+    }
+
+    #[test]
+    fn somebody_is_let_in_alone_for_two_weeks_after_the_directory_has_said_yes() {
+        let scratch = Scratch::new("alone");
+        let standings = standings(&scratch);
+        assert_eq!(standings.alone(6001, &at("a", 0)), Err(NotAlone::Unknown));
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        for (boot, days, may) in [("a", 0, true), ("b", 14, true), ("b", 15, false), ("c", 400, false)] {
+            assert_eq!(standings.alone(6001, &at(boot, days)).is_ok(), may, "day {days}");
+        }
+        // Being refused in between is not counted as having been accepted.
+        assert_eq!(
+            standings.alone(6001, &at("b", 15)),
+            Err(NotAlone::TooLong(Duration::from_secs(14 * DAY)))
+        );
+        standings.confirmed(6001, &at("b", 16)).unwrap();
+        assert_eq!(standings.alone(6001, &at("c", 29)), Ok(()));
+        assert_eq!(standings.alone(6002, &at("c", 29)), Err(NotAlone::Unknown));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_wins_nobody_time() {
+        let scratch = Scratch::new("set-back");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        assert_eq!(standings.alone(6001, &at("b", 13)), Ok(()));
+        assert_eq!(standings.alone(6001, &at("c", 1)), Err(NotAlone::ClockSetBack));
+        assert_eq!(standings.alone(6001, &at("c", -400)), Err(NotAlone::ClockSetBack));
+        // Within a boot the clock that can't be set says how long it was.
+        standings.confirmed(6002, &at("a", 0)).unwrap();
+        let set_back = Stamp { wall: NOON, ..at("a", 15) };
+        assert_eq!(standings.alone(6002, &set_back), Err(NotAlone::TooLong(Duration::from_secs(14 * DAY))));
+        // A clock of the firmware that is some hours behind locks nobody out.
+        assert_eq!(standings.alone(6001, &Stamp { wall: NOON + 13 * DAYS - 7200, ..at("d", 0) }), Ok(()));
+    }
+
+    #[test]
+    fn a_no_of_the_directory_holds_until_its_next_yes() {
+        let scratch = Scratch::new("refused");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        standings.refused(6001, &at("a", 1), "the account was disabled").unwrap();
+        let refused = NotAlone::Refused("the account was disabled".into());
+        for days in [1, 2, 30] {
+            assert_eq!(
+                standings.alone(6001, &at("b", days)),
+                Err(NotAlone::Refused("the account was disabled".into()))
+            );
+        }
+        assert!(refused.to_string().contains("disabled"));
+        standings.confirmed(6001, &at("b", 3)).unwrap();
+        assert_eq!(standings.alone(6001, &at("b", 3)), Ok(()));
+        assert_eq!(standings.last_confirmed(6001), Some(NOON + 3 * DAYS));
+    }
+
+    #[test]
+    fn a_record_that_is_damaged_or_of_another_version_lets_nobody_in_alone() {
+        let scratch = Scratch::new("garbled");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        let path = scratch.store.path().join("standings/6001.json");
+        let text = std::fs::read_to_string(&path).unwrap();
+        for garbled in
+            [text.replace("\"version\": 1", "\"version\": 2"), text[..20].to_owned(), String::new()]
+        {
+            std::fs::write(&path, garbled).unwrap();
+            assert_eq!(standings.alone(6001, &at("a", 0)), Err(NotAlone::Unknown));
+        }
+        standings.forget(6001).unwrap();
+        assert_eq!(standings.alone(6001, &at("a", 0)), Err(NotAlone::Unknown));
+    }
+}

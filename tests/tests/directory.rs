@@ -1,0 +1,154 @@
+//! Signing in with a PIN whose key a directory knows: sudo and su with the real PAM stack, hellod and hellod-online, and the
+//! stand-in for Entra ID, over HTTPS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
+
+use std::time::{Duration, Instant};
+
+use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, until};
+use serde_json::{Value, json};
+
+/// A machine that has joined, on which alice has a PIN as dora.
+#[track_caller]
+fn enrolled(switches: Value) -> Corp {
+    let corp = Corp::with(switches);
+    corp.join();
+    let mut helloctl = corp.lab.pty("root", ["helloctl", "enroll", "--user", "alice"]);
+    corp.approve(&mut helloctl);
+    helloctl.expect("New PIN: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("The same PIN again: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    corp
+}
+
+#[track_caller]
+fn order(corp: &Corp, order: &Value) {
+    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
+}
+
+/// What the token endpoint was asked for since it was last asked here.
+#[track_caller]
+fn asked(corp: &Corp) -> Vec<Value> {
+    let requests = corp.idp.order(&json!({"do": "requests", "clear": true})).unwrap();
+    let is_token =
+        |request: &Value| request["path"].as_str().is_some_and(|path| path.contains("oauth2/token"));
+    requests.as_array().unwrap().iter().filter(|request| is_token(request)).cloned().collect()
+}
+
+/// alice's su to herself, which shows what modules say; returns that, and how long it took from the PIN on.
+#[track_caller]
+fn su(corp: &Corp, ends_in: &str) -> (String, Duration) {
+    let mut su = corp.su();
+    su.expect(PROMPT);
+    let begun = Instant::now();
+    su.send_secret(PIN);
+    let said = su.expect(ends_in).before;
+    (said, begun.elapsed())
+}
+
+#[track_caller]
+fn events(corp: &Corp) -> String {
+    corp.helloctl("root", &["events", "--limit", "4"], &[]).ok().to_owned()
+}
+
+#[test]
+fn one_pin_signs_in_here_and_at_the_directory_and_costs_one_request_after_it() {
+    let corp = enrolled(json!({}));
+    corp.the_pin_answers_sudo();
+    asked(&corp);
+    let mut su = corp.su();
+    su.expect(PROMPT);
+    // The nonce is fetched while she types.
+    until("the nonce to be fetched", PATIENCE, || (asked(&corp).len() == 1).then_some(()));
+    su.send_secret(PIN);
+    su.expect("it is done");
+    su.finish_ok();
+    let after = asked(&corp);
+    assert_eq!(after.len(), 1, "{after:?}");
+    assert!(events(&corp).contains("signed in with the PIN"), "{}", events(&corp));
+    // What has come of it is there for her programs, and in memory alone without a PIN.
+    until("the token to be kept", PATIENCE, || {
+        let status = corp.status(&ALICE);
+        (!status["sso"]["primary_token"].is_null()).then_some(())
+    });
+    assert_eq!(corp.records("tokens"), ["6001.json"]);
+    assert!(!corp.lab.journal().contains(PIN));
+}
+
+#[test]
+fn a_directory_that_can_not_be_reached_or_fails_lets_people_in_and_soon() {
+    let corp = enrolled(json!({}));
+    corp.the_pin_answers_sudo();
+    for fault in [
+        json!({"do": "fault", "path": "oauth2/token", "kind": "stall", "count": 9}),
+        json!({"do": "fault", "path": "oauth2/token", "kind": "status", "status": 503, "count": 9}),
+        json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 9}),
+        json!({"do": "fault", "path": "oauth2/token", "kind": "malformed", "count": 9}),
+    ] {
+        order(&corp, &fault);
+        let (_, took) = su(&corp, "it is done");
+        assert!(took < Duration::from_secs(5), "{fault}: {took:?}");
+        assert!(
+            events(&corp).contains("while the identity provider could not be reached"),
+            "{}",
+            events(&corp)
+        );
+        order(&corp, &json!({"do": "clear-faults"}));
+    }
+    // A wrong PIN is one with the directory and without it.
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "stall", "count": 9}));
+    let mut su = corp.su();
+    su.expect(PROMPT);
+    su.send_secret(ONE_OFF);
+    su.expect("Wrong PIN.");
+}
+
+#[test]
+fn whom_the_directory_refuses_is_not_let_in_with_it_nor_without_it_until_it_says_yes_again() {
+    let corp = enrolled(json!({}));
+    corp.the_pin_answers_sudo();
+    let (tries, _) = corp.counted(&ALICE);
+    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    su(&corp, "your organisation does not let you in");
+    // With the cable pulled it is no different.
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+    assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
+    order(&corp, &json!({"do": "clear-faults"}));
+    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": true}));
+    su(&corp, "it is done");
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "it is done");
+    assert_eq!(corp.counted(&ALICE).0, tries, "a no of the directory costs no try");
+}
+
+#[test]
+fn each_word_of_the_directory_has_its_consequence_for_a_right_pin() {
+    let corp = enrolled(json!({}));
+    corp.the_pin_answers_sudo();
+    let (denied, let_in) = ("your organisation does not let you in", "it is done");
+    for (code, ends_in) in
+        [(135_011, denied), (700_003, denied), (130_004, denied), (53003, denied), (50053, denied)]
+    {
+        refuse_after_the_nonce(&corp, code);
+        su(&corp, ends_in);
+        order(&corp, &json!({"do": "clear-faults"}));
+        su(&corp, let_in);
+    }
+    for code in [50076, 90033, 5_000_611] {
+        refuse_after_the_nonce(&corp, code);
+        su(&corp, let_in);
+        order(&corp, &json!({"do": "clear-faults"}));
+    }
+}
+
+/// The next request but the one for a nonce is refused with that number of Entra's.
+#[track_caller]
+fn refuse_after_the_nonce(corp: &Corp, code: u32) {
+    // The tenant's own endpoint is asked with what was signed, and the common one for a nonce.
+    let status = corp.status(&ALICE);
+    let path = format!("{}/oauth2/token", status["device"]["tenant_id"].as_str().expect("it has joined"));
+    order(corp, &json!({"do": "fault", "path": path, "kind": "aadsts", "code": code, "count": 9}));
+}
