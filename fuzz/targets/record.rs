@@ -30,7 +30,10 @@ fuzz_target!(|octets: &[u8]| {
     for (name, uid, device) in [("bob", 1001, "desk"), ("bob", 1000, "desk"), ("anna", 1000, "lap")] {
         let other = Account { name: name.into(), uid };
         let claimed = Enrolment { user: name.into(), uid, device: device.into(), ..record.clone() };
-        assert!(claimed.checked(&other, RelyingParty::Machine(device.into())).is_err(), "{name} {uid} {device}");
+        assert!(
+            claimed.checked(&other, RelyingParty::Machine(device.into())).is_err(),
+            "{name} {uid} {device}"
+        );
     }
 
     let anna = Account { name: "anna".into(), uid: 1000 };
