@@ -25,7 +25,7 @@ use image::{Image, Kernel};
 use monitor::Monitor;
 use rustix::process::Signal;
 
-use crate::debian::run;
+use crate::debian::{fnv1a, run};
 use crate::packages::Packages;
 use crate::programs::target_directory;
 use crate::transcript::Mark;
@@ -45,6 +45,8 @@ pub struct Machine {
     began: Instant,
     /// How many questions of PAM somebody has read at the screen.
     questions: usize,
+    /// Whether nothing has moved on the screen since it came to rest, as far as that is anybody's doing.
+    rested: bool,
 }
 
 impl Machine {
@@ -67,8 +69,8 @@ impl Machine {
         let began = Instant::now();
         let place = Place::copy_of(prepared);
         let mut machine = Self::start(place, kernel, &["-loadvm", MOMENT], began);
+        machine.sh(WARM);
         // Whoever is at the terminal sees what was there before only after a key.
-        machine.sh(SETTLE);
         if kernel == Kernel::Console {
             machine.console.send_line("");
             machine.see("lab login: ");
@@ -87,7 +89,7 @@ impl Machine {
         }
         let agent = Agent::on(&place.0.join("agent"));
         let monitor = Monitor::on(&place.0.join("monitor"));
-        Self { console, kernel, agent, monitor, chip, disk, place, began, questions: 0 }
+        Self { console, kernel, agent, monitor, chip, disk, place, began, questions: 0, rested: false }
     }
 
     /// Runs lines of sh(1) as root, in no session.
@@ -243,6 +245,16 @@ impl Machine {
         self.switch_on(clock + later);
     }
 
+    /// Ends it in the moment that it is in, which bears that name, and returns what it was made of.
+    #[track_caller]
+    fn keep(mut self, moment: &str) -> Place {
+        let said = self.monitor.command(&format!("savevm {moment}"));
+        assert_eq!(said, "", "from QEMU");
+        self.monitor.quit();
+        self.until_off();
+        std::mem::replace(&mut self.place, Place(PathBuf::new()))
+    }
+
     #[track_caller]
     fn until_up(&mut self) {
         self.agent.greeted(PATIENCE);
@@ -271,41 +283,67 @@ fn weigh_session(process: &str, niceness: i8) {
     let _ = fs::write(format!("/proc/{process}/autogroup"), niceness.to_string());
 }
 
-/// Makes the moment from which the tests go on.
+/// Makes the moment from which the tests go on: a machine that is up gets the packages.
 #[track_caller]
 fn prepare(kernel: Kernel) -> Place {
-    let (image, packages) = (Image::kept(), Packages::built());
-    let place = Place::new();
-    let disk = place.0.join("disk");
-    run(Command::new("qemu-img")
-        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
-        .arg(image.disk())
-        .arg(&disk));
-    // Holes, but a disk does not grow.
-    let room = fs::File::options().write(true).open(&disk).and_then(|disk| disk.set_len(ROOM));
-    room.expect("the file system has large files");
+    let packages = Packages::built();
+    let began = Instant::now();
+    let place = Place::copy_of(&started(kernel));
     let shelf = place.0.join("shelf");
     fs::create_dir(&shelf).expect("it is ours");
     for file in packages.current() {
         fs::copy(&file, shelf.join(file.file_name().unwrap_or_default())).expect("there is room");
     }
-    run(Command::new("mkfs.ext4").args(["-q", "-d"]).arg(&shelf).arg(place.0.join("packages")).arg("96M"));
-
-    let began = Instant::now();
-    let mut machine = Machine::start(place, kernel, &[], began);
-    machine.until_up();
-    machine.sh("mkdir /packages && mount -o ro /dev/vdb /packages && apt-get install -y --no-install-recommends /packages/*.deb").ok();
-    machine.sh("umount /packages && pam-auth-update --package --enable hello hello-keyring && sync").ok();
+    make_shelf(&place.0, &["-d", &shelf.to_string_lossy()]);
+    let mut machine = Machine::start(place, kernel, &["-loadvm", STARTED], began);
+    // What was read of the shelf while it was empty is forgotten.
+    machine.sh("blockdev --flushbufs /dev/vdb && mkdir /packages && mount -o ro /dev/vdb /packages").ok();
+    machine.sh("apt-get install -y --no-install-recommends /packages/*.deb && umount /packages").ok();
+    machine.sh("pam-auth-update --package --enable hello hello-keyring && sync").ok();
     machine.sh(SETTLE);
+    if kernel == Kernel::Desktop {
+        machine.rest();
+    }
+    let place = machine.keep(MOMENT);
+    eprintln!("{kernel:?}: prepared in {} s", began.elapsed().as_secs());
+    place
+}
+
+/// A machine that has come up once, without the packages: kept, because coming up takes longer than installing them.
+#[track_caller]
+fn started(kernel: Kernel) -> Place {
+    let version = Command::new("qemu-system-x86_64").arg("--version").output();
+    let version = version.expect("QEMU is installed; see `make packages`").stdout;
+    let image = Image::kept();
+    let recipe = [include_bytes!("machine.rs"), image.recipe().as_bytes(), &version].concat();
+    let kept = target_directory().join(format!("machines/started-{kernel:?}-{:016x}", fnv1a(&recipe)));
+    if kept.exists() {
+        return Place(kept);
+    }
+    let place = Place::new();
+    run(Command::new("qemu-img")
+        .args(["create", "-q", "-f", "qcow2", "-F", "raw", "-b"])
+        .arg(image.disk())
+        .arg(place.0.join("disk")));
+    // Holes, but a disk does not grow.
+    let room = fs::File::options().write(true).open(place.0.join("disk")).and_then(|disk| disk.set_len(ROOM));
+    room.expect("the file system has large files");
+    make_shelf(&place.0, &[]);
+    let mut machine = Machine::start(place, kernel, &[], Instant::now());
+    machine.until_up();
     if kernel == Kernel::Desktop {
         machine.greeter(0);
     }
-    let said = machine.monitor.command(&format!("savevm {MOMENT}"));
-    assert_eq!(said, "", "from QEMU");
-    machine.monitor.quit();
-    machine.until_off();
-    eprintln!("{kernel:?}: prepared in {} s", began.elapsed().as_secs());
-    std::mem::replace(&mut machine.place, Place(PathBuf::new()))
+    let mut place = machine.keep(STARTED);
+    fs::rename(&place.0, &kept).expect("on one file system");
+    place.0 = kept;
+    place
+}
+
+/// The second disk, with the packages or with nothing on it.
+#[track_caller]
+fn make_shelf(place: &Path, contents: &[&str]) {
+    run(Command::new("mkfs.ext4").args(["-q", "-F"]).args(contents).arg(place.join("packages")).arg("96M"));
 }
 
 fn qemu(place: &Path, kernel: Kernel, more: &[&str]) -> Vec<String> {
@@ -347,7 +385,7 @@ impl Place {
         if number == 0 {
             remove_left_behind(&all);
         }
-        let place = all.join(format!("running-{}-{number}", std::process::id()));
+        let place = all.join(format!("{RUNNING}{}-{number}", std::process::id()));
         fs::create_dir_all(&place).expect("the build directory can be written");
         Self(place)
     }
@@ -367,7 +405,9 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        if !self.0.as_os_str().is_empty() {
+        let name = self.0.file_name().unwrap_or_default().to_string_lossy();
+        // What was kept stays.
+        if name.starts_with(RUNNING) {
             // It is below the build directory, if it stays.
             let _ = fs::remove_dir_all(&self.0);
         }
@@ -378,7 +418,7 @@ impl Drop for Place {
 fn remove_left_behind(all: &Path) {
     for entry in fs::read_dir(all).into_iter().flatten().filter_map(Result::ok) {
         let name = entry.file_name().to_string_lossy().into_owned();
-        let process = name.strip_prefix("running-").and_then(|rest| rest.split('-').next());
+        let process = name.strip_prefix(RUNNING).and_then(|rest| rest.split('-').next());
         if process.is_some_and(|number| !Path::new("/proc").join(number).exists()) {
             // It is below the build directory, if it stays.
             let _ = fs::remove_dir_all(entry.path());
@@ -388,16 +428,24 @@ fn remove_left_behind(all: &Path) {
 
 /// Long enough for anything that works, on an emulated machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(240);
+const STARTED: &str = "started";
 const MOMENT: &str = "prepared";
+/// What the directories of machines that run begin with.
+const RUNNING: &str = "running-";
 const HEAVY: i8 = -15;
 const ROOM: u64 = 32 << 30;
 /// Whoever asks hellod gives it two seconds, which is time enough on a machine that is not ten times slower, and where the
 /// programs do not have to be translated first. So each of them runs once. (Before the packages are installed there is no hellod.)
-const SETTLE: &str =
-    "systemctl is-system-running --wait; udevadm settle; loginctl; systemctl start hellod && {
+macro_rules! warm {
+    () => {
+        "loginctl; systemctl start hellod && {
     for try in 1 2 3 4 5 6 7 8 9; do helloctl status --user alice && break; sleep 1; done
     pamtester -I tty=/dev/ttyS0 login alice authenticate < /dev/null
-}";
+}"
+    };
+}
+const WARM: &str = warm!();
+const SETTLE: &str = concat!("systemctl is-system-running --wait; udevadm settle; ", warm!());
 
 /// Version 10: under version 7.2, kernel 6.12 finds its memory corrupted. `max` as processor would bring instructions that take
 /// long to emulate.

@@ -33,6 +33,11 @@ impl Image {
         Self { directory }
     }
 
+    /// What tells this disk from one of another recipe.
+    pub(super) fn recipe(&self) -> String {
+        self.directory.file_name().unwrap_or_default().to_string_lossy().into_owned()
+    }
+
     pub(super) fn disk(&self) -> PathBuf {
         self.directory.join("disk")
     }

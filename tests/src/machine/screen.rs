@@ -15,6 +15,7 @@ impl Machine {
     /// Presses keys together, by the names that QEMU has for them: `ret`, `meta_l-l`.
     #[track_caller]
     pub fn press(&mut self, keys: &str) {
+        self.rested = false;
         let said = self.monitor.command(&format!("sendkey {keys}"));
         assert_eq!(said, "", "from QEMU");
     }
@@ -35,7 +36,9 @@ impl Machine {
     /// Keeps a picture of the screen in `target/machines/screens`, once nothing moves any more.
     #[track_caller]
     pub fn picture(&mut self, name: &str) {
-        self.rest();
+        if !self.rested {
+            self.rest();
+        }
         let all = target_directory().join("machines/screens");
         fs::create_dir_all(&all).expect("the build directory can be written");
         fs::copy(self.place.0.join(SCREEN), all.join(format!("{name}.png"))).expect("there is room");
@@ -45,7 +48,7 @@ impl Machine {
     #[track_caller]
     pub fn field(&mut self, prompt: &str) {
         self.questions += 1;
-        let question = format!("{QUESTIONS} | sed -n {}p | grep .", self.questions);
+        let question = format!("{{ {QUESTIONS}; }} | sed -n {}p | grep .", self.questions);
         let asked = self.inside("a question of PAM at GDM", &question);
         assert_eq!(asked, prompt.trim_end(), "question {}", self.questions);
         // The shell first shows whatever PAM has to say, for as long as it takes to read it.
@@ -166,7 +169,7 @@ impl Machine {
 
     /// Waits until nothing has moved on the screen for some seconds.
     #[track_caller]
-    fn rest(&mut self) {
+    pub(super) fn rest(&mut self) {
         let file = self.place.0.join(SCREEN);
         let deadline = Instant::now() + PATIENCE;
         let (mut before, mut since) = (Vec::new(), Instant::now());
@@ -186,6 +189,7 @@ impl Machine {
                 (before, since) = (now, Instant::now());
             }
         }
+        self.rested = true;
     }
 }
 
@@ -224,9 +228,11 @@ fn wait(time: Duration) {
 const SCREEN: &str = "screen.png";
 /// A picture with less in it is of the black between two screens, which may last.
 const EMPTY: usize = 8 << 10;
-/// What PAM has asked for and not shown, one line each, out of what GDM says when it is told to say everything.
-const QUESTIONS: &str = "journalctl --boot --output=cat | \
-    sed -n \"s/.*GdmSessionWorker: received pam message of type 1 with payload '\\(.*\\)'$/\\1/p\" | sed 's/ *$//'";
+/// What PAM has asked for and not shown, one line each, out of what GDM says when it is told to say everything. The journal
+/// grows with that, and so only what is new of it is read.
+const QUESTIONS: &str = "journalctl --boot --output=cat --cursor-file=/run/lab-cursor | \
+    sed -n \"s/.*GdmSessionWorker: received pam message of type 1 with payload '\\(.*\\)'$/\\1/p\" | sed 's/ *$//' \
+    >> /run/lab-questions; cat /run/lab-questions";
 /// What was said lately, without the many lines of service managers.
 const LATELY: &str =
     "journalctl --boot --output=short --lines=600 | grep -v ' systemd\\[' | tail --lines=120";
