@@ -74,12 +74,17 @@ fn one_person_of_the_directory_has_a_pin_in_one_account_and_an_account_is_one_pe
         refused(&taken, Outcome::Refused, "dora@corp.example has a PIN in another account of this computer.");
         assert!(!taken.shown.contains(DAEMON), "whose that is, is nobody's business: {}", taken.shown);
         refused(&machine.reset(DAEMON, EVE).await, Outcome::Refused, "is set up for somebody else there.");
+        assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
         // A name that has changed hands is somebody else's, too.
         machine.house.idp.create_user(DORA, PASSWORD, true).unwrap();
         refused(&machine.reset(DAEMON, DORA).await, Outcome::Refused, "is set up for somebody else there.");
         assert_eq!(machine.listed().len(), 1);
         assert_eq!(machine.left(), [1, 1, 0]);
-        assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
+        refused(
+            &machine.sign_in(DAEMON, PIN).await,
+            Outcome::Unavailable,
+            "The directory answers for somebody else.",
+        );
 
         refused(&machine.unenrol(DAEMON).await, Outcome::Success, "https://mysignins.microsoft.com");
         assert_eq!(machine.enrol(DAEMON, EVE).await.outcome, Outcome::Success);
