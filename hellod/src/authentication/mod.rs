@@ -122,7 +122,13 @@ pub async fn usable(
             let text = format!("Your PIN can't be used: {why}.\n{ELSEWHERE}");
             (Event::Elsewhere { why }, text)
         }
-        _ => (Event::Tampered { why }, TAMPERED.to_owned()),
+        EnrolmentError::Membership(_) => {
+            let text = format!("Your PIN can't be used: {why}.\n{ADMINISTRATOR}");
+            (Event::Tampered { why }, text)
+        }
+        EnrolmentError::Tampered(_) | EnrolmentError::Store(_) => {
+            (Event::Tampered { why }, TAMPERED.to_owned())
+        }
     };
     parts.record(&event, account, service);
     terminal.show(Style::Error, &text).await?;
@@ -302,5 +308,7 @@ const TAMPERED: &str = "Your PIN can't be used: its record on this machine was c
     Use your password, then set up a new PIN: helloctl reset";
 
 const ELSEWHERE: &str = "Use your password, then set up a new PIN: helloctl reset";
+
+const ADMINISTRATOR: &str = "Use your password, and tell your administrator.";
 
 const WORDS: [&str; 8] = ["river", "stone", "apple", "cloud", "tiger", "bread", "chair", "green"];

@@ -268,10 +268,12 @@ async fn found(machine: &Machine, name: &str) -> Option<State> {
 fn a_registration_that_was_changed_is_said_and_lets_people_enrol_here_alone() {
     run(async {
         let machine = Machine::joined(31, json!({})).await;
+        assert_eq!(machine.enrol(BIN, DORA).await.outcome, Outcome::Success);
         let mut record: Value =
             machine.parts.store.get(hellod::store::Kind::Device, "registration").unwrap().unwrap();
         record["version"] = json!(2);
         machine.parts.store.put(hellod::store::Kind::Device, "registration", &record).unwrap();
+        refused(&machine.sign_in(BIN, PIN).await, Outcome::Unavailable, "tell your administrator");
         refused(&machine.enrol(DAEMON, DORA).await, Outcome::Unavailable, "leave --forget");
         assert_eq!(found(&machine, "Directory").await, Some(State::Fail));
         assert!(machine.status(DAEMON).await["device"]["refused"].is_string());
