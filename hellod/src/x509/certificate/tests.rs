@@ -36,6 +36,8 @@ fn the_example_of_the_specification_says_who_the_device_is() {
         key: dvrj_key(),
     };
     assert_eq!(certificate, expected);
+    // As [MS-DVRJ] 4.1 has it beside the certificate.
+    assert_eq!(certificate.thumbprint(), "D09A73223D16855752C5E820A70540BA6450103E");
 }
 
 #[test]
