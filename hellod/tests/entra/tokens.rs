@@ -271,8 +271,10 @@ fn however_many_wait_for_a_renewal_there_is_one() {
         assert_eq!([one, other, third], [Renewal::Fresh; 3]);
         assert_eq!(desk.asked(), 2, "a nonce and the token");
         // Whoever stops waiting breaks nothing off: the answer might hold the only token that is left.
+        desk.gate.send_replace(Gate::Shut);
         let waited = tokio::time::timeout(Duration::from_millis(1), desk.renew()).await;
         assert!(waited.is_err());
+        desk.gate.send_replace(Gate::Open);
         desk.tokens.settled().await;
         assert_eq!(desk.renew().await, Renewal::Fresh);
     });
