@@ -106,11 +106,6 @@ impl WrappingKey {
     pub fn expose(&self) -> &[u8; 32] {
         &self.0
     }
-
-    /// The same key once more, for the same to be sealed under another PIN.
-    pub(crate) fn copy(&self) -> Self {
-        Self(self.0.clone())
-    }
 }
 
 /// The key that a provider and this device share for the life of a primary token: requests are signed and answers

@@ -70,11 +70,8 @@ async fn entitled(parts: &Parts, caller: &Caller) -> Result<Account, NotSignedOn
 
 async fn opened_again(parts: &Parts, uid: u32, key: WrappingKey) -> Opened {
     let Ok(account) = Account::numbered(uid).await else { return Opened::Nothing };
-    let (Ok(Some(enrolled)), Ok(Some(joined))) = (parts.enrolments.of(&account), parts.membership.joined())
-    else {
-        return Opened::Nothing;
-    };
-    match Owner::of(&enrolled, &joined) {
+    let enrolled = parts.enrolments.of(&account).ok().flatten();
+    match enrolled.as_ref().and_then(Owner::of) {
         Some(owner) => parts.tokens.opened(owner, key),
         None => Opened::Nothing,
     }

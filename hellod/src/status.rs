@@ -12,7 +12,7 @@ use crate::keys::queue::Asker;
 use crate::membership::Joined;
 use crate::parts::Parts;
 use crate::policy::Class;
-use crate::tokens::Standing;
+use crate::tokens::TokenState;
 use crate::tries::MayTry;
 use crate::wire::{Line, Upn};
 
@@ -34,8 +34,8 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
         "policy": policy(parts),
         "last_sign_in": last_sign_in(parts, account),
     });
-    if let Some(standing) = parts.tokens.standing(account) {
-        state["sso"] = json!({ "primary_token": primary_token(&standing) });
+    if let Some(token) = parts.tokens.state(account) {
+        state["sso"] = json!({ "primary_token": primary_token(&token) });
     }
     state
 }
@@ -144,11 +144,11 @@ fn keyring(parts: &Parts, account: &Account) -> Value {
 }
 
 /// What the person has of their directory.
-fn primary_token(standing: &Standing) -> Value {
+fn primary_token(token: &TokenState) -> Value {
     json!({
-        "since": standing.renewed,
-        "until": standing.ends,
-        "renewal_fails": standing.failing,
+        "since": token.renewed,
+        "until": token.ends,
+        "renewal_fails": token.failing,
     })
 }
 

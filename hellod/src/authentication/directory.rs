@@ -53,7 +53,7 @@ impl<'a> Exchange<'a> {
         input: &'a SigningInput,
     ) -> Option<Self> {
         let member = enrolled.party.member()?;
-        let owner = Owner::of(enrolled, &member.joined)?;
+        let owner = Owner::of(enrolled)?;
         let begun = parts.clock.now();
         Some(Self { parts, member, owner, challenge, input, composed: RefCell::default(), begun })
     }

@@ -13,7 +13,7 @@
 //!
 //! From then on the PIN is not needed, until the next start of the machine: [`Tokens::keep`] renews what is due, and
 //! [`Tokens::for_app`] and [`Tokens::cookie`] answer programs. On disk there is nothing that opens without the PIN. Over a
-//! restart of hellod the wrapping key is on a [`Shelf`]. After a reset it is sealed for the new PIN: [`Tokens::seal_anew`].
+//! restart of hellod the wrapping key is on a [`Shelf`].
 //! [`Tokens::forget`] ends it all.
 //!
 //! # Renewal
@@ -58,7 +58,7 @@ use crate::jose::jwe::EncryptedSessionKey;
 use crate::keys::child::{Root, Tpm};
 use crate::keys::queue::Asker;
 use crate::keys::{Blob, CheckedMachineKeys, KeyError};
-use crate::membership::{Joined, Membership};
+use crate::membership::Membership;
 use crate::online::Online;
 use crate::random::Random;
 use crate::secret::{SessionKey, Token, WrappingKey};
@@ -138,14 +138,14 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// Of an enrolment, on a machine that has joined; nobody, where the machine itself knows the key.
+    /// Of an enrolment; nobody, where the machine itself knows the key.
     #[must_use]
-    pub fn of(enrolled: &Enrolled, joined: &Joined) -> Option<Self> {
-        let record = &enrolled.record;
+    pub fn of(enrolled: &Enrolled) -> Option<Self> {
+        let (record, member) = (&enrolled.record, enrolled.party.member()?);
         Some(Self {
             account: Account { name: record.user.clone(), uid: record.uid },
-            person: record.person.clone()?,
-            device: joined.device(),
+            person: member.person.clone(),
+            device: member.joined.device(),
             kid: record.kid.clone(),
         })
     }
@@ -194,9 +194,9 @@ pub enum Opened {
     Refused,
 }
 
-/// How a person's token stands. For people.
+/// How it is with a person's token. For people.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Standing {
+pub struct TokenState {
     /// When it was last renewed or received, in seconds since 1970.
     pub renewed: i64,
     /// When it ends unless it is renewed, in seconds since 1970.
@@ -313,33 +313,6 @@ impl Tokens {
         Opened::Held
     }
 
-    /// Has the wrapping key sealed for another PIN, after a reset: `owner` is the same person with the new key, and `seal` is the
-    /// TPM's ([`Tpm::seal_wrapping_key`]). Where it fails, what is on disk opens no more, and the next sign-in gets another.
-    ///
-    /// # Errors
-    /// [`KeyError`].
-    pub async fn seal_anew(
-        &self,
-        owner: Owner,
-        seal: impl AsyncFnOnce(&WrappingKey) -> Result<Blob, KeyError>,
-    ) -> Result<(), KeyError> {
-        let looked = self.with(&owner.account, |held| Some((held.number, held.wrapped.clone()?)));
-        let Ok(Some((number, wrapped))) = looked else { return Ok(()) };
-        let sealed = seal(&wrapped.key).await?;
-        let wrapped = Rc::new(Wrapped { key: wrapped.key.copy(), sealed });
-        // Its number stays: a renewal that is under way is written for the new key.
-        let held = self.with_number((owner.account.uid, number), |held| {
-            held.owner = owner.clone();
-            held.wrapped = Some(Rc::clone(&wrapped));
-            Rc::clone(&held.primary)
-        });
-        if let Some(primary) = held {
-            let is_written = self.write_or_say_so(&owner, &wrapped, &primary);
-            self.with_number((owner.account.uid, number), |held| held.unwritten = !is_written);
-        }
-        Ok(())
-    }
-
     /// Forgets what there is of a person, in memory, on the shelf and on disk. A renewal that is under way brings nothing back.
     ///
     /// # Errors
@@ -367,12 +340,12 @@ impl Tokens {
         self.0.people.borrow().is_empty()
     }
 
-    /// How a person's token stands; nothing where there is none.
+    /// How it is with a person's token; nothing where there is none.
     #[must_use]
-    pub fn standing(&self, account: &Account) -> Option<Standing> {
+    pub fn state(&self, account: &Account) -> Option<TokenState> {
         let people = self.0.people.borrow();
         let held = people.get(&account.uid).filter(|held| held.owner.account == *account)?;
-        Some(Standing {
+        Some(TokenState {
             renewed: held.primary.issued.wall,
             ends: held.primary.ends(),
             failing: !held.schedule.was_well(),
@@ -398,8 +371,8 @@ impl Tokens {
     }
 }
 
-/// How much of what is asked is under way at a directory at once: half of what a host may have, so that whoever signs in finds
-/// room.
+/// How much of what is asked is under way at a directory at once: a quarter of what people may have of one host, so that
+/// whoever signs in finds room.
 const LINES: usize = 4;
 /// How long a program waits at most: less than it waits for the bus.
 const PATIENCE: Duration = Duration::from_secs(12);

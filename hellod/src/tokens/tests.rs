@@ -191,7 +191,7 @@ fn an_answer_about_somebody_else_changes_nothing() {
     assert_eq!(tokens.take(owner(), another), Err(SomebodyElse));
     assert_eq!(held_token(&tokens).as_deref(), Some("one"));
     let bob = Account { name: "bob".into(), uid: 1000 };
-    assert!(tokens.standing(&bob).is_none() && tokens.standing(&owner().account).is_some());
+    assert!(tokens.state(&bob).is_none() && tokens.state(&owner().account).is_some());
 }
 
 #[test]
@@ -216,31 +216,6 @@ fn who_is_forgotten_is_gone_from_memory_shelf_and_disk() {
     house.store.put(Kind::Token, "1001", &house.record()).unwrap();
     tokens.forget_all().unwrap();
     assert!(tokens.is_empty() && house.store.names(Kind::Token).unwrap().is_empty());
-}
-
-#[tokio::test]
-async fn after_a_reset_the_new_pin_opens_what_the_former_one_has_left() {
-    let house = House::new("tokens-reset");
-    let tokens = house.tokens();
-    tokens.take(owner(), received("one", Some(wrapped(1)))).unwrap();
-    let with_new_key = Owner { kid: "B".repeat(43), ..owner() };
-    let sealed = Blob { public: vec![7], private: vec![8] };
-    let failed = tokens.seal_anew(with_new_key.clone(), async |_| Err(KeyError::NoTpm)).await;
-    assert_eq!(failed, Err(KeyError::NoTpm));
-    let seal = async |key: &WrappingKey| {
-        assert_eq!(key.expose(), &[1; 32]);
-        Ok(sealed.clone())
-    };
-    tokens.seal_anew(with_new_key.clone(), seal).await.unwrap();
-    assert_eq!((tokens.sealed(&with_new_key), tokens.sealed(&owner())), (Some(sealed.clone()), None));
-    assert_eq!(house.tokens().opened(with_new_key.clone(), wrapped(1).key), Opened::Held);
-    // Who was forgotten while the TPM was at work stays so.
-    let while_sealing = async |_: &WrappingKey| {
-        tokens.forget(1000).unwrap();
-        Ok(sealed.clone())
-    };
-    tokens.seal_anew(with_new_key, while_sealing).await.unwrap();
-    assert!(tokens.is_empty() && house.record().is_none());
 }
 
 #[test]

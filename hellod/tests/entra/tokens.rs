@@ -361,9 +361,9 @@ fn what_passes_keeps_the_token_and_is_said_once() {
             desk.order(json!({"do": "clear-faults"}));
         }
         assert_eq!(desk.events(), ["6600"], "the first in a row");
-        assert!(desk.tokens.standing(&desk.owner.account).unwrap().failing);
+        assert!(desk.tokens.state(&desk.owner.account).unwrap().failing);
         assert_eq!(desk.renew().await, Renewal::Fresh);
-        assert!(!desk.tokens.standing(&desk.owner.account).unwrap().failing);
+        assert!(!desk.tokens.state(&desk.owner.account).unwrap().failing);
         // A nonce that was too old is no reason: it is asked once more with another.
         desk.order(
             json!({"do": "fault", "path": "/oauth2/token", "kind": "aadsts", "code": 50027, "count": 1}),
