@@ -54,7 +54,7 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
         checks.push(counter_check(report));
         checks.push(room_check(report));
     }
-    checks.extend(joined::checks(parts, Asker::Looking(caller.uid)).await);
+    checks.extend(joined::checks(parts, caller.uid).await);
     checks.push(session_check(parts, caller));
     if let Ok(account) = Account::numbered(caller.uid).await.map_err(drop).and_then(person) {
         checks.push(enrolment_check(parts, &account).await);

@@ -12,14 +12,16 @@ use crate::membership::Joined;
 use crate::parts::Parts;
 use crate::x509::DeviceCertificate;
 
-/// The checks of a machine that has joined; none on one that hasn't, where people enrol with the machine itself.
-pub(super) async fn checks(parts: &Parts, asker: Asker) -> Vec<Check> {
+/// The checks of a machine that has joined; none on one that hasn't, where people enrol with the machine itself. `uid` is who
+/// looks, and whatever is asked for that is counted as theirs.
+pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
     let joined = match parts.membership.joined() {
         Ok(Some(joined)) => joined,
         Ok(None) => return Vec::new(),
         Err(error) => return vec![failed("Directory", error.to_string(), ANEW)],
     };
-    let (keys, connection) = tokio::join!(keys_check(parts, asker, &joined), connection_check(parts));
+    let (keys, connection) =
+        tokio::join!(keys_check(parts, Asker::Looking(uid), &joined), connection_check(parts, uid));
     vec![
         well(
             "Directory",
@@ -63,9 +65,9 @@ async fn keys_check(parts: &Parts, asker: Asker, joined: &Joined) -> Check {
 }
 
 /// Without the directory a PIN signs in all the same.
-async fn connection_check(parts: &Parts) -> Check {
+async fn connection_check(parts: &Parts, uid: u32) -> Check {
     const NAME: &str = "Connection";
-    match tokio::time::timeout(PATIENCE, primary::nonce(&parts.online)).await {
+    match tokio::time::timeout(PATIENCE, primary::nonce(&parts.online.for_person(uid))).await {
         Ok(Ok(_)) => well(NAME, "the directory answers".into()),
         Ok(Err(DirectoryError::Online(error))) => warned(NAME, error.to_string(), AWAY),
         Ok(Err(error)) => warned(NAME, error.to_string(), AWAY),

@@ -230,7 +230,8 @@ impl Making<'_> {
         let Directory::Entra(tenant) = directory;
         // From here on an answer may get lost, and the key be on the list all the same.
         Intent::note_listed(&parts.store, account, Some(directory.to_string()))?;
-        let answer = register_key(&parts.online, &tenant.keys, &vouched.permit, key.public_key()).await;
+        let online = parts.online.for_person(account.uid);
+        let answer = register_key(&online, &tenant.keys, &vouched.permit, key.public_key()).await;
         if matches!(&answer, Err(DirectoryError::NotRegistered { status, .. }) if *status < 500) {
             Intent::note_listed(&parts.store, account, None)?;
         }

@@ -45,8 +45,10 @@ pub(super) async fn sign_in(
 ) -> Result<SignedIn, Gone> {
     let text = format!("This computer belongs to {}.\n{SIGN_IN}", joined.directory());
     terminal.show(Style::Info, &text).await?;
+    // Whoever enrols has it fetched, and takes nothing from the machine.
+    let online = parts.online.for_person(account.uid);
     let asking = Asking {
-        online: &parts.online,
+        online: &online,
         directory: joined.directory(),
         freshness: Freshness::SecondFactorNow,
         way: None,
@@ -60,7 +62,7 @@ pub(super) async fn sign_in(
     let keys = InTheTpm { tpm: &parts.tpm, keys: &joined.keys, asker: Asker::Enrolling(account.uid) };
     let machine = Machine { certificate: &joined.certificate, keys: &keys };
     let Directory::Entra(tenant) = joined.directory();
-    let permitted = device_permit(&parts.online, tenant, &machine, &sign_in).await;
+    let permitted = device_permit(&online, tenant, &machine, &sign_in).await;
     Ok(match permitted {
         Ok(permitted) => SignedIn::Vouched(Box::new(Vouched {
             member: Member { joined, person: permitted.person },

@@ -66,8 +66,15 @@ impl Tokens {
         joined.ok_or(Missed::Over(Over::NotJoined))
     }
 
-    pub(super) fn at_directory<'a>(&'a self, joined: &'a Joined, primary: &'a Primary) -> AtDirectory<'a> {
-        AtDirectory { online: &self.0.means.online, directory: joined.directory(), primary }
+    /// What is fetched there counts as `owner`'s.
+    pub(super) fn at_directory<'a>(
+        &self,
+        owner: &Owner,
+        joined: &'a Joined,
+        primary: &'a Primary,
+    ) -> AtDirectory<'a> {
+        let online = self.0.means.online.for_person(owner.account.uid);
+        AtDirectory { online, directory: joined.directory(), primary }
     }
 
     /// Asks with a nonce, and once more with another where the directory says that this one was too old: it says no more than

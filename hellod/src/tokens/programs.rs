@@ -37,7 +37,7 @@ impl Tokens {
 
     async fn redeemed(&self, snapshot: &Snapshot, app: &App) -> Result<(Token, u64), Missed> {
         let joined = self.joined(&snapshot.owner)?;
-        let at = self.at_directory(&joined, &snapshot.primary);
+        let at = self.at_directory(&snapshot.owner, &joined, &snapshot.primary);
         let answer = self.ask(&at, async |nonce, ctx| at.redeem(app, nonce, ctx).await).await?;
         let answer = usable(&snapshot.owner, answer)?;
         Ok((answer.access, answer.lifetime))
@@ -70,6 +70,9 @@ impl Tokens {
 
     /// See [`Tokens::cookie`].
     pub(super) async fn signed_cookie(&self, account: &Account, address: &str) -> Result<Token, NoToken> {
+        let turn = self.with(account, |held| Arc::clone(&held.turn))?;
+        // It is never closed.
+        let _turn = turn.acquire().await;
         let snapshot = self.fresh(account).await?;
         match self.made_cookie(&snapshot, address).await {
             Ok(Some(cookie)) => Ok(cookie),
@@ -89,7 +92,7 @@ impl Tokens {
 
     async fn made_cookie(&self, snapshot: &Snapshot, address: &str) -> Result<Option<Token>, Missed> {
         let joined = self.joined(&snapshot.owner)?;
-        let at = self.at_directory(&joined, &snapshot.primary);
+        let at = self.at_directory(&snapshot.owner, &joined, &snapshot.primary);
         let Some(page) = at.page(address) else { return Ok(None) };
         let nonce = match page.nonce {
             Some(nonce) => nonce,

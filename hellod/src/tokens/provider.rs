@@ -12,7 +12,7 @@ use crate::wire::{PrimaryAnswer, TokenAnswer};
 
 /// A directory, and a primary token of its.
 pub(super) struct AtDirectory<'a> {
-    pub(super) online: &'a Online,
+    pub(super) online: Online,
     pub(super) directory: &'a Directory,
     pub(super) primary: &'a Primary,
 }
@@ -21,7 +21,7 @@ impl AtDirectory<'_> {
     /// Fetches a nonce.
     pub(super) async fn nonce(&self) -> Result<Nonce, DirectoryError> {
         match self.directory {
-            Directory::Entra(_) => primary::nonce(self.online).await,
+            Directory::Entra(_) => primary::nonce(&self.online).await,
         }
     }
 
@@ -57,6 +57,11 @@ impl AtDirectory<'_> {
 
     fn session(&self) -> Session<'_> {
         let Directory::Entra(tenant) = self.directory;
-        Session { online: self.online, tenant: tenant.id, token: &self.primary.token, key: &self.primary.key }
+        Session {
+            online: &self.online,
+            tenant: tenant.id,
+            token: &self.primary.token,
+            key: &self.primary.key,
+        }
     }
 }

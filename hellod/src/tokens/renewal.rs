@@ -104,7 +104,7 @@ impl Tokens {
     async fn renewed(&self, snapshot: &Snapshot) -> Result<Primary, Missed> {
         let Snapshot { owner, primary, .. } = snapshot;
         let joined = self.joined(owner)?;
-        let at = self.at_directory(&joined, primary);
+        let at = self.at_directory(owner, &joined, primary);
         let asked = self.now();
         let answer = self.ask(&at, async |nonce, ctx| at.renew(nonce, ctx).await).await?;
         if !is_about(owner, answer.account.as_ref()) {

@@ -39,6 +39,7 @@ struct Desk {
     tokens: Tokens,
     /// Before the tokens' way to the network, and not before that of a sign-in.
     gate: watch::Sender<Gate>,
+    online: Online,
     _state: State,
 }
 
@@ -60,7 +61,8 @@ impl Desk {
         let clock = Rc::new(Late { clock: SystemClock::new(), by: Cell::new(0) });
         let audit = Rc::new(Audit::new(&state.0, clock.clone()));
         let (gate, way) = watch::channel(Gate::Open);
-        let tokens = tokens(&enrolled.house, enrolled.house.online_behind(way), (&store, &clock, &audit));
+        let online = enrolled.house.online_behind(way);
+        let tokens = tokens(&enrolled.house, online.clone(), (&store, &clock, &audit));
         let answer = enrolled.sign_in().await.unwrap();
         let account = answer.0.account.as_ref().unwrap();
         let owner = Owner {
@@ -69,7 +71,7 @@ impl Desk {
             device: enrolled.device.certificate.device,
             kid: enrolled.key.public_key().thumbprint(),
         };
-        let desk = Self { enrolled, owner, clock, audit, store, tokens, gate, _state: state };
+        let desk = Self { enrolled, owner, clock, audit, store, tokens, gate, online, _state: state };
         desk.take(answer).await;
         desk
     }
@@ -277,6 +279,31 @@ fn however_many_wait_for_a_renewal_there_is_one() {
         desk.gate.send_replace(Gate::Open);
         desk.tokens.settled().await;
         assert_eq!(desk.renew().await, Renewal::Fresh);
+    });
+}
+
+#[test]
+fn what_is_asked_with_a_token_is_counted_as_its_owners() {
+    run(async {
+        let desk = Desk::with(29, json!({})).await;
+        for (uid, renewal) in [(1001, Renewal::Fresh), (1000, Renewal::Kept)] {
+            desk.gate.send_replace(Gate::Shut);
+            let online = desk.online.for_person(uid);
+            let stalls = async || {
+                online.fetch(Request::get(&login(), "https://login.microsoftonline.com/").unwrap()).await
+            };
+            let renewed = async {
+                // By then the four that one person may have are under way.
+                tokio::task::yield_now().await;
+                let (renewed, ()) = tokio::join!(desk.renew(), async {
+                    tokio::task::yield_now().await;
+                    desk.gate.send_replace(Gate::Open);
+                });
+                renewed
+            };
+            let (.., renewed) = tokio::join!(stalls(), stalls(), stalls(), stalls(), renewed);
+            assert_eq!(renewed, renewal, "{uid}");
+        }
     });
 }
 
