@@ -27,7 +27,7 @@ struct Standing {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NotAlone {
     /// It has said no, and nothing else since.
-    #[error("your organisation has refused you: {0}")]
+    #[error("your organisation has refused you: {}", .0.trim_end_matches('.'))]
     Refused(String),
     /// It was not reached for too long.
     #[error("your organisation was not reached for more than {} days, so it has to be now", .0.as_secs() / DAY)]
@@ -193,6 +193,9 @@ mod tests {
             );
         }
         assert!(refused.to_string().contains("disabled"));
+        // It goes on in the sentence that it is said in.
+        let sentence = NotAlone::Refused("This account is disabled. Ask who runs the directory.".into());
+        assert!(sentence.to_string().ends_with("Ask who runs the directory"));
         standings.confirmed(6001, &at("b", 3)).unwrap();
         assert_eq!(standings.alone(6001, &at("b", 3)), Ok(()));
         assert_eq!(standings.last_confirmed(6001), Some(NOON + 3 * DAYS));

@@ -12,6 +12,7 @@ use crate::audit::Event;
 use crate::enrolments::{Enrolled, Enrolment, EnrolmentError};
 use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::ProviderError;
+use crate::identity::aadsts::Refusal;
 use crate::jose::jws::SigningInput;
 use crate::keys::KeyError;
 use crate::keys::child::{Opening, SignIn};
@@ -180,7 +181,7 @@ impl Failure {
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
             Self::Denied(why) => Event::Refused { why: (*why).to_owned() },
-            Self::OnceMore => Event::Refused { why: self.to_string() },
+            Self::OnceMore => Event::DirectoryUnheard { why: Refusal::RetryWithFreshNonce.says().to_owned() },
             Self::Alone(why) => Event::Refused { why: why.to_string() },
             Self::Record(why) => Event::Tampered { why: why.clone() },
             Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },

@@ -27,7 +27,10 @@ async fn run(
     }
     if !parts.enrolments.exists(account.uid) {
         // What is left of somebody who had the same name and number goes, too.
-        if let Err(error) = parts.keyrings.delete(account.uid).and(parts.tokens.forget(account.uid)) {
+        let forgotten = parts.keyrings.delete(account.uid);
+        let forgotten =
+            forgotten.and(parts.tokens.forget(account.uid)).and(parts.standings.forget(account.uid));
+        if let Err(error) = forgotten {
             tracing::warn!(
                 "what was noted about a keyring, or kept of a directory, can't be deleted: {error}"
             );

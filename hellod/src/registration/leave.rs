@@ -53,8 +53,8 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
         return give_up(&error.into(), "Run this again.", terminal).await;
     }
     record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
-    let _ =
-        terminal.show(Style::Info, "Done. The device is deleted there, and its keys are gone here.").await;
+    let text = format!("Done. The device is deleted there, and its keys are gone here.\n{PINS}");
+    let _ = terminal.show(Style::Info, &text).await;
     Ok(Outcome::Success)
 }
 
@@ -63,9 +63,11 @@ async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result
         return give_up(&error.into(), NOTHING_CHANGED, terminal).await;
     }
     record(parts, &Event::Forgotten { what: what.to_owned() }, "leave");
-    let text = "Done. This computer has forgotten its directory.\n\
-        If the device is still there, an administrator of the directory deletes it.";
-    let _ = terminal.show(Style::Info, text).await;
+    let text = format!(
+        "Done. This computer has forgotten its directory.\n\
+         If the device is still there, an administrator of the directory deletes it.\n{PINS}"
+    );
+    let _ = terminal.show(Style::Info, &text).await;
     Ok(Outcome::Success)
 }
 
@@ -81,6 +83,8 @@ async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
     Ok(entra::delete(&parts.online, &tenant.devices, &joined.certificate, &key).await?)
 }
 
+const PINS: &str = "PINs that were registered there sign nobody in any more; passwords and other PINs do.\n\
+    Whoever had one sets up another: helloctl reset";
 const ONLY_FORGET: &str = "To have this computer forget it: sudo helloctl leave --forget";
 const NOTHING_CHANGED: &str = "Nothing was changed. Run this again; to do without the directory's word:\n\
     sudo helloctl leave --forget";
