@@ -31,8 +31,8 @@ use hellod::tries::TriesLog;
 use hellod::{authentication, status};
 use serde_json::{Value, json};
 
+use crate::desk::NoShelf;
 use crate::house::{DORA, House, PASSWORD};
-use crate::tokens::NoShelf;
 
 /// Accounts that every machine has.
 pub(crate) const DAEMON: &str = "daemon";
