@@ -1,12 +1,18 @@
-//! Why a directory, Entra ID or AD FS, does not do what it was asked.
+//! A directory, Entra ID or AD FS, and why it does not do what it was asked.
 
 use thiserror::Error;
 
 use super::aadsts::Refusal;
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
-use crate::wire::{ErrorAnswer, RegistrationError, WireError};
+use crate::wire::{ErrorAnswer, RegistrationError, TokenClaims, WireError};
 use crate::x509::certificate::CertificateError;
+
+/// A directory that registers devices, as its discovery has found it.
+pub trait Directory {
+    /// Whether a token that says this is for its Device Registration Service, and one of its own.
+    fn permits(&self, claims: &TokenClaims) -> bool;
+}
 
 /// What stood in the way. `Display` is what a person reads.
 #[derive(Debug, Error)]

@@ -3,9 +3,13 @@
 //! A provider sees assertions and public keys. It never sees the TPM, a PIN, or anything that could make a signature.
 
 pub mod aadsts;
+mod broker;
 mod directory;
+mod domain;
 pub mod entra;
 pub mod local;
+mod oauth;
+mod registrar;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -14,7 +18,7 @@ use thiserror::Error;
 
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
-pub use directory::DirectoryError;
+pub use directory::{Directory, DirectoryError};
 
 /// What every provider can do.
 pub trait IdentityProvider {
