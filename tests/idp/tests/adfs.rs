@@ -151,6 +151,29 @@ fn whoever_signed_in_to_the_broker_gets_a_primary_token_for_the_device() {
 }
 
 #[test]
+fn an_answer_is_encrypted_by_the_first_derivation_or_as_its_request_was_signed() {
+    let scene = Scene::new();
+    let primary = scene.device.primary(&scene.password());
+    let payload = scene.session_payload(&primary, &json!({"scope": "openid aza"}));
+    let ask = || scene.send(&primary.sign(&payload, 2));
+    assert!(primary.open(&ask())["refresh_token"].is_string());
+    scene.idp.switch(&json!({"adfs_answer_kdf_v2": true, "answer_cipher": "gcm"})).unwrap();
+    assert!(primary.open_bound(&ask(), &payload)["refresh_token"].is_string());
+}
+
+#[test]
+fn an_alias_of_entras_names_entras_hosts_where_an_ad_fs_would_name_its_own() {
+    let idp = idp(json!({"entra_alias": true}));
+    let client = Client::of(&idp);
+    let path = "/EnrollmentServer/contract?api-version=1.2";
+    let host = "enterpriseregistration.corp.example";
+    let contract = client.get(host, path, &[("Accept", "application/json")]).object();
+    let token = contract["AuthenticationService"]["OAuth2"]["TokenEndpoint"].as_str().unwrap();
+    assert!(token.starts_with("https://login.microsoftonline.com/"), "{token}");
+    assert!(contract["TenantInfo"]["TenantId"].is_string());
+}
+
+#[test]
 fn a_nonce_lives_for_ten_minutes_and_once() {
     let scene = Scene::new();
     let nonce = scene.nonce();

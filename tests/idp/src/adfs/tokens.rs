@@ -8,14 +8,14 @@ use crate::entra::{
     Ask, SKEW, authenticated, by_password, signed_by_device, user, verifies, wrapped_for_device,
 };
 use crate::errors::Refusal;
-use crate::jose::{Signed, encrypt_answer};
-use crate::random;
+use crate::jose::{Signed, encrypt_derived};
 use crate::state::apps::App;
 use crate::state::nonces::Purpose;
 use crate::state::tokens::{AccessToken, RefreshToken, SignIn};
 use crate::state::{Dialect, World};
 use crate::vary::Members;
 use crate::web::{Answer, Form, Request};
+use crate::{kdf, random};
 
 pub(super) fn token(world: &mut World, request: &Request) -> Result<Answer, Refusal> {
     world.demand(Check::ContentType, request.is_form(), || Refusal::aadsts(900_144))?;
@@ -162,8 +162,12 @@ fn session(world: &mut World, signed: &Signed<'_>) -> Result<Answer, Refusal> {
         members.extend([("refresh_token", renewed.into()), ("refresh_token_expires_in", WEEK.into())]);
     }
     let plaintext = world.vary.object(members);
-    let cipher = world.switches.answer_cipher;
-    encrypt_answer(&session_key, plaintext.as_bytes(), cipher, true)
+    let (cipher, bound) = (world.switches.answer_cipher, world.switches.adfs_answer_kdf_v2);
+    let derive = |context: &[u8]| match bound {
+        true => kdf::version_2(&session_key, context, &signed.octets),
+        false => kdf::version_1(&session_key, context),
+    };
+    encrypt_derived(derive, plaintext.as_bytes(), cipher, true)
         .map(Answer::jose)
         .ok_or(Refusal::aadsts(90033))
 }
