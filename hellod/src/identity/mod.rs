@@ -3,6 +3,7 @@
 //! A provider sees assertions and public keys. It never sees the TPM, a PIN, or anything that could make a signature.
 
 pub mod aadsts;
+pub mod adfs;
 mod broker;
 mod directory;
 mod domain;
