@@ -23,7 +23,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::house::{DORA, Gate, House, login, run};
+use crate::house::House;
+use crate::lab::{DORA, Gate, Lab, host, run};
 use crate::primary::Enrolled;
 
 const GRAPH: &str = "https://graph.microsoft.com";
@@ -60,7 +61,7 @@ impl Desk {
         let clock = Rc::new(Late { clock: SystemClock::new(), by: Cell::new(0) });
         let audit = Rc::new(Audit::new(&state.0, clock.clone()));
         let (gate, way) = watch::channel(Gate::Open);
-        let tokens = tokens(&enrolled.house, enrolled.house.online_behind(way), (&store, &clock, &audit));
+        let tokens = tokens(&enrolled.house, enrolled.house.lab.online_behind(way), (&store, &clock, &audit));
         let answer = enrolled.sign_in().await.unwrap();
         let account = answer.0.account.as_ref().unwrap();
         let owner = Owner {
@@ -85,7 +86,7 @@ impl Desk {
         let encrypted = answer.session_key.as_ref().unwrap().0;
         let keep = Some((&self.enrolled.key, &wrapping));
         let keys = (&self.enrolled.keys, Root::Proven(&root));
-        let tpm = &self.enrolled.house.tpm;
+        let tpm = &self.enrolled.house.lab.tpm;
         let opened = tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, keep).await.unwrap();
         let wrapped = Wrapped { key: wrapping, sealed: opened.sealed.unwrap().unwrap() };
         let received = Received { asked, answer, key: opened.session_key, wrapped: Some(wrapped) };
@@ -94,7 +95,7 @@ impl Desk {
 
     /// The next hellod, after a start of the machine and the PIN.
     fn next_hellod(&self) -> (Tokens, Opened) {
-        let House { online, .. } = &self.enrolled.house;
+        let House { lab: Lab { online, .. }, .. } = &self.enrolled.house;
         let next = tokens(&self.enrolled.house, online.clone(), (&self.store, &self.clock, &self.audit));
         let opened = next.opened(self.owner.clone(), WrappingKey::new(Zeroizing::new([5; 32])));
         (next, opened)
@@ -109,7 +110,7 @@ impl Desk {
     }
 
     fn order(&self, order: Value) -> Value {
-        self.enrolled.house.idp.order(&order).unwrap()
+        self.enrolled.house.lab.idp.order(&order).unwrap()
     }
 
     /// Requests for the renewal of a primary token, or for one for an application, since the last look.
@@ -146,7 +147,7 @@ fn tokens(
         random: Rc::new(SystemRandom),
         audit: audit.clone(),
         online,
-        opener: Rc::new(house.tpm.clone()),
+        opener: Rc::new(house.lab.tpm.clone()),
         shelf: Rc::new(NoShelf),
     })
 }
@@ -388,20 +389,20 @@ fn a_directory_that_is_asked_too_often_is_left_alone_by_programs_too() {
 fn an_application_that_is_refused_ends_nothing_and_is_not_asked_for_in_a_loop() {
     run(async {
         let desk = Desk::with(42, json!({})).await;
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": 53003})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": 53003})).unwrap();
         desk.asked();
         let Some(NoToken::Denied(why)) = desk.graph().await.err() else { panic!("it was not denied") };
         assert!(why.contains("rule of your organisation"), "{why}");
         assert_eq!(desk.asked(), 2);
         assert!(matches!(desk.graph().await.err(), Some(NoToken::Denied(_))));
         assert_eq!(desk.asked(), 0);
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": null})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": null})).unwrap();
         desk.clock.by.set(61);
         assert!(desk.graph().await.is_ok());
 
         // In the words of a token that was revoked, about this application alone: its renewal tells.
         let wiki = App::parse(CLIENT, "https://graph.windows.net").unwrap();
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": 50132})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": 50132})).unwrap();
         let refused = desk.tokens.for_app(&desk.owner.account, &wiki).await;
         assert!(matches!(refused.err(), Some(NoToken::Denied(_))));
         assert!(!desk.tokens.is_empty() && desk.events().is_empty());
@@ -464,9 +465,10 @@ fn a_browser_is_signed_in_by_the_cookie_with_the_nonce_of_the_page_or_with_a_new
         let browse = async |address: &str| {
             let cookie = desk.tokens.cookie(&desk.owner.account, address).await.unwrap();
             let value = Zeroizing::new(cookie.expose().to_owned());
-            let request = Request::get(&login(), address).unwrap();
+            let request = Request::get(&host("login.microsoftonline.com"), address).unwrap();
             let request = request.with(Header::RefreshTokenCredential, value).unwrap();
-            desk.enrolled.house.browse(request).await.header(Field::Location).unwrap_or_default().to_owned()
+            let end = desk.enrolled.house.lab.browse(request).await;
+            end.header(Field::Location).unwrap_or_default().to_owned()
         };
         // Once round for another nonce, and in.
         let round = browse(&page("")).await;
