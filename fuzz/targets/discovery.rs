@@ -2,7 +2,8 @@
 //! in any of them leads to a host that wasn't expected, and none has two readings.
 #![no_main]
 
-use hellod::wire::{DeviceCode, Discovery, Hosts, Line, Metadata, Realm, Url};
+use hellod::wire::discovery::is_of_entra;
+use hellod::wire::{Contract, DeviceCode, Discovery, Hosts, Line, Metadata, Realm, Url};
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|body: &[u8]| {
@@ -13,6 +14,7 @@ fuzz_target!(|body: &[u8]| {
             expected(&url);
         }
         shown(&metadata.issuer);
+        metadata.access_token_issuer.iter().for_each(shown);
     }
     if let Ok(discovery) = Discovery::parse(body, &hosts) {
         for service in [discovery.join, discovery.keys].into_iter().flatten() {
@@ -22,6 +24,15 @@ fuzz_target!(|body: &[u8]| {
         }
         discovery.token.iter().for_each(expected);
         discovery.display_name.iter().for_each(shown);
+    }
+    if let Ok(Contract::AdFs(discovery)) = Contract::parse(body, REGISTRATION) {
+        let token = discovery.token.expect("where people sign in");
+        let sts = token.host();
+        assert!(!sts.contains(':') && !is_of_entra(sts), "{sts}");
+        for service in [discovery.join, discovery.keys].into_iter().flatten() {
+            https(&service.endpoint);
+            assert!([sts, REGISTRATION].contains(&service.endpoint.host()), "{service:?}");
+        }
     }
     if let Ok(code) = DeviceCode::parse(body, &hosts) {
         expected(&code.address);
@@ -52,3 +63,4 @@ fn shown(line: &Line) {
 }
 
 const HOST: &str = "sts.contoso.com";
+const REGISTRATION: &str = "enterpriseregistration.contoso.com";

@@ -9,6 +9,7 @@ use aws_lc_rs::iv::FixedLength;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use hellod::jose::jwe::{Answer, EncryptedSessionKey, JweError, MAX_ANSWER_JWE, MAX_SESSION_KEY_JWE};
+use hellod::jose::jws::Payload;
 use hellod::secret::SessionKey;
 use libfuzzer_sys::fuzz_target;
 use serde_json::Value;
@@ -19,7 +20,9 @@ fuzz_target!(|octets: &[u8]| {
         if EncryptedSessionKey::parse(text).is_ok() {
             assert!(text.len() <= MAX_SESSION_KEY_JWE && text.split('.').count() == 5);
         }
-        if let Ok(answer) = Answer::open(text, &session()) {
+        let request = Payload::new(&text.len()).expect("a number");
+        let either = Answer::open_either(text, &session(), &request);
+        for answer in [Answer::open(text, &session()), either].into_iter().flatten() {
             assert!(text.len() <= MAX_ANSWER_JWE && text.split('.').count() == 5);
             assert!(answer.read::<Value>().is_ok() || answer.expose().len() > 100);
         }

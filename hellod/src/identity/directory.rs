@@ -8,7 +8,7 @@ use super::entra::Tenant;
 use crate::guid::Guid;
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
-use crate::wire::{ErrorAnswer, RegistrationError, WireError};
+use crate::wire::{ErrorAnswer, RegistrationError, TokenClaims, WireError};
 use crate::x509::DeviceCertificate;
 use crate::x509::certificate::CertificateError;
 
@@ -64,6 +64,12 @@ impl std::fmt::Display for Directory {
             },
         }
     }
+}
+
+/// Who gives out tokens for a Device Registration Service: a directory, as its discovery has found it.
+pub trait Issuer {
+    /// Whether a token that says this is for its Device Registration Service, and one of its own.
+    fn permits(&self, claims: &TokenClaims) -> bool;
 }
 
 /// What stood in the way. `Display` is what a person reads.

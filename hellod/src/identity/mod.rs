@@ -3,12 +3,17 @@
 //! A provider sees assertions and public keys. It never sees the TPM, a PIN, or anything that could make a signature.
 
 pub mod aadsts;
+pub mod adfs;
+mod broker;
 mod directory;
+mod domain;
 pub mod entra;
 pub mod local;
 mod machine;
+mod oauth;
 mod person;
 mod providers;
+mod registrar;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -19,7 +24,7 @@ use self::aadsts::Refusal;
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
 use crate::wire::Upn;
-pub use directory::{Directory, DirectoryError};
+pub use directory::{Directory, DirectoryError, Issuer};
 pub use machine::{DeviceKeys, Machine, Working};
 pub use person::Person;
 pub use providers::Providers;

@@ -5,13 +5,15 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
 use crate::secret::{DerivedKey, SessionKey};
 
 /// What the context of the derivation is made from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum KdfVersion {
     /// `ctx` alone: a key signs any request for whoever has it. Entra refuses it (AADSTS5000611); AD FS without
     /// `kdf_ver2` among its capabilities knows no other.

@@ -14,7 +14,7 @@ mod values;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-pub use discovery::{Discovery, Metadata};
+pub use discovery::{Contract, Discovery, Metadata};
 pub use realm::Realm;
 pub use refusal::{ErrorAnswer, RegistrationError};
 pub use registration::{JoinAnswer, KeyAnswer};

@@ -22,7 +22,8 @@ use serde_json::{Value, json};
 use tokio::sync::watch;
 use zeroize::Zeroizing;
 
-use crate::house::{DORA, Gate, House};
+use crate::house::House;
+use crate::lab::{DORA, Gate, Lab};
 use crate::primary::Enrolled;
 
 pub(crate) const GRAPH: &str = "https://graph.microsoft.com";
@@ -60,7 +61,7 @@ impl Desk {
         let clock = Rc::new(Late { clock: SystemClock::new(), by: Cell::new(0) });
         let audit = Rc::new(Audit::new(&state.0, clock.clone()));
         let (gate, way) = watch::channel(Gate::Open);
-        let online = enrolled.house.online_behind(way);
+        let online = enrolled.house.lab.online_behind(way);
         let tokens = tokens(&enrolled.house, online.clone(), (&store, &clock, &audit));
         let answer = enrolled.sign_in().await.unwrap();
         let account = answer.0.account.as_ref().unwrap();
@@ -86,7 +87,7 @@ impl Desk {
         let encrypted = answer.session_key.as_ref().unwrap().0;
         let keep = Some((&self.enrolled.key, &wrapping));
         let keys = (&self.enrolled.keys, Root::Proven(&root));
-        let tpm = &self.enrolled.house.tpm;
+        let tpm = &self.enrolled.house.lab.tpm;
         let opened = tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, keep).await.unwrap();
         let wrapped = Wrapped { key: wrapping, sealed: opened.sealed.unwrap().unwrap() };
         let received = Received { asked, answer, key: opened.session_key, wrapped: Some(wrapped) };
@@ -95,7 +96,7 @@ impl Desk {
 
     /// The next hellod, after a start of the machine and the PIN.
     pub(crate) fn next_hellod(&self) -> (Tokens, Opened) {
-        let House { online, .. } = &self.enrolled.house;
+        let House { lab: Lab { online, .. }, .. } = &self.enrolled.house;
         let next = tokens(&self.enrolled.house, online.clone(), (&self.store, &self.clock, &self.audit));
         let opened = next.opened(self.owner.clone(), WrappingKey::new(Zeroizing::new([5; 32])));
         (next, opened)
@@ -110,7 +111,7 @@ impl Desk {
     }
 
     pub(crate) fn order(&self, order: Value) -> Value {
-        self.enrolled.house.idp.order(&order).unwrap()
+        self.enrolled.house.lab.idp.order(&order).unwrap()
     }
 
     /// Requests for the renewal of a primary token, or for one for an application, since the last look.
@@ -147,7 +148,7 @@ fn tokens(
         random: Rc::new(SystemRandom),
         audit: audit.clone(),
         online,
-        opener: Rc::new(house.tpm.clone()),
+        opener: Rc::new(house.lab.tpm.clone()),
         shelf: Rc::new(NoShelf),
     })
 }

@@ -32,7 +32,8 @@ use hellod::{authentication, status};
 use serde_json::{Value, json};
 
 use crate::desk::NoShelf;
-use crate::house::{DORA, House, PASSWORD};
+use crate::house::House;
+use crate::lab::{DORA, PASSWORD};
 
 /// Accounts that every machine has.
 pub(crate) const DAEMON: &str = "daemon";
@@ -86,8 +87,8 @@ impl Machine {
             clock: clock.clone(),
             random: Rc::new(SystemRandom),
             audit: audit.clone(),
-            online: house.online.clone(),
-            opener: Rc::new(house.tpm.clone()),
+            online: house.lab.online.clone(),
+            opener: Rc::new(house.lab.tpm.clone()),
             shelf: Rc::new(NoShelf),
         });
         let parts = Parts {
@@ -98,10 +99,10 @@ impl Machine {
             enrolments: Enrolments::new(store.clone(), LOCAL),
             keyrings: Keyrings::new(store.clone(), true),
             tries: TriesLog::new(store.clone(), clock.clone()),
-            tpm: house.tpm.clone(),
-            providers: Providers::new(local, house.online.clone()),
+            tpm: house.lab.tpm.clone(),
+            providers: Providers::new(local, house.lab.online.clone()),
             membership: Membership::new(store.clone()),
-            online: house.online.clone(),
+            online: house.lab.online.clone(),
             prover: Rc::new(Proves),
             policy: Policy::default(),
             surfaces: Surfaces::default(),
@@ -179,7 +180,7 @@ impl Machine {
 
     /// The Hello keys that the directory lists.
     pub(crate) fn listed(&self) -> Vec<Value> {
-        let state = self.house.idp.order(&json!({"do": "dump"})).unwrap();
+        let state = self.house.lab.idp.order(&json!({"do": "dump"})).unwrap();
         state["keys"].as_array().unwrap_or_else(|| panic!("no keys in {state}")).clone()
     }
 
@@ -198,7 +199,7 @@ impl Machine {
     /// Puts both clocks forward.
     pub(crate) fn pass(&self, seconds: u32) {
         self.clock.ahead.set(self.clock.ahead.get() + seconds);
-        self.house.idp.advance(i64::from(seconds)).unwrap();
+        self.house.lab.idp.advance(i64::from(seconds)).unwrap();
     }
 
     pub(crate) fn person<'a>(&'a self, upn: &'a str) -> Person<'a> {
@@ -286,7 +287,7 @@ impl Person<'_> {
         let code = text.lines().find_map(|line| line.strip_prefix("and type the code"));
         if let Some(code) = code {
             self.codes.set(self.codes.get() + 1);
-            self.machine.house.idp.approve_device_code(code.trim(), self.upn, true).unwrap();
+            self.machine.house.lab.idp.approve_device_code(code.trim(), self.upn, true).unwrap();
         }
     }
 }

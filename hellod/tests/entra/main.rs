@@ -4,6 +4,8 @@
 mod browser;
 mod desk;
 mod house;
+#[path = "../lab/mod.rs"]
+mod lab;
 mod machine;
 mod people;
 mod primary;
@@ -20,22 +22,15 @@ use hellod::x509::certificate::JoinType;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use house::{DORA, House, PASSWORD, domain, run};
-
-fn refusal<T>(outcome: Result<T, DirectoryError>) -> Refusal {
-    match outcome {
-        Err(DirectoryError::Refused { refusal, .. }) => refusal,
-        Err(other) => panic!("{other}"),
-        Ok(_) => panic!("it was not refused"),
-    }
-}
+use house::{House, domain};
+use lab::{DORA, PASSWORD, refusal, run};
 
 #[test]
 fn a_domain_leads_to_its_tenant_or_to_none() {
     run(async {
         let house = House::with(1, json!({})).await;
         assert!(house.tenant.devices.address.starts_with("https://enterpriseregistration.windows.net/"));
-        assert!(Tenant::of(&house.online, &domain("nobody.example")).await.unwrap().is_none());
+        assert!(Tenant::of(&house.lab.online, &domain("nobody.example")).await.unwrap().is_none());
     });
 }
 
@@ -69,7 +64,7 @@ fn a_machine_registers_with_keys_of_its_tpm_whichever_way_the_person_signs_in() 
             assert_eq!(certificate.tenant, Some(house.tenant.id));
             assert_eq!(certificate.join, Some(JoinType::Joined));
             assert_eq!(registered.person, Upn::parse(DORA));
-            let known = house.known_device(&certificate.device.to_string());
+            let known = house.lab.known_device(&certificate.device.to_string());
             assert_eq!(known["name"], "lab", "{known}");
         }
     });
@@ -101,8 +96,8 @@ async fn by_code(house: &House) -> Permit {
     };
     let approved =
         json!({"do": "approve-device-code", "user_code": code.user_code, "upn": DORA, "mfa": true});
-    house.idp.order(&approved).unwrap();
-    house.idp.advance(i64::try_from(interval).unwrap() + 1).unwrap();
+    house.lab.idp.order(&approved).unwrap();
+    house.lab.idp.advance(i64::try_from(interval).unwrap() + 1).unwrap();
     match sign_in.poll(&code, interval).await.unwrap() {
         Polled::Done(permit) => *permit,
         Polled::After(_) => panic!("it was typed"),
@@ -134,18 +129,18 @@ fn each_refusal_of_a_sign_in_has_its_meaning() {
         assert_eq!(refusal(wrong), Refusal::PasswordWrong);
         let unknown = house.sign_in().by_password(&person("eve@corp.example"), PASSWORD).await;
         assert_eq!(refusal(unknown), Refusal::PersonUnknown);
-        house.idp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false})).unwrap();
+        house.lab.idp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false})).unwrap();
         assert_eq!(refusal(house.by_password().await), Refusal::PersonDisabled);
-        house.idp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": true})).unwrap();
-        house.idp.switch(&json!({"conditional_access": 53003})).unwrap();
+        house.lab.idp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": true})).unwrap();
+        house.lab.idp.switch(&json!({"conditional_access": 53003})).unwrap();
         assert_eq!(refusal(house.by_password().await), Refusal::ConditionalAccess);
-        house.idp.switch(&json!({"conditional_access": null})).unwrap();
+        house.lab.idp.switch(&json!({"conditional_access": null})).unwrap();
 
         let code = house.sign_in().code().await.unwrap();
-        house.idp.order(&json!({"do": "decline-device-code", "user_code": code.user_code})).unwrap();
+        house.lab.idp.order(&json!({"do": "decline-device-code", "user_code": code.user_code})).unwrap();
         assert_eq!(refusal(house.sign_in().poll(&code, 5).await), Refusal::CodeDeclined);
         let code = house.sign_in().code().await.unwrap();
-        house.idp.advance(16 * 60).unwrap();
+        house.lab.idp.advance(16 * 60).unwrap();
         assert_eq!(refusal(house.sign_in().poll(&code, 5).await), Refusal::CodeExpired);
     });
 }

@@ -5,7 +5,7 @@ use hellod::doctor::{self, State};
 use hellod::provisioning::{self, Place, recover};
 use serde_json::{Value, json};
 
-use crate::house::{DORA, PASSWORD, run};
+use crate::lab::{DORA, PASSWORD, run};
 use crate::machine::{BIN, DAEMON, LOCAL, Machine, PIN, Person, Said, named, root};
 
 const EVE: &str = "eve@corp.example";
@@ -34,7 +34,12 @@ fn a_person_of_the_directory_enrols_and_the_pin_signs_in_without_the_network() {
         assert_eq!(machine.left(), [1, 1, 0]);
         assert_eq!(machine.events(DAEMON).await, ["3200", "8201", "8200"]);
 
-        machine.house.idp.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 1000})).unwrap();
+        machine
+            .house
+            .lab
+            .idp
+            .order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 1000}))
+            .unwrap();
         refused(&machine.sign_in(DAEMON, "135797").await, Outcome::Refused, "Wrong PIN.");
         assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
         assert_eq!(machine.events(DAEMON).await.last().unwrap(), "8401");
@@ -68,7 +73,7 @@ fn the_record_decides_who_relies_on_a_key_whatever_the_machine_joins() {
 fn one_person_of_the_directory_has_a_pin_in_one_account_and_an_account_is_one_persons() {
     run(async {
         let machine = Machine::joined(23, json!({})).await;
-        machine.house.idp.create_user(EVE, PASSWORD, true).unwrap();
+        machine.house.lab.idp.create_user(EVE, PASSWORD, true).unwrap();
         assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
         let taken = machine.enrol(BIN, DORA).await;
         refused(&taken, Outcome::Refused, "dora@corp.example has a PIN in another account of this computer.");
@@ -76,7 +81,7 @@ fn one_person_of_the_directory_has_a_pin_in_one_account_and_an_account_is_one_pe
         refused(&machine.reset(DAEMON, EVE).await, Outcome::Refused, "is set up for somebody else there.");
         assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
         // A name that has changed hands is somebody else's, too.
-        machine.house.idp.create_user(DORA, PASSWORD, true).unwrap();
+        machine.house.lab.idp.create_user(DORA, PASSWORD, true).unwrap();
         refused(&machine.reset(DAEMON, DORA).await, Outcome::Refused, "is set up for somebody else there.");
         assert_eq!(machine.listed().len(), 1);
         assert_eq!(machine.left(), [1, 1, 0]);
@@ -123,11 +128,11 @@ fn a_directory_that_answers_for_another_device_person_or_proof_gets_no_pin_made(
             ("second-factor", "Please confirm it with your second factor again"),
             ("key-owner", "another.dora@corp.example, who has not signed in here"),
         ] {
-            machine.house.idp.switch(&json!({"confusion": confusion})).unwrap();
+            machine.house.lab.idp.switch(&json!({"confusion": confusion})).unwrap();
             refused(&machine.enrol(DAEMON, DORA).await, Outcome::Unavailable, sentence);
             assert_eq!(machine.left(), [0, 0, 0], "{confusion}");
         }
-        machine.house.idp.switch(&json!({"confusion": null})).unwrap();
+        machine.house.lab.idp.switch(&json!({"confusion": null})).unwrap();
         assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
     });
 }
@@ -137,13 +142,13 @@ fn a_directory_that_does_not_take_the_key_leaves_nothing_here() {
     run(async {
         let machine = Machine::joined(26, json!({})).await;
         let fault = |status| json!({"do": "fault", "path": "nrollmentServer/key", "kind": "status", "status": status});
-        machine.house.idp.order(&fault(401)).unwrap();
+        machine.house.lab.idp.order(&fault(401)).unwrap();
         refused(&machine.enrol(DAEMON, DORA).await, Outcome::Unavailable, "helloctl enroll --local");
         assert!(
             !machine.events(DAEMON).await.contains(&"6210".to_owned()),
             "a clear no leaves nothing there"
         );
-        machine.house.idp.order(&fault(503)).unwrap();
+        machine.house.lab.idp.order(&fault(503)).unwrap();
         let said = machine.enrol(DAEMON, DORA).await;
         refused(&said, Outcome::Unavailable, "Try again later.");
         assert!(said.shown.contains("https://mysignins.microsoft.com"), "{}", said.shown);
@@ -158,7 +163,7 @@ fn an_enrolment_that_is_cut_short_after_the_key_was_registered_is_undone_and_the
     run(async {
         let machine = Machine::joined(27, json!({})).await;
         let stall = json!({"do": "fault", "path": "nrollmentServer/key", "kind": "stall"});
-        machine.house.idp.order(&stall).unwrap();
+        machine.house.lab.idp.order(&stall).unwrap();
         let registered = async {
             while machine.listed().is_empty() {
                 tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -182,7 +187,7 @@ fn an_enrolment_that_is_cut_short_after_the_key_was_registered_is_undone_and_the
 fn a_pin_of_a_directory_that_the_machine_has_left_is_refused_kept_and_replaced_by_a_reset() {
     run(async {
         let machine = Machine::joined(28, json!({})).await;
-        machine.house.idp.create_user(EVE, PASSWORD, true).unwrap();
+        machine.house.lab.idp.create_user(EVE, PASSWORD, true).unwrap();
         assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
         let record = machine.record(DAEMON).await;
         machine.leave(false).await;
@@ -214,7 +219,7 @@ fn a_code_without_a_second_factor_registers_nothing() {
     run(async {
         // A directory that leaves the wish for a second factor unheard.
         let machine = Machine::joined(29, json!({"fresh_mfa_seconds": -1})).await;
-        machine.house.idp.skip(hello_idp::Check::SecondFactor).unwrap();
+        machine.house.lab.idp.skip(hello_idp::Check::SecondFactor).unwrap();
         let said = machine.enrol(DAEMON, DORA).await;
         refused(&said, Outcome::Refused, "has not asked for a second factor just now");
         assert!(said.shown.contains("The browser is another way."), "{}", said.shown);
@@ -247,7 +252,7 @@ fn status_and_doctor_tell_what_the_machine_is_to_its_directory() {
             assert_eq!(found(&machine, check).await, Some(State::Ok), "{check}");
         }
         assert_eq!(found(&machine, "Compliance").await, Some(State::Warn));
-        machine.house.idp.order(&json!({"do": "fault", "path": "", "kind": "drop"})).unwrap();
+        machine.house.lab.idp.order(&json!({"do": "fault", "path": "", "kind": "drop"})).unwrap();
         assert_eq!(found(&machine, "Connection").await, Some(State::Warn));
         // Ten years and a day.
         machine.pass(3660 * 86_400);

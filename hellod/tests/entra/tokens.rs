@@ -10,7 +10,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use crate::desk::{CLIENT, Desk, GRAPH};
-use crate::house::{DORA, Gate, login, run};
+use crate::lab::{DORA, Gate, host, run};
 
 fn claims(token: &Token) -> TokenClaims {
     TokenClaims::read(token).unwrap()
@@ -108,7 +108,15 @@ fn what_is_asked_with_a_token_is_counted_as_its_owners() {
             desk.gate.send_replace(Gate::Shut);
             let online = desk.online.for_person(uid);
             let stalls = async || {
-                online.fetch(Request::get(&login(), "https://login.microsoftonline.com/").unwrap()).await
+                online
+                    .fetch(
+                        Request::get(
+                            &host("login.microsoftonline.com"),
+                            "https://login.microsoftonline.com/",
+                        )
+                        .unwrap(),
+                    )
+                    .await
             };
             let renewed = async {
                 // By then the four that one person may have are under way.
@@ -235,20 +243,20 @@ fn a_directory_that_is_asked_too_often_is_left_alone_by_programs_too() {
 fn an_application_that_is_refused_ends_nothing_and_is_not_asked_for_in_a_loop() {
     run(async {
         let desk = Desk::with(42, json!({})).await;
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": 53003})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": 53003})).unwrap();
         desk.asked();
         let Some(NoToken::Denied(why)) = desk.graph().await.err() else { panic!("it was not denied") };
         assert!(why.contains("rule of your organisation"), "{why}");
         assert_eq!(desk.asked(), 2);
         assert!(matches!(desk.graph().await.err(), Some(NoToken::Denied(_))));
         assert_eq!(desk.asked(), 0);
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": null})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": null})).unwrap();
         desk.clock.by.set(61);
         assert!(desk.graph().await.is_ok());
 
         // In the words of a token that was revoked, about this application alone: its renewal tells.
         let wiki = App::parse(CLIENT, "https://graph.windows.net").unwrap();
-        desk.enrolled.house.idp.switch(&json!({"conditional_access": 50132})).unwrap();
+        desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": 50132})).unwrap();
         let refused = desk.tokens.for_app(&desk.owner.account, &wiki).await;
         assert!(matches!(refused.err(), Some(NoToken::Denied(_))));
         assert!(!desk.tokens.is_empty() && desk.events().is_empty());
@@ -311,9 +319,10 @@ fn a_browser_is_signed_in_by_the_cookie_with_the_nonce_of_the_page_or_with_a_new
         let browse = async |address: &str| {
             let cookie = desk.tokens.cookie(&desk.owner.account, address).await.unwrap();
             let value = Zeroizing::new(cookie.expose().to_owned());
-            let request = Request::get(&login(), address).unwrap();
+            let request = Request::get(&host("login.microsoftonline.com"), address).unwrap();
             let request = request.with(Header::RefreshTokenCredential, value).unwrap();
-            desk.enrolled.house.browse(request).await.header(Field::Location).unwrap_or_default().to_owned()
+            let end = desk.enrolled.house.lab.browse(request).await;
+            end.header(Field::Location).unwrap_or_default().to_owned()
         };
         // Once round for another nonce, and in.
         let round = browse(&page("")).await;

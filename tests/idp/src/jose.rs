@@ -9,7 +9,7 @@ use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
 use serde_json::Value;
 
-use crate::kdf;
+use crate::kdf::{self, DerivedKey};
 use crate::rsa1::PublicKey;
 use crate::switches::{AnswerCipher, Switches};
 use crate::{der, random};
@@ -135,10 +135,20 @@ pub(crate) fn unsigned_token(payload: &str) -> String {
     format!("{}.{}.", base64url(br#"{"typ":"JWT","alg":"none"}"#), base64url(payload.as_bytes()))
 }
 
-/// An answer that the session key encrypts: `dir`, its key always by version 1 of the derivation. What calls itself A256GCM is
-/// AES-CBC without authentication and with an IV of 16 octets, unless the IV has 12.
+/// An answer that the session key encrypts: `dir`, its key by version 1 of the derivation, whatever the request used. What calls
+/// itself A256GCM is AES-CBC without authentication and with an IV of 16 octets, unless the IV has 12.
 pub(crate) fn encrypt_answer(
     session_key: &[u8],
+    plaintext: &[u8],
+    cipher: AnswerCipher,
+    kid: bool,
+) -> Option<String> {
+    encrypt_derived(|context| kdf::version_1(session_key, context), plaintext, cipher, kid)
+}
+
+/// The same under another key, derived for the context that the header carries.
+pub(crate) fn encrypt_derived(
+    derive: impl FnOnce(&[u8]) -> DerivedKey,
     plaintext: &[u8],
     cipher: AnswerCipher,
     kid: bool,
@@ -147,7 +157,8 @@ pub(crate) fn encrypt_answer(
         AnswerCipher::Cbc => Iv::Cbc(random::bytes()),
         AnswerCipher::Gcm => Iv::Gcm(random::bytes()),
     };
-    encrypt_with(session_key, plaintext, &random::bytes(), iv, kid)
+    let context = random::bytes();
+    encrypt_with(&derive(&context), plaintext, &context, iv, kid)
 }
 
 enum Iv {
@@ -155,25 +166,17 @@ enum Iv {
     Gcm([u8; 12]),
 }
 
-fn encrypt_with(
-    session_key: &[u8],
-    plaintext: &[u8],
-    context: &[u8; 24],
-    iv: Iv,
-    kid: bool,
-) -> Option<String> {
-    let key = kdf::version_1(session_key, context);
+fn encrypt_with(key: &DerivedKey, plaintext: &[u8], context: &[u8; 24], iv: Iv, kid: bool) -> Option<String> {
     let kid = if kid { r#","kid":"session""# } else { "" };
     let header = format!(r#"{{"alg":"dir","enc":"A256GCM","ctx":"{}"{kid}}}"#, base64(context));
     let header = base64url(header.as_bytes());
     let (iv, cipher_text, tag) = match iv {
         Iv::Gcm(iv) => {
-            let (cipher_text, tag) = gcm(&key, iv, header.as_bytes(), plaintext)?;
+            let (cipher_text, tag) = gcm(key, iv, header.as_bytes(), plaintext)?;
             (iv.to_vec(), cipher_text, tag)
         }
         Iv::Cbc(iv) => {
-            let key =
-                PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, &key).ok()?).ok()?;
+            let key = PaddedBlockEncryptingKey::cbc_pkcs7(UnboundCipherKey::new(&AES_256, key).ok()?).ok()?;
             let mut cipher_text = plaintext.to_vec();
             key.less_safe_encrypt(&mut cipher_text, EncryptionContext::Iv128(FixedLength::from(iv))).ok()?;
             (iv.to_vec(), cipher_text, Vec::new())
@@ -255,7 +258,7 @@ mod tests {
             ("jwe_gcm_12_byte_iv", Iv::Gcm(std::array::from_fn(count)), true),
             ("jwe_cbc_16_byte_iv", Iv::Cbc(std::array::from_fn(count)), false),
         ] {
-            let made = encrypt_with(&session, text, &context, iv, kid);
+            let made = encrypt_with(&kdf::version_1(&session, &context), text, &context, iv, kid);
             assert_eq!(made.as_deref(), vector[name].as_str(), "{name}");
         }
     }

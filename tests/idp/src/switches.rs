@@ -61,6 +61,10 @@ pub struct Switches {
     pub adfs_kdf_v2: bool,
     /// AD FS lists `winhello_cert`.
     pub adfs_winhello_cert: bool,
+    /// AD FS encrypts an answer with what its request is signed with, read as version 2 has it: over the request's payload.
+    pub adfs_answer_kdf_v2: bool,
+    /// There is no AD FS, and `enterpriseregistration.` before the domain is an alias of Entra's registration host.
+    pub entra_alias: bool,
     /// What it takes for another's, which clients have to notice.
     pub confusion: Option<Confusion>,
 }
@@ -95,6 +99,8 @@ impl Default for Switches {
             federated: false,
             adfs_kdf_v2: true,
             adfs_winhello_cert: false,
+            adfs_answer_kdf_v2: false,
+            entra_alias: false,
             confusion: None,
         }
     }

@@ -61,6 +61,10 @@ fn a_computer_joins_and_its_user_registers_a_key_and_signs_in_with_it() {
     );
     let renewed = hello.open(&scene.session(&hello, 2, &json!({"scope": "openid aza"})));
     assert_ne!(renewed["refresh_token"].as_str().unwrap(), hello.token);
+    // An access token there always is, and its lifetime is not that of the primary token.
+    assert!(renewed["access_token"].is_string() && renewed["scope"].is_string(), "{renewed}");
+    let lifetimes = (&renewed["expires_in"], &renewed["refresh_token_expires_in"]);
+    assert_eq!(lifetimes, (&json!(3600), &json!(604_800)));
     // What is Entra's is not this server's, and the other way round.
     assert_eq!(
         support::device::send(&scene.client, &hello.sign(&hello.renewal(&scene.client.nonce()), 2)).code(),
@@ -130,6 +134,46 @@ fn a_code_approved_elsewhere_lets_a_device_in_by_either_name() {
 }
 
 #[test]
+fn whoever_signed_in_to_the_broker_gets_a_primary_token_for_the_device() {
+    let scene = Scene::new();
+    let form = [("client_id", BROKER), ("resource", RESOURCE), ("grant_type", "password")];
+    let who = [("username", UPN), ("password", PASSWORD)];
+    let signed_in = scene.token(&[&form[..], &who].concat()).object();
+    let ask = |client: &str| {
+        let payload = json!({"client_id": client, "request_nonce": scene.nonce(), "scope": "openid aza",
+            "grant_type": "refresh_token", "refresh_token": signed_in["refresh_token"]});
+        scene.send(&scene.device.key.sign(&scene.device.header(), &payload))
+    };
+    assert_eq!(ask(CLOUD_AP).object()["error"], "invalid_grant", "it was given to somebody else");
+    let primary = scene.device.primary(&ask(BROKER));
+    let tokens = primary.open(&scene.session(&primary, 2, &json!({"resource": RESOURCE, "scope": "openid"})));
+    assert!(tokens["access_token"].is_string(), "{tokens}");
+}
+
+#[test]
+fn an_answer_is_encrypted_by_the_first_derivation_or_as_its_request_was_signed() {
+    let scene = Scene::new();
+    let primary = scene.device.primary(&scene.password());
+    let payload = scene.session_payload(&primary, &json!({"scope": "openid aza"}));
+    let ask = || scene.send(&primary.sign(&payload, 2));
+    assert!(primary.open(&ask())["refresh_token"].is_string());
+    scene.idp.switch(&json!({"adfs_answer_kdf_v2": true, "answer_cipher": "gcm"})).unwrap();
+    assert!(primary.open_bound(&ask(), &payload)["refresh_token"].is_string());
+}
+
+#[test]
+fn an_alias_of_entras_names_entras_hosts_where_an_ad_fs_would_name_its_own() {
+    let idp = idp(json!({"entra_alias": true}));
+    let client = Client::of(&idp);
+    let path = "/EnrollmentServer/contract?api-version=1.2";
+    let host = "enterpriseregistration.corp.example";
+    let contract = client.get(host, path, &[("Accept", "application/json")]).object();
+    let token = contract["AuthenticationService"]["OAuth2"]["TokenEndpoint"].as_str().unwrap();
+    assert!(token.starts_with("https://login.microsoftonline.com/"), "{token}");
+    assert!(contract["TenantInfo"]["TenantId"].is_string());
+}
+
+#[test]
 fn a_nonce_lives_for_ten_minutes_and_once() {
     let scene = Scene::new();
     let nonce = scene.nonce();
@@ -194,11 +238,15 @@ impl Scene {
     }
 
     fn session(&self, primary: &Primary, version: u64, more: &Value) -> Response {
+        self.send(&primary.sign(&self.session_payload(primary, more), version))
+    }
+
+    fn session_payload(&self, primary: &Primary, more: &Value) -> Value {
         let now = self.now();
         let mut payload = json!({"client_id": CLOUD_AP, "grant_type": "refresh_token", "refresh_token": primary.token,
             "iat": now, "exp": now + 300});
         payload.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        self.send(&primary.sign(&payload, version))
+        payload
     }
 
     /// A token for registration: a cookie, a second factor on the page, a code.

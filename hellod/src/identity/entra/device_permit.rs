@@ -7,8 +7,9 @@
 use thiserror::Error;
 
 use super::primary::{self, Proof, Session};
-use super::{BROKER, DRS, Permit, Tenant};
+use super::{DRS, Permit, Tenant};
 use crate::identity::aadsts::Refusal;
+use crate::identity::oauth::BROKER;
 use crate::identity::{DirectoryError, Machine, Nonce, Person};
 use crate::keys::KeyError;
 use crate::online::Online;

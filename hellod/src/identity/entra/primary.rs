@@ -6,8 +6,10 @@
 
 use serde_json::json;
 
-use super::{BROKER, CLOUD_AP, LOGIN, post_form};
+use super::{LOGIN, hosts};
 use crate::guid::Guid;
+use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER};
+use crate::identity::oauth::post_form;
 use crate::identity::{DirectoryError, Nonce};
 use crate::jose::jwe::Answer;
 use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
@@ -15,15 +17,9 @@ use crate::jose::kdf::KdfVersion;
 use crate::keys::PublicKey;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
-use crate::wire::{NonceAnswer, PrimaryAnswer, TokenAnswer, Upn, What, WireError};
+use crate::wire::{NonceAnswer, PrimaryAnswer, TokenAnswer, Upn, What};
 
-/// How a request for a primary token says who the person is.
-pub enum Proof<'a> {
-    /// A refresh token of a sign-in that was for the broker.
-    SignIn(&'a Token),
-    /// The signed [`assertion`].
-    Hello(&'a Token),
-}
+pub use crate::identity::broker::Proof;
 
 /// A primary token with its session key, in use.
 pub struct Session<'a> {
@@ -43,7 +39,7 @@ pub struct Session<'a> {
 /// [`DirectoryError`].
 pub async fn nonce(online: &Online) -> Result<Nonce, DirectoryError> {
     let address = format!("https://{LOGIN}/common/oauth2/token");
-    let answer = post_form(online, &address, &[("grant_type", "srv_challenge")]).await?;
+    let answer = post_form(online, &hosts()?, &address, &[("grant_type", "srv_challenge")]).await?;
     Ok(Nonce(NonceAnswer::parse(&answer)?.nonce))
 }
 
@@ -59,16 +55,8 @@ pub fn assertion(
     nonce: &Nonce,
     now: i64,
 ) -> Result<SigningInput, JwsError> {
-    let kid = key.provider_kid().map_err(|_| JwsError::Payload)?;
-    let claims = json!({
-        "iss": person.as_str(),
-        "aud": format!("https://sts.windows.net/{tenant}/"),
-        "iat": now - SKEW,
-        "exp": now + LIFETIME,
-        "request_nonce": nonce.0,
-        "scope": SCOPE,
-    });
-    SigningInput::new(&Header::hello_assertion(&kid), &claims)
+    let issuer = format!("https://sts.windows.net/{tenant}/");
+    broker::assertion((person, &issuer), SCOPE, key, nonce, now)
 }
 
 /// What the device signs. The nonce is that of the assertion in it, as the specification has it since CVE-2023-35348.
@@ -76,25 +64,7 @@ pub fn assertion(
 /// # Errors
 /// [`JwsError`].
 pub fn request(certificate: &[u8], nonce: &Nonce, proof: &Proof<'_>) -> Result<SigningInput, JwsError> {
-    let header = Header::device_signed(certificate, KdfVersion::V2);
-    let nonce = nonce.0.as_str();
-    let claims = match proof {
-        Proof::SignIn(token) => json!({
-            "client_id": BROKER,
-            "request_nonce": nonce,
-            "scope": SCOPE,
-            "grant_type": "refresh_token",
-            "refresh_token": token.expose(),
-        }),
-        Proof::Hello(assertion) => json!({
-            "client_id": CLOUD_AP,
-            "request_nonce": nonce,
-            "scope": SCOPE,
-            "grant_type": JWT_BEARER,
-            "assertion": assertion.expose(),
-        }),
-    };
-    SigningInput::new(&header, &claims)
+    broker::request(&Header::device_signed(certificate, KdfVersion::V2), SCOPE, nonce, proof)
 }
 
 /// Hands a signed request in.
@@ -156,9 +126,7 @@ impl Session<'_> {
     ) -> Result<Answer, DirectoryError> {
         let request = session_signed(self.key, KdfVersion::V2, ctx, &Payload::new(claims)?)?;
         let answer = handed_in(self.online, self.tenant, &request).await?;
-        let malformed = || WireError::Form(what);
-        let compact = std::str::from_utf8(&answer).map_err(|_| malformed())?;
-        Ok(Answer::open(compact.trim(), self.key).map_err(|_| malformed())?)
+        broker::opened(&answer, what, |compact| Answer::open(compact, self.key))
     }
 }
 
@@ -173,15 +141,10 @@ async fn handed_in(
         ("request", request.expose()),
         ("client_info", "1"),
     ];
-    post_form(online, &format!("https://{LOGIN}/{tenant}/oauth2/token"), &fields).await
+    post_form(online, &hosts()?, &format!("https://{LOGIN}/{tenant}/oauth2/token"), &fields).await
 }
 
 /// `aza` asks for a primary token, `ugs` for the groups that an AD FS would add.
 const SCOPE: &str = "openid aza ugs";
-/// RFC 7523 §2.1.
-const JWT_BEARER: &str = "urn:ietf:params:oauth:grant-type:jwt-bearer";
 /// Who asks, in requests that a session key signs.
 const PLUGIN: &str = "aad:brokerplugin";
-/// How far before its making an assertion holds, and how long after, in seconds.
-const SKEW: i64 = 60;
-const LIFETIME: i64 = 300;

@@ -2,12 +2,13 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Domain, LOGIN, REGISTRATION, hosts, succeeded};
+use super::{DRS, Domain, Endpoint, LOGIN, REGISTRATION, hosts};
 use crate::guid::Guid;
-use crate::identity::DirectoryError;
 use crate::identity::aadsts::Refusal;
+use crate::identity::oauth::succeeded;
+use crate::identity::{DirectoryError, Issuer};
 use crate::online::{Online, Request};
-use crate::wire::{self, Discovery, Line, Metadata, What, WireError};
+use crate::wire::{self, Discovery, Line, Metadata, TokenClaims, What, WireError};
 
 /// A tenant of Entra.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,16 +22,6 @@ pub struct Tenant {
     pub devices: Endpoint,
     /// Where it registers keys.
     pub keys: Endpoint,
-}
-
-/// A service of the Device Registration Service.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Endpoint {
-    /// Where.
-    pub address: String,
-    /// Which version of it.
-    pub version: String,
 }
 
 impl Tenant {
@@ -47,17 +38,15 @@ impl Tenant {
         if discovery.tenant != Some(id) {
             return Err(WireError::Elsewhere(What::Discovery).into());
         }
-        let endpoint = |service: Option<wire::discovery::Service>| {
-            let service = service.ok_or(WireError::Form(What::Discovery))?;
-            let version = service.version.as_str().to_owned();
-            Ok::<_, WireError>(Endpoint { address: service.endpoint.as_str().to_owned(), version })
-        };
-        Ok(Some(Self {
-            id,
-            devices: endpoint(discovery.join)?,
-            keys: endpoint(discovery.keys)?,
-            name: discovery.display_name,
-        }))
+        let (devices, keys) =
+            (Endpoint::of(discovery.join.as_ref())?, Endpoint::of(discovery.keys.as_ref())?);
+        Ok(Some(Self { id, devices, keys, name: discovery.display_name }))
+    }
+}
+
+impl Issuer for Tenant {
+    fn permits(&self, claims: &TokenClaims) -> bool {
+        claims.aud.as_str() == DRS && claims.tid == Some(self.id)
     }
 }
 

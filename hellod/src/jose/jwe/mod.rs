@@ -11,7 +11,8 @@ use serde::de::{DeserializeOwned, IgnoredAny};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
-use super::kdf::answer_key;
+use super::jws::Payload;
+use super::kdf::{KdfVersion, NotDerived, answer_key};
 use crate::secret::{DerivedKey, SessionKey};
 
 /// A session key as the provider sends it: encrypted to the transport key, 2048 bits of RSA, with RSA-OAEP, which here
@@ -78,6 +79,30 @@ impl Answer {
     /// # Errors
     /// [`JweError::Malformed`], [`JweError::Algorithm`], [`JweError::Decryption`].
     pub fn open(compact: &str, session: &SessionKey) -> Result<Self, JweError> {
+        Self::open_with(compact, |ctx| answer_key(session, ctx))
+    }
+
+    /// Opens an answer of an AD FS to a request that said this, and was signed by the second version of the derivation.
+    ///
+    /// [MS-OAPXBC] 3.2.5.1.3.3 has the key of such an answer derived as that of its request was, and was written before there
+    /// was a second version. It can be read in two ways: from the header's `ctx` alone, as Entra has it, or with what the
+    /// request said.
+    ///
+    /// # Errors
+    /// As [`Answer::open`].
+    pub fn open_either(compact: &str, session: &SessionKey, request: &Payload) -> Result<Self, JweError> {
+        match Self::open(compact, session) {
+            Err(JweError::Decryption) => {
+                Self::open_with(compact, |ctx| KdfVersion::V2.signing_key(session, ctx, request.as_bytes()))
+            }
+            outcome => outcome,
+        }
+    }
+
+    fn open_with(
+        compact: &str,
+        derive: impl FnOnce(&[u8]) -> Result<DerivedKey, NotDerived>,
+    ) -> Result<Self, JweError> {
         let [protected, key, iv, ciphertext, tag] = parts(compact, MAX_ANSWER_JWE)?;
         let header = Header::parse(protected)?;
         if (header.alg.as_str(), header.enc.as_str(), key) != ("dir", "A256GCM", "") {
@@ -89,7 +114,7 @@ impl Answer {
         }
         let (iv, tag) = (decode(iv)?, decode(tag)?);
         let text = Zeroizing::new(decode(ciphertext)?);
-        let key = answer_key(session, &ctx).map_err(|_| JweError::Decryption)?;
+        let key = derive(&ctx).map_err(|_| JweError::Decryption)?;
         match (iv.len(), tag.len()) {
             (12, 16) => open_gcm(&key, &iv, protected, &tag, text),
             (16, 0) => open_cbc(&key, &iv, text),

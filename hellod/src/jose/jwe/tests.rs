@@ -2,7 +2,7 @@ use aws_lc_rs::cipher::{EncryptionContext, PaddedBlockEncryptingKey};
 use aws_lc_rs::encoding::{AsDer, Pkcs8V1Der};
 use aws_lc_rs::rsa::{KeyPair, OAEP_SHA1_MGF1SHA1, OaepPrivateDecryptingKey, PrivateDecryptingKey};
 use proptest::prelude::*;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::*;
 use crate::jose::vectors::{CTX, rsa_private_key, session_key};
@@ -73,7 +73,10 @@ fn no_part_of_an_authenticated_answer_can_be_changed() {
 
 /// Encrypts as the provider does, except that the padding is part of `padded`.
 fn cbc(padded: &[u8]) -> String {
-    let key = answer_key(&session_key(), CTX).unwrap();
+    cbc_with(&answer_key(&session_key(), CTX).unwrap(), padded)
+}
+
+fn cbc_with(key: &DerivedKey, padded: &[u8]) -> String {
     let key = UnboundCipherKey::new(&AES_256, key.expose()).unwrap();
     let mut octets = padded.to_vec();
     let iv = [7; 16];
@@ -83,6 +86,21 @@ fn cbc(padded: &[u8]) -> String {
     octets.truncate(padded.len());
     let [header, iv, text] = [HEADER.as_bytes(), &iv, &octets].map(|part| URL_SAFE_NO_PAD.encode(part));
     format!("{header}..{iv}.{text}.")
+}
+
+#[test]
+fn an_answer_of_an_ad_fs_opens_with_either_key_that_its_request_leaves_it() {
+    let [ours, theirs] =
+        ["ours", "theirs"].map(|token| Payload::new(&json!({ "refresh_token": token })).unwrap());
+    let key = KdfVersion::V2.signing_key(&session_key(), CTX, ours.as_bytes()).unwrap();
+    let bound = cbc_with(&key, b"{\"a\":\"12345\"}\x03\x03\x03");
+    assert_eq!(opened(&bound, &session_key()), Err(JweError::Decryption));
+    let either = |compact: &str, request| Answer::open_either(compact, &session_key(), request).map(drop);
+    for compact in [&bound, GCM_ANSWER.trim(), CBC_ANSWER.trim()] {
+        assert_eq!(either(compact, &ours), Ok(()), "{compact}");
+    }
+    assert_eq!(either(&bound, &theirs), Err(JweError::Decryption));
+    assert_eq!(either("a.b.c.d.e", &ours), Err(JweError::Malformed));
 }
 
 #[test]

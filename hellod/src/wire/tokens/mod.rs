@@ -37,7 +37,7 @@ pub struct DeviceCode {
 pub struct PrimaryAnswer {
     /// The token.
     pub token: Token,
-    /// Until it ends, in seconds.
+    /// Until it ends, in seconds. An AD FS that sets no end says none: then as many as there are.
     pub lifetime: u64,
     /// For the TPM to open. A renewal has none, and then the former key goes on.
     pub session_key: Option<EncryptedSessionKey>,
@@ -209,10 +209,15 @@ impl PrimaryAnswer {
             }
             _ => None,
         };
+        let lifetime = match (raw.refresh_token_expires_in, raw.access_token) {
+            (Some(lifetime), _) => lifetime.0,
+            (None, None) => raw.expires_in.ok_or(form)?.0,
+            (None, Some(_)) => u64::MAX,
+        };
         let names = raw.kerberos_top_level_names.as_ref().map_or("", Line::as_str).split(',');
         Ok(Self {
             token: raw.refresh_token,
-            lifetime: raw.refresh_token_expires_in.or(raw.expires_in).ok_or(form)?.0,
+            lifetime,
             session_key: session_key.transpose().map_err(|_| form)?,
             id_token: raw.id_token,
             account: raw.client_info.map(|text| Account::parse(&text).ok_or(form)).transpose()?,
@@ -231,8 +236,10 @@ impl PrimaryAnswer {
 struct RawPrimary {
     refresh_token: Token,
     refresh_token_expires_in: Option<Number>,
-    /// Entra writes the same number here, as a text.
+    /// Entra writes the same number here, as a text; AD FS that of an access token.
     expires_in: Option<Number>,
+    /// AD FS renews a primary token together with one ([MS-OAPXBC] 3.2.5.1.3.2), for which nobody has a use.
+    access_token: Option<Token>,
     session_key_jwe: Option<Token>,
     id_token: Option<Token>,
     client_info: Option<String>,

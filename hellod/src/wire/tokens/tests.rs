@@ -67,6 +67,18 @@ fn a_primary_token_of_ad_fs_has_its_lifetime_as_a_number() {
 }
 
 #[test]
+fn the_lifetime_of_an_access_token_beside_it_is_not_that_of_a_primary_token() {
+    // [MS-OAPXBC] 3.2.5.1.3.2 and 3.2.5.1.3.3: the end of a primary token is said "if one is enforced".
+    let mut renewed = json!({
+        "token_type": "bearer", "access_token": "eyJ0.a.b", "expires_in": 3600, "scope": "openid",
+        "refresh_token": "rghyF1xMq2YQTbE", "refresh_token_expires_in": 604_800
+    });
+    assert_eq!(primary(&renewed).unwrap().lifetime, 604_800);
+    renewed.as_object_mut().unwrap().remove("refresh_token_expires_in");
+    assert_eq!(primary(&renewed).unwrap().lifetime, u64::MAX);
+}
+
+#[test]
 fn a_primary_token_with_a_member_of_another_type_is_refused() {
     let table = [
         ("refresh_token", Value::Null),

@@ -8,14 +8,14 @@ use crate::entra::{
     Ask, SKEW, authenticated, by_password, signed_by_device, user, verifies, wrapped_for_device,
 };
 use crate::errors::Refusal;
-use crate::jose::{Signed, encrypt_answer};
-use crate::random;
+use crate::jose::{Signed, encrypt_derived};
 use crate::state::apps::App;
 use crate::state::nonces::Purpose;
 use crate::state::tokens::{AccessToken, RefreshToken, SignIn};
 use crate::state::{Dialect, World};
 use crate::vary::Members;
 use crate::web::{Answer, Form, Request};
+use crate::{kdf, random};
 
 pub(super) fn token(world: &mut World, request: &Request) -> Result<Answer, Refusal> {
     world.demand(Check::ContentType, request.is_form(), || Refusal::aadsts(900_144))?;
@@ -111,7 +111,7 @@ fn code(world: &mut World, form: &Form) -> Result<Answer, Refusal> {
 }
 
 fn plain(world: &mut World, wanted: &Wanted, sign_in: &SignIn) -> Result<Answer, Refusal> {
-    let members = tokens(world, wanted, sign_in)?;
+    let members = tokens(world, wanted, sign_in);
     Ok(Answer::json(200, world.vary.object(members)))
 }
 
@@ -152,39 +152,40 @@ fn session(world: &mut World, signed: &Signed<'_>) -> Result<Answer, Refusal> {
     let wanted =
         Wanted::parse(world, signed.text("client_id"), signed.text("resource"), signed.text("scope"))?;
     world.demand(Check::Scopes, wanted.has_scope("openid"), || Refusal::aadsts(70011))?;
-    let mut members = match wanted.resource {
-        Some(_) => tokens(world, &wanted, &token.sign_in)?,
-        None => vec![("token_type", "bearer".into())],
-    };
+    let mut members = tokens(world, &wanted, &token.sign_in);
     if wanted.has_scope("aza") {
         if world.switches.rotate {
             world.tokens.revoke(&value);
         }
-        members.retain(|(name, _)| *name != "refresh_token");
+        members.retain(|(name, _)| !name.starts_with("refresh_token"));
         let renewed = refresh_token(world, wanted.app, &token.sign_in, Some(session_key));
         members.extend([("refresh_token", renewed.into()), ("refresh_token_expires_in", WEEK.into())]);
     }
     let plaintext = world.vary.object(members);
-    let cipher = world.switches.answer_cipher;
-    encrypt_answer(&session_key, plaintext.as_bytes(), cipher, true)
+    let (cipher, bound) = (world.switches.answer_cipher, world.switches.adfs_answer_kdf_v2);
+    let derive = |context: &[u8]| match bound {
+        true => kdf::version_2(&session_key, context, &signed.octets),
+        false => kdf::version_1(&session_key, context),
+    };
+    encrypt_derived(derive, plaintext.as_bytes(), cipher, true)
         .map(Answer::jose)
         .ok_or(Refusal::aadsts(90033))
 }
 
-fn tokens(world: &mut World, wanted: &Wanted, sign_in: &SignIn) -> Result<Members, Refusal> {
+/// Whoever names no resource gets a token for what says who they are: an access token there always is (3.2.5.1.3.2).
+fn tokens(world: &mut World, wanted: &Wanted, sign_in: &SignIn) -> Members {
     let lifetime = world.switches.access_seconds;
-    let mut members: Members = vec![("token_type", "bearer".into()), ("expires_in", lifetime.into())];
-    if let Some(resource) = &wanted.resource {
-        members.push(("resource", resource.as_str().into()));
-        members.push(("access_token", access_token(world, wanted, resource, sign_in).into()));
-    }
-    members.extend([
+    let resource = wanted.resource.as_deref().unwrap_or(USER_INFO);
+    vec![
+        ("token_type", "bearer".into()),
+        ("expires_in", lifetime.into()),
+        ("resource", resource.into()),
+        ("access_token", access_token(world, wanted, resource, sign_in).into()),
         ("refresh_token", refresh_token(world, wanted.app, sign_in, None).into()),
         ("refresh_token_expires_in", WEEK.into()),
         ("scope", wanted.scopes.join(" ").into()),
         ("id_token", id_token(world, wanted.app, sign_in).into()),
-    ]);
-    Ok(members)
+    ]
 }
 
 fn access_token(world: &mut World, wanted: &Wanted, resource: &str, sign_in: &SignIn) -> String {
@@ -249,8 +250,10 @@ impl World {
         name == self.registration_resource()
             || name == format!("urn:ms-drs:{}", self.sts())
             || name == format!("https://app.{}", self.tenant.domain)
+            || name == USER_INFO
     }
 }
 
 const DEVICE_CODE: &str = "urn:ietf:params:oauth:grant-type:device_code";
+const USER_INFO: &str = "urn:microsoft:userinfo";
 const WEEK: i64 = 604_800;

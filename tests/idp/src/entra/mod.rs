@@ -75,10 +75,12 @@ pub(crate) fn registration(world: &mut World, request: &Request) -> Said {
     let lower: Vec<String> = segments.iter().map(|segment| segment.to_ascii_lowercase()).collect();
     let path: Vec<&str> = lower.iter().map(String::as_str).collect();
     match (request.method.as_str(), path.as_slice()) {
-        ("GET", [tenant, "discover"]) => match discovery::registration(world, request, tenant) {
-            Ok(answer) => answer.into(),
-            Err(refusal) => Said { answer: refusal.as_join(world), refusal: Some(refusal) },
-        },
+        ("GET", [tenant, "discover"]) => discovered(world, request, tenant),
+        // By its alias before the organisation's domain it is asked as an AD FS is (MS-DVRD).
+        ("GET", ["enrollmentserver", "contract"]) => {
+            let tenant = world.tenant.domain.clone();
+            discovered(world, request, &tenant)
+        }
         ("GET", ["enrollmentserver", "nonce", tenant]) => match drs::nonce(world, tenant) {
             Ok(answer) => answer.into(),
             Err(refusal) => Said { answer: refusal.as_join(world), refusal: Some(refusal) },
@@ -87,5 +89,12 @@ pub(crate) fn registration(world: &mut World, request: &Request) -> Said {
         ("DELETE", ["enrollmentserver", "device", id]) => drs::leave(world, request, id, Dialect::Entra),
         ("POST", ["enrollmentserver", "key"]) => drs::register_key(world, request, Dialect::Entra),
         _ => Answer::text(404, "Nothing is here.").into(),
+    }
+}
+
+fn discovered(world: &mut World, request: &Request, tenant: &str) -> Said {
+    match discovery::registration(world, request, tenant) {
+        Ok(answer) => answer.into(),
+        Err(refusal) => Said { answer: refusal.as_join(world), refusal: Some(refusal) },
     }
 }

@@ -45,6 +45,9 @@ fn service(world: &mut World, request: &Request) -> Said {
     match request.host.as_str() {
         LOGIN | "login.windows.net" | "login.microsoft.com" => entra::login(world, request),
         REGISTRATION => entra::registration(world, request),
+        host if world.switches.entra_alias && host == world.enterprise_registration() => {
+            entra::registration(world, request)
+        }
         host if host == world.sts() || host == world.enterprise_registration() => adfs::serve(world, request),
         "localhost" | "127.0.0.1" if path.starts_with("/adfs/") || path == "/enrollmentserver/contract" => {
             adfs::serve(world, request)

@@ -216,12 +216,25 @@ impl Primary {
 
     /// An encrypted answer.
     pub(crate) fn open(&self, response: &Response) -> Value {
+        self.open_with(response, |context| context.to_vec())
+    }
+
+    /// The same, to a request that said this, by version 2 of the key derivation.
+    pub(crate) fn open_bound(&self, response: &Response, payload: &Value) -> Value {
+        let octets = payload.to_string();
+        self.open_with(response, |context| {
+            digest::digest(&digest::SHA256, &[context, octets.as_bytes()].concat()).as_ref().to_vec()
+        })
+    }
+
+    fn open_with(&self, response: &Response, context: impl FnOnce(&[u8]) -> Vec<u8>) -> Value {
         let text = response.text();
         let parts: Vec<&str> = text.split('.').collect();
         assert_eq!(parts.len(), 5, "{text}");
         let decode = |part: &str| URL_SAFE_NO_PAD.decode(part).unwrap();
         let header: Value = serde_json::from_slice(&decode(parts[0])).unwrap();
-        let key = derive(&self.session_key, &STANDARD.decode(header["ctx"].as_str().unwrap()).unwrap());
+        let context = context(&STANDARD.decode(header["ctx"].as_str().unwrap()).unwrap());
+        let key = derive(&self.session_key, &context);
         let (iv, mut text) = (decode(parts[2]), decode(parts[3]));
         let plain = if let Ok(iv) = <[u8; 12]>::try_from(&iv[..]) {
             text.extend(decode(parts[4]));
