@@ -230,6 +230,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
     let tpm = Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 });
     let audit = Rc::new(Audit::new(store.path(), clock.clone()));
     let online = Online::new(Rc::new(bus.dial()));
+    let standings = Rc::new(Standings::new(store.clone(), config.directory.offline()));
     let tokens = Tokens::new(Means {
         store: store.clone(),
         clock: clock.clone(),
@@ -238,6 +239,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         online: online.clone(),
         opener: Rc::new(tpm.clone()),
         shelf: Rc::new(DescriptorStore::new()),
+        standings: standings.clone(),
     });
     Ok(Parts {
         audit,
@@ -250,7 +252,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         online,
         tokens,
         prover: Rc::new(bus.prover()),
-        standings: Standings::new(store.clone(), config.directory.offline()),
+        standings,
         contact: config.directory,
         policy: config.policy,
         surfaces: config.surfaces,

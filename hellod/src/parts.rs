@@ -55,7 +55,7 @@ pub struct Parts {
     /// Whoever asks people to prove who they are.
     pub prover: Rc<dyn Prover>,
     /// How people stand with their directory.
-    pub standings: Standings,
+    pub standings: Rc<Standings>,
     /// How a sign-in goes by it.
     pub contact: Contact,
     /// What is allowed.

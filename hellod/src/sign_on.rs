@@ -72,7 +72,8 @@ async fn opened_again(parts: &Parts, uid: u32, key: WrappingKey) -> Opened {
     let Ok(account) = Account::numbered(uid).await else { return Opened::Nothing };
     let enrolled = parts.enrolments.of(&account).ok().flatten();
     match enrolled.as_ref().and_then(Owner::of) {
-        Some(owner) => parts.tokens.opened(owner, key),
+        // No PIN was near, and so no root is proven.
+        Some(owner) => parts.tokens.opened(owner, key, None),
         None => Opened::Nothing,
     }
 }

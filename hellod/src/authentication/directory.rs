@@ -172,7 +172,7 @@ pub(super) async fn keep(parts: &Parts, account: &Account, brought: Brought) {
     let Brought { owner, asked, answer, opened, root } = brought;
     let Some(answer) = answer else {
         if let Some(Wrapped { key, .. }) = opened {
-            let _ = parts.tokens.opened(owner, key);
+            let _ = parts.tokens.opened(owner, key, Some(root));
         }
         return;
     };
@@ -213,7 +213,7 @@ async fn received(
             .ok()
     });
     let wrapped = sealed.map(|sealed| Wrapped { key: wrapping, sealed });
-    let received = Received { asked, answer, key: session.session_key, wrapped };
+    let received = Received { asked, answer, key: session.session_key, root, wrapped };
     parts.tokens.take(owner, received).map_err(|_| KeyError::Ciphertext)
 }
 

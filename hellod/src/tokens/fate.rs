@@ -61,6 +61,16 @@ pub enum Over {
     SomebodyElse,
 }
 
+impl Over {
+    /// Whether it is a no to the person or the device, as in a sign-in: then nobody is let in without the directory either.
+    pub(super) const fn is_a_no(self) -> bool {
+        match self {
+            Self::PersonDisabled | Self::PersonGone | Self::DeviceDisabled | Self::DeviceGone => true,
+            Self::Revoked | Self::Expired | Self::NotJoined | Self::SomebodyElse => false,
+        }
+    }
+}
+
 /// The whole list, so that whoever adds a refusal says what follows from it.
 pub(super) fn fate(refusal: &Refusal, wish: Wish) -> Fate {
     match refusal {

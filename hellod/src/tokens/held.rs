@@ -14,6 +14,7 @@ use super::{NoToken, Owner, Renewal, Tokens, Wrapped};
 use crate::accounts::Account;
 use crate::audit::{About, Event};
 use crate::clock::Stamp;
+use crate::keys::child::ProvenRoot;
 use crate::random::{NoRandom, drawn};
 use crate::store::{Kind, StoreError};
 
@@ -23,6 +24,8 @@ pub(super) struct Held {
     pub(super) number: u64,
     pub(super) owner: Owner,
     pub(super) primary: Rc<Primary>,
+    /// What the last PIN has proven; nothing where hellod was started since, and it is on no disk.
+    pub(super) root: Option<Rc<ProvenRoot>>,
     pub(super) wrapped: Option<Rc<Wrapped>>,
     /// What is on disk is the token before this one, which could not be written.
     pub(super) unwritten: bool,
@@ -39,23 +42,36 @@ pub(super) struct Snapshot {
     pub(super) number: u64,
     pub(super) owner: Owner,
     pub(super) primary: Rc<Primary>,
+    pub(super) root: Option<Rc<ProvenRoot>>,
 }
 
 impl Held {
     pub(super) fn snapshot(&mut self) -> Snapshot {
-        Snapshot { number: self.number, owner: self.owner.clone(), primary: Rc::clone(&self.primary) }
+        Snapshot {
+            number: self.number,
+            owner: self.owner.clone(),
+            primary: Rc::clone(&self.primary),
+            root: self.root.clone(),
+        }
     }
 }
 
 impl Tokens {
     /// Puts an entry in force, in the place of the one before.
-    pub(super) fn hold(&self, owner: Owner, primary: Primary, wrapped: Option<Rc<Wrapped>>, unwritten: bool) {
+    pub(super) fn hold(
+        &self,
+        owner: Owner,
+        (primary, root): (Primary, Option<Rc<ProvenRoot>>),
+        wrapped: Option<Rc<Wrapped>>,
+        unwritten: bool,
+    ) {
         let number = self.0.next.get();
         self.0.next.set(number + 1);
         let held = Held {
             number,
             schedule: Schedule::renewed(primary.issued.clone(), self.chance()),
             primary: Rc::new(primary),
+            root,
             wrapped,
             unwritten,
             lately: Lately::default(),
@@ -89,6 +105,12 @@ impl Tokens {
         let uid = snapshot.owner.account.uid;
         if self.with_number((uid, snapshot.number), |_| ()).is_none() {
             return;
+        }
+        // As in a sign-in: first what keeps them out without the directory, too.
+        if why.is_a_no()
+            && let Err(error) = self.0.means.standings.refused(uid, &self.now(), &format!("{why}."))
+        {
+            tracing::error!("that the directory has refused somebody can't be written down: {error}");
         }
         self.0.people.borrow_mut().remove(&uid);
         self.0.means.shelf.take_away(uid);

@@ -55,13 +55,14 @@ use crate::enrolments::Enrolled;
 use crate::guid::Guid;
 use crate::identity::Person;
 use crate::jose::jwe::EncryptedSessionKey;
-use crate::keys::child::{Root, Tpm};
+use crate::keys::child::{ProvenRoot, Root, Tpm};
 use crate::keys::queue::Asker;
 use crate::keys::{Blob, CheckedMachineKeys, KeyError};
 use crate::membership::Membership;
 use crate::online::Online;
 use crate::random::Random;
 use crate::secret::{SessionKey, Token, WrappingKey};
+use crate::standing::Standings;
 use crate::store::{Kind, Store, StoreError};
 use crate::wire::PrimaryAnswer;
 
@@ -92,22 +93,30 @@ pub struct Means {
     pub opener: Rc<dyn Opener>,
     /// What outlives a restart.
     pub shelf: Rc<dyn Shelf>,
+    /// Where a no of the directory's is written down.
+    pub standings: Rc<Standings>,
 }
 
 /// Opens a session key that came for this machine: a renewal brings a new one every few weeks.
 pub trait Opener {
-    /// Decrypts it with the machine's transport key.
-    fn open<'a>(&'a self, keys: &'a CheckedMachineKeys, encrypted: &'a EncryptedSessionKey) -> Opening<'a>;
+    /// Decrypts it with the machine's transport key, by way of the root that the last PIN has proven: none is near now.
+    fn open<'a>(
+        &'a self,
+        keys: (&'a CheckedMachineKeys, Root<'a>),
+        encrypted: &'a EncryptedSessionKey,
+    ) -> Opening<'a>;
 }
 
 /// What an opener answers, some time.
 pub type Opening<'a> = Pin<Box<dyn Future<Output = Result<SessionKey, KeyError>> + 'a>>;
 
 impl Opener for Tpm {
-    fn open<'a>(&'a self, keys: &'a CheckedMachineKeys, encrypted: &'a EncryptedSessionKey) -> Opening<'a> {
+    fn open<'a>(
+        &'a self,
+        keys: (&'a CheckedMachineKeys, Root<'a>),
+        encrypted: &'a EncryptedSessionKey,
+    ) -> Opening<'a> {
         Box::pin(async move {
-            // No PIN is near, and which root is the true one only a right one proves.
-            let keys = (keys, Root::OnTrust);
             let opened = self.open_session_key(Asker::Machine, keys, &encrypted.0, None).await?;
             Ok(opened.session_key)
         })
@@ -173,6 +182,8 @@ pub struct Received {
     pub answer: PrimaryAnswer,
     /// The session key of the answer, which the transport key has opened.
     pub key: SessionKey,
+    /// By way of which root the PIN has signed.
+    pub root: ProvenRoot,
     /// What it is kept under. Without, it is in memory alone: a key under the common lockout seals nothing.
     pub wrapped: Option<Wrapped>,
 }
@@ -269,7 +280,7 @@ impl Tokens {
     /// # Errors
     /// [`SomebodyElse`]; then nothing has changed.
     pub fn take(&self, owner: Owner, received: Received) -> Result<(), SomebodyElse> {
-        let Received { asked, answer, key, wrapped } = received;
+        let Received { asked, answer, key, root, wrapped } = received;
         if !asking::is_about(&owner, answer.account.as_ref()) {
             return Err(SomebodyElse);
         }
@@ -285,15 +296,16 @@ impl Tokens {
             self.discard(owner.account.uid);
             true
         };
-        self.hold(owner, primary, wrapped, !is_written);
+        self.hold(owner, (primary, Some(Rc::new(root))), wrapped, !is_written);
         Ok(())
     }
 
     /// Takes what the last sign-in has kept, with the wrapping key that the PIN has opened, or that was on the shelf. What is
-    /// in memory already is never older, and stays.
-    pub fn opened(&self, owner: Owner, key: WrappingKey) -> Opened {
-        let uid = owner.account.uid;
-        if self.0.people.borrow().get(&uid).is_some_and(|held| held.owner == owner) {
+    /// in memory already is never older, and stays. `root` is the one that the PIN has proven, where there was one.
+    pub fn opened(&self, owner: Owner, key: WrappingKey, root: Option<ProvenRoot>) -> Opened {
+        let (uid, root) = (owner.account.uid, root.map(Rc::new));
+        if let Some(held) = self.0.people.borrow_mut().get_mut(&uid).filter(|held| held.owner == owner) {
+            held.root = root.or_else(|| held.root.take());
             return Opened::Held;
         }
         self.0.means.shelf.take_away(uid);
@@ -309,7 +321,7 @@ impl Tokens {
             return Opened::Nothing;
         }
         self.0.means.shelf.put(uid, &key);
-        self.hold(owner, primary, Some(Rc::new(Wrapped { key, sealed })), false);
+        self.hold(owner, (primary, root), Some(Rc::new(Wrapped { key, sealed })), false);
         Opened::Held
     }
 

@@ -15,6 +15,7 @@ use super::primary::Primary;
 use super::schedule::Schedule;
 use crate::accounts::Account;
 use crate::audit::Event;
+use crate::keys::child::Root;
 
 /// How a renewal ended.
 #[must_use]
@@ -67,7 +68,7 @@ impl Tokens {
         over.into_iter().for_each(|snapshot| self.end(&snapshot, Over::Expired));
         let unwritten = self.all(|held| held.unwritten.then(|| (held.snapshot(), held.wrapped.clone())));
         for (snapshot, wrapped) in unwritten {
-            let Snapshot { number, owner, primary } = &snapshot;
+            let Snapshot { number, owner, primary, .. } = &snapshot;
             let is_written = wrapped.is_none_or(|wrapped| self.write(owner, &wrapped, primary).is_ok());
             self.with_number((owner.account.uid, *number), |held| held.unwritten = !is_written);
         }
@@ -102,7 +103,7 @@ impl Tokens {
     }
 
     async fn renewed(&self, snapshot: &Snapshot) -> Result<Primary, Missed> {
-        let Snapshot { owner, primary, .. } = snapshot;
+        let Snapshot { owner, primary, root, .. } = snapshot;
         let joined = self.joined(owner)?;
         let at = self.at_directory(owner, &joined, primary);
         let asked = self.now();
@@ -111,7 +112,10 @@ impl Tokens {
             return Err(Missed::Over(Over::SomebodyElse));
         }
         let key = match &answer.session_key {
-            Some(encrypted) => Rc::new(self.0.means.opener.open(&joined.keys, encrypted).await?),
+            Some(encrypted) => {
+                let root = root.as_deref().map_or(Root::OnTrust, Root::Proven);
+                Rc::new(self.0.means.opener.open((&joined.keys, root), encrypted).await?)
+            }
             None => Rc::clone(&primary.key),
         };
         Ok(Primary { token: answer.token, key, issued: asked, lifetime: answer.lifetime })

@@ -46,7 +46,8 @@ fn received(token: &str, wrapped: Option<Wrapped>) -> Received {
         device_tenant: None,
         tickets: Tickets::default(),
     };
-    Received { asked: at(0), answer, key: SessionKey::new(Zeroizing::new([9; 32])), wrapped }
+    let key = SessionKey::new(Zeroizing::new([9; 32]));
+    Received { asked: at(0), answer, key, root: ProvenRoot::pretended(), wrapped }
 }
 
 fn at(seconds: u64) -> Stamp {
@@ -86,7 +87,7 @@ impl Shelf for Board {
 struct NoKey;
 
 impl Opener for NoKey {
-    fn open<'a>(&'a self, _: &'a CheckedMachineKeys, _: &'a EncryptedSessionKey) -> Opening<'a> {
+    fn open<'a>(&'a self, _: (&'a CheckedMachineKeys, Root<'a>), _: &'a EncryptedSessionKey) -> Opening<'a> {
         Box::pin(std::future::ready(Err(KeyError::NoTpm)))
     }
 }
@@ -130,6 +131,7 @@ impl House {
             online: Online::new(Rc::new(Wall)),
             opener: Rc::new(NoKey),
             shelf: self.board.clone(),
+            standings: Rc::new(Standings::new(self.store.clone(), Duration::from_secs(86_400))),
         })
     }
 
@@ -161,10 +163,10 @@ fn what_a_sign_in_has_left_opens_with_its_wrapping_key_after_a_restart_and_with_
     assert_eq!(house.board.0.borrow().get(&1000), Some(&[1; 32]));
 
     let next = house.tokens();
-    assert_eq!(next.opened(owner(), wrapped(1).key), Opened::Held);
+    assert_eq!(next.opened(owner(), wrapped(1).key, None), Opened::Held);
     assert_eq!(held_token(&next).as_deref(), Some("one"));
     let next = house.tokens();
-    assert_eq!(next.opened(owner(), wrapped(2).key), Opened::Refused);
+    assert_eq!(next.opened(owner(), wrapped(2).key, None), Opened::Refused);
     assert!(next.is_empty() && house.record().is_none() && house.board.0.borrow().is_empty());
     assert_eq!(house.events(), ["7602"]);
 }
@@ -177,7 +179,7 @@ fn what_is_in_memory_is_not_replaced_by_what_is_on_disk() {
     let old = house.record().unwrap();
     tokens.take(owner(), received("two", Some(wrapped(1)))).unwrap();
     house.store.put(Kind::Token, "1000", &old).unwrap();
-    assert_eq!(tokens.opened(owner(), wrapped(1).key), Opened::Held);
+    assert_eq!(tokens.opened(owner(), wrapped(1).key, None), Opened::Held);
     assert_eq!(held_token(&tokens).as_deref(), Some("two"));
 }
 
@@ -253,7 +255,7 @@ async fn a_token_whose_time_is_over_is_gone_from_memory_and_disk() {
     house.wait(0);
     tokens.take(owner(), received("one", Some(wrapped(1)))).unwrap();
     house.wait(2_000_000);
-    assert_eq!(house.tokens().opened(owner(), wrapped(1).key), Opened::Nothing);
+    assert_eq!(house.tokens().opened(owner(), wrapped(1).key, None), Opened::Nothing);
     assert!(house.record().is_none());
 }
 

@@ -4,19 +4,25 @@ use std::cell::{Cell, RefCell};
 use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::clock::{Clock, Stamp, SystemClock};
 use hellod::identity::{Directory, Person};
-use hellod::keys::child::{ProvenRoot, Root};
+use hellod::jose::jwe::EncryptedSessionKey;
+use hellod::keys::CheckedMachineKeys;
+use hellod::keys::child::{ProvenRoot, Root, Tpm};
 use hellod::keys::queue::Asker;
 use hellod::membership::{Membership, Registration};
 use hellod::online::Online;
 use hellod::random::SystemRandom;
 use hellod::secret::WrappingKey;
+use hellod::standing::{NotAlone, Standings};
 use hellod::store::Store;
-use hellod::tokens::{App, Means, NoToken, Opened, Owner, Received, Renewal, Shelf, Tokens, Wrapped};
+use hellod::tokens::{
+    App, Means, NoToken, Opened, Opener, Opening, Owner, Received, Renewal, Shelf, Tokens, Wrapped,
+};
 use hellod::wire::{PrimaryAnswer, Upn};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -37,6 +43,8 @@ pub(crate) struct Desk {
     pub(crate) audit: Rc<Audit>,
     pub(crate) store: Rc<Store>,
     pub(crate) tokens: Tokens,
+    /// Of each session key that a renewal brought, whether a PIN had proven the root that it came by way of.
+    pub(crate) opened: Rc<RefCell<Vec<bool>>>,
     /// Before the tokens' way to the network, and not before that of a sign-in.
     pub(crate) gate: watch::Sender<Gate>,
     pub(crate) online: Online,
@@ -62,7 +70,8 @@ impl Desk {
         let audit = Rc::new(Audit::new(&state.0, clock.clone()));
         let (gate, way) = watch::channel(Gate::Open);
         let online = enrolled.house.lab.online_behind(way);
-        let tokens = tokens(&enrolled.house, online.clone(), (&store, &clock, &audit));
+        let opened = Rc::default();
+        let tokens = tokens(&enrolled.house, online.clone(), (&store, &clock, &audit), &opened);
         let answer = enrolled.sign_in().await.unwrap();
         let account = answer.0.account.as_ref().unwrap();
         let owner = Owner {
@@ -71,7 +80,7 @@ impl Desk {
             device: enrolled.device.certificate.device,
             kid: enrolled.key.public_key().thumbprint(),
         };
-        let desk = Self { enrolled, owner, clock, audit, store, tokens, gate, online, _state: state };
+        let desk = Self { enrolled, owner, clock, audit, store, tokens, opened, gate, online, _state: state };
         desk.take(answer).await;
         desk
     }
@@ -83,22 +92,24 @@ impl Desk {
     }
 
     pub(crate) async fn take(&self, (answer, root): (PrimaryAnswer, ProvenRoot)) {
-        let (asked, wrapping) = (self.clock.now(), WrappingKey::new(Zeroizing::new([5; 32])));
+        let (asked, wrapping) = (self.clock.now(), wrapping_key());
         let encrypted = answer.session_key.as_ref().unwrap().0;
         let keep = Some((&self.enrolled.key, &wrapping));
         let keys = (&self.enrolled.keys, Root::Proven(&root));
         let tpm = &self.enrolled.house.lab.tpm;
         let opened = tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, keep).await.unwrap();
         let wrapped = Wrapped { key: wrapping, sealed: opened.sealed.unwrap().unwrap() };
-        let received = Received { asked, answer, key: opened.session_key, wrapped: Some(wrapped) };
+        let received = Received { asked, answer, key: opened.session_key, root, wrapped: Some(wrapped) };
+        self.standings().confirmed(1000, &self.clock.now()).unwrap();
         self.tokens.take(self.owner.clone(), received).unwrap();
     }
 
-    /// The next hellod, after a start of the machine and the PIN.
+    /// The next hellod, with the wrapping key from the shelf.
     pub(crate) fn next_hellod(&self) -> (Tokens, Opened) {
         let House { lab: Lab { online, .. }, .. } = &self.enrolled.house;
-        let next = tokens(&self.enrolled.house, online.clone(), (&self.store, &self.clock, &self.audit));
-        let opened = next.opened(self.owner.clone(), WrappingKey::new(Zeroizing::new([5; 32])));
+        let parts = (&self.store, &self.clock, &self.audit);
+        let next = tokens(&self.enrolled.house, online.clone(), parts, &self.opened);
+        let opened = next.opened(self.owner.clone(), wrapping_key(), None);
         (next, opened)
     }
 
@@ -132,15 +143,30 @@ impl Desk {
         assert_eq!(self.graph().await.err(), Some(NoToken::NotSignedIn));
     }
 
+    /// Whether a right PIN alone would let the person in.
+    pub(crate) fn alone(&self) -> Result<(), NotAlone> {
+        self.standings().alone(1000, &self.clock.now())
+    }
+
+    fn standings(&self) -> Standings {
+        Standings::new(self.store.clone(), Duration::from_secs(86_400))
+    }
+
     pub(crate) fn record(&self) -> Option<Value> {
         self.store.get(hellod::store::Kind::Token, "1000").unwrap()
     }
+}
+
+/// What the tokens of all of these desks are wrapped with.
+pub(crate) fn wrapping_key() -> WrappingKey {
+    WrappingKey::new(Zeroizing::new([5; 32]))
 }
 
 fn tokens(
     house: &House,
     online: Online,
     (store, clock, audit): (&Rc<Store>, &Rc<Late>, &Rc<Audit>),
+    opened: &Rc<RefCell<Vec<bool>>>,
 ) -> Tokens {
     Tokens::new(Means {
         store: store.clone(),
@@ -148,9 +174,27 @@ fn tokens(
         random: Rc::new(SystemRandom),
         audit: audit.clone(),
         online,
-        opener: Rc::new(house.lab.tpm.clone()),
+        opener: Rc::new(Watched { tpm: house.lab.tpm.clone(), opened: opened.clone() }),
         shelf: Rc::new(NoShelf),
+        standings: Rc::new(Standings::new(store.clone(), Duration::from_secs(86_400))),
     })
+}
+
+/// The TPM, and by way of which roots it is asked.
+struct Watched {
+    tpm: Tpm,
+    opened: Rc<RefCell<Vec<bool>>>,
+}
+
+impl Opener for Watched {
+    fn open<'a>(
+        &'a self,
+        keys: (&'a CheckedMachineKeys, Root<'a>),
+        encrypted: &'a EncryptedSessionKey,
+    ) -> Opening<'a> {
+        self.opened.borrow_mut().push(matches!(keys.1, Root::Proven(_)));
+        self.tpm.open(keys, encrypted)
+    }
 }
 
 /// The machine's clock, later by some seconds.

@@ -82,6 +82,7 @@ impl Machine {
         let clock = Rc::new(Moving { machine: SystemClock::new(), ahead: Cell::new(0) });
         let local = Local::new(LOCAL, store.clone(), clock.clone());
         let audit = Rc::new(Audit::new(&state, clock.clone()));
+        let standings = Rc::new(Standings::new(store.clone(), Contact::default().offline()));
         let tokens = Tokens::new(Means {
             store: store.clone(),
             clock: clock.clone(),
@@ -90,11 +91,12 @@ impl Machine {
             online: house.lab.online.clone(),
             opener: Rc::new(house.lab.tpm.clone()),
             shelf: Rc::new(NoShelf),
+            standings: standings.clone(),
         });
         let parts = Parts {
             audit,
             tokens,
-            standings: Standings::new(store.clone(), Contact::default().offline()),
+            standings,
             contact: Contact::default(),
             enrolments: Enrolments::new(store.clone(), LOCAL),
             keyrings: Keyrings::new(store.clone(), true),

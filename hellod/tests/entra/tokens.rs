@@ -4,12 +4,13 @@ use std::time::Duration;
 
 use hellod::online::{Field, Header, Request};
 use hellod::secret::Token;
+use hellod::standing::NotAlone;
 use hellod::tokens::{App, NoToken, Opened, Over, Renewal};
 use hellod::wire::TokenClaims;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use crate::desk::{CLIENT, Desk, GRAPH};
+use crate::desk::{CLIENT, Desk, GRAPH, wrapping_key};
 use crate::lab::{DORA, Gate, host, run};
 
 fn claims(token: &Token) -> TokenClaims {
@@ -61,6 +62,21 @@ fn a_renewed_token_is_on_disk_before_it_is_used_and_the_former_one_may_end() {
             assert_eq!(opened, Opened::Held);
             assert_eq!(next.renew(&desk.owner.account).await, Renewal::Fresh, "{switches}");
         }
+    });
+}
+
+#[test]
+fn what_a_pin_has_proven_serves_the_renewals_after_it_until_hellod_ends() {
+    run(async {
+        let desk = Desk::with(50, json!({"new_session_key": true})).await;
+        assert_eq!(desk.renew().await, Renewal::Fresh);
+        let (next, _) = desk.next_hellod();
+        assert_eq!(next.renew(&desk.owner.account).await, Renewal::Fresh);
+        // Somebody signs in while the directory is out of reach: all that comes of it is what the PIN has opened and proven.
+        let (_, root) = desk.enrolled.sign_in().await.unwrap();
+        assert_eq!(next.opened(desk.owner.clone(), wrapping_key(), Some(root)), Opened::Held);
+        assert_eq!(next.renew(&desk.owner.account).await, Renewal::Fresh);
+        assert_eq!(*desk.opened.borrow(), [true, false, true]);
     });
 }
 
@@ -174,14 +190,22 @@ fn the_directorys_word_on_person_device_and_token_is_obeyed_at_the_next_contact(
         ];
         for (order, undone, why, event) in table {
             desk.order(order.clone());
+            // Without the directory, too, until it says yes again; that a token has ended is no word on the person.
+            let obeyed = |alone| match why {
+                Over::Revoked => alone == Ok(()),
+                _ => alone == Err(NotAlone::Refused(format!("{why}."))),
+            };
             assert_eq!(desk.renew().await, Renewal::Over(why));
             desk.is_over(event).await;
+            assert!(obeyed(desk.alone()), "{why}: a right PIN alone would let the person in");
             // The same, where a program is the first to ask.
             desk.order(undone.clone());
             desk.signs_in().await;
+            assert_eq!(desk.alone(), Ok(()));
             desk.order(order);
             assert_eq!(desk.graph().await.err(), Some(NoToken::Over(why)));
             desk.is_over(event).await;
+            assert!(obeyed(desk.alone()), "{why}: a right PIN alone would let the person in");
             desk.order(undone);
             desk.signs_in().await;
         }
