@@ -109,7 +109,7 @@ impl Challenge {
     fn of_our_own(parts: &Parts, enrolled: &Enrolled) -> Result<Self, Failure> {
         let mut random = [0; 32];
         aws_lc_rs::rand::fill(&mut random).map_err(|_| Failure::Record("no random numbers".into()))?;
-        let nonce = Nonce(random.iter().map(|byte| format!("{byte:02x}")).collect());
+        let nonce = Nonce::new(random.iter().map(|byte| format!("{byte:02x}")).collect());
         Ok(Self { nonce, fetched: parts.clock.now(), online: false, kid: enrolled.record.kid.clone() })
     }
 

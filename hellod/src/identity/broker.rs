@@ -19,8 +19,8 @@ pub enum Proof<'a> {
     Hello(&'a Token),
 }
 
-/// What the person's key signs, for whoever calls itself `audience`, at the time `now` in seconds since 1970 ([MS-OAPXBC]
-/// 3.2.5.1.2.1.2).
+/// What the person's key signs, for whoever calls itself `audience`, at the time `now` of this machine in seconds since 1970
+/// ([MS-OAPXBC] 3.2.5.1.2.1.2).
 pub(super) fn assertion(
     (person, audience): (&Upn, &str),
     scope: &str,
@@ -29,12 +29,13 @@ pub(super) fn assertion(
     now: i64,
 ) -> Result<SigningInput, JwsError> {
     let kid = key.provider_kid().map_err(|_| JwsError::Payload)?;
+    let now = now.saturating_sub(nonce.ahead);
     let claims = json!({
         "iss": person.as_str(),
         "aud": audience,
-        "iat": now - SKEW,
-        "exp": now + LIFETIME,
-        "request_nonce": nonce.0,
+        "iat": now.saturating_sub(SKEW),
+        "exp": now.saturating_add(LIFETIME),
+        "request_nonce": nonce.text,
         "scope": scope,
     });
     SigningInput::new(&Header::hello_assertion(&kid), &claims)
@@ -48,7 +49,7 @@ pub(super) fn request(
     nonce: &Nonce,
     proof: &Proof<'_>,
 ) -> Result<SigningInput, JwsError> {
-    let nonce = nonce.0.as_str();
+    let nonce = nonce.text.as_str();
     let claims = match proof {
         Proof::SignIn(token) => json!({
             "client_id": BROKER,

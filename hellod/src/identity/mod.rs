@@ -95,9 +95,23 @@ pub struct Subject {
     pub upn: Option<Upn>,
 }
 
-/// A number used once, in the provider's spelling.
+/// A number used once.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Nonce(pub String);
+pub struct Nonce {
+    /// In the provider's spelling.
+    pub text: String,
+    /// By how many seconds the clock here is ahead of that of whoever gave it out. What is signed in answer says their time:
+    /// they refuse what is out of it, and the clock of a machine may be as wrong as its battery is old.
+    pub ahead: i64,
+}
+
+impl Nonce {
+    /// Given out by whoever has the same clock, or for what says no time.
+    #[must_use]
+    pub const fn new(text: String) -> Self {
+        Self { text, ahead: 0 }
+    }
+}
 
 /// The provider has verified an assertion. Only a provider makes one.
 #[must_use]

@@ -6,10 +6,12 @@ use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
 
 use super::aadsts::Refusal;
-use super::{DirectoryError, Issuer};
+use super::{DirectoryError, Issuer, Nonce};
 use crate::online::{Hosts, Online, Request, Response};
 use crate::secret::Token;
-use crate::wire::{self, DeviceCode, ErrorAnswer, TokenAnswer, TokenClaims, Upn, What, WireError};
+use crate::wire::{
+    self, DeviceCode, ErrorAnswer, NonceAnswer, TokenAnswer, TokenClaims, Upn, What, WireError,
+};
 
 /// Whether a second factor is asked for, even of somebody who has just given one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -225,6 +227,14 @@ pub(super) async fn post_form(
 ) -> Result<Zeroizing<Vec<u8>>, DirectoryError> {
     let request = Request::post(hosts, address, FORM, form(fields))?;
     succeeded(online.fetch(request).await?)
+}
+
+/// Fetches a nonce ([MS-OAPXBC] 3.2.5.1.1). It is for whoever asks, and not for anybody in particular.
+pub(super) async fn nonce(online: &Online, hosts: &Hosts, address: &str) -> Result<Nonce, DirectoryError> {
+    let request = Request::post(hosts, address, FORM, form(&[("grant_type", "srv_challenge")]))?;
+    let response = online.fetch(request).await?;
+    let ahead = response.skew().map_or(0, |skew| skew.ahead);
+    Ok(Nonce { text: NonceAnswer::parse(&succeeded(response)?)?.nonce, ahead })
 }
 
 /// The body of an answer that is a success; what a refusal means otherwise.

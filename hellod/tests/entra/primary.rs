@@ -1,5 +1,6 @@
 //! From a sign-in with a second factor to a key that the PIN opens, a primary token, and what its session key does.
 
+use hellod::clock::{Clock, SystemClock};
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::entra::primary::{self, Proof, Session};
 use hellod::identity::entra::{Entra, Freshness, Permit, Registered, register_key};
@@ -52,7 +53,8 @@ impl Enrolled {
         let provider = Entra::new(lab.online.clone(), tenant.id);
         let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
         let nonce = provider.nonce(&dora).await.unwrap();
-        let assertion = provider.statement(&dora, self.key.public_key(), &nonce, lab.now()).unwrap();
+        let assertion =
+            provider.statement(&dora, self.key.public_key(), &nonce, SystemClock::new().now().wall).unwrap();
         let around = |assertion: &Token| {
             primary::request(&self.device.certificate.der, &nonce, &Proof::Hello(assertion)).unwrap()
         };
@@ -119,8 +121,19 @@ fn a_directory_that_can_not_be_asked_is_told_from_one_that_refuses() {
         assert!(provider.nonce(&dora).await.is_ok());
         let key = house.lab.tpm.create_machine_keys().await.unwrap();
         let nobody = Subject { upn: None, ..dora };
-        let nonce = Nonce("nonce".into());
+        let nonce = Nonce::new("nonce".into());
         assert!(provider.statement(&nobody, key.device(), &nonce, 0).is_err(), "of nobody it says nothing");
+    });
+}
+
+#[test]
+fn a_clock_that_is_days_off_keeps_nobody_out() {
+    run(async {
+        let enrolled = Enrolled::with(19, json!({})).await;
+        for days in [400, -800] {
+            enrolled.house.lab.idp.advance(days * 86_400).unwrap();
+            assert!(enrolled.sign_in().await.is_ok(), "{days} days off");
+        }
     });
 }
 

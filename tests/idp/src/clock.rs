@@ -1,6 +1,6 @@
 //! What time it is for the server: the machine's clock plus what tests have moved it by, or a time that stands still.
 
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Seconds since 1970.
 pub(crate) type Seconds = i64;
@@ -32,6 +32,11 @@ impl Clock {
     pub(crate) fn freeze(&mut self) {
         self.frozen = Some(self.now());
     }
+}
+
+/// As `Date` has it (RFC 9110 §5.6.7).
+pub(crate) fn written(time: Seconds) -> String {
+    httpdate::fmt_http_date(UNIX_EPOCH + Duration::from_secs(u64::try_from(time).unwrap_or(0)))
 }
 
 #[allow(clippy::disallowed_methods, reason = "this is the clock that everything else here takes")]

@@ -28,7 +28,7 @@ use crate::faults::{Fault, Kind};
 use crate::proxy::Proxy;
 use crate::state::World;
 use crate::web::{Answer, Form, Request};
-use crate::{control, tls};
+use crate::{clock, control, tls};
 
 /// What the program is started with.
 #[derive(Debug, Parser)]
@@ -169,7 +169,13 @@ async fn exchange(
         body: body.to_bytes().to_vec(),
         client_certificate,
     };
-    let (answer, fault) = route::answer(&mut world.lock().unwrap_or_else(PoisonError::into_inner), &request);
+    let (mut answer, fault, now) = {
+        let world = &mut world.lock().unwrap_or_else(PoisonError::into_inner);
+        let (answer, fault) = route::answer(world, &request);
+        (answer, fault, world.clock.now())
+    };
+    // The machine's time would be there otherwise.
+    answer.headers.push(("date", clock::written(now)));
     match fault.as_ref().map(|fault| fault.kind) {
         Some(Kind::Stall | Kind::StallUnserved) => pending().await,
         Some(Kind::Drop) => Err(Hangup),

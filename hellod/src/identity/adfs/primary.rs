@@ -10,7 +10,7 @@ use zeroize::Zeroizing;
 use super::{Farm, grant_is_worthless};
 use crate::identity::aadsts::Refusal;
 use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER, LIFETIME, SKEW};
-use crate::identity::oauth::post_form;
+use crate::identity::oauth::{self, post_form};
 use crate::identity::{DirectoryError, Nonce};
 use crate::jose::jwe::Answer;
 use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
@@ -18,7 +18,7 @@ use crate::jose::kdf::KdfVersion;
 use crate::keys::PublicKey;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
-use crate::wire::{NonceAnswer, PrimaryAnswer, TokenAnswer, Upn, What};
+use crate::wire::{PrimaryAnswer, TokenAnswer, Upn, What};
 
 pub use crate::identity::broker::Proof;
 
@@ -39,9 +39,7 @@ pub struct Session<'a> {
 /// # Errors
 /// [`DirectoryError`].
 pub async fn nonce(online: &Online, farm: &Farm) -> Result<Nonce, DirectoryError> {
-    let fields = [("grant_type", "srv_challenge")];
-    let answer = post_form(online, &farm.hosts()?, farm.token.as_str(), &fields).await?;
-    Ok(Nonce(NonceAnswer::parse(&answer)?.nonce))
+    oauth::nonce(online, &farm.hosts()?, farm.token.as_str()).await
 }
 
 /// What the person's key signs, at the time `now` in seconds since 1970 ([MS-OAPXBC] 3.2.5.1.2.1.2). A clock that is a little

@@ -33,7 +33,7 @@ impl Page {
         let fits = |nonce: &String| {
             (1..=LONGEST_NONCE).contains(&nonce.len()) && nonce.bytes().all(|c| c.is_ascii_graphic())
         };
-        (another.is_none() && nonce.as_ref().is_none_or(fits)).then(|| Self { nonce: nonce.map(Nonce) })
+        (another.is_none() && nonce.as_ref().is_none_or(fits)).then(|| Self { nonce: nonce.map(Nonce::new) })
     }
 }
 
@@ -50,7 +50,7 @@ pub fn cookie(token: &Token, key: &SessionKey, nonce: &Nonce, ctx: &[u8; 24]) ->
         is_primary: &'a str,
         request_nonce: &'a str,
     }
-    let claims = Claims { refresh_token: token.expose(), is_primary: "true", request_nonce: &nonce.0 };
+    let claims = Claims { refresh_token: token.expose(), is_primary: "true", request_nonce: &nonce.text };
     session_signed(key, KdfVersion::V2, ctx, &Payload::new(&claims)?)
 }
 
@@ -67,14 +67,14 @@ mod tests {
     #[test]
     fn the_cookie_is_that_of_roadlib_to_the_letter() {
         let token = Token::parse(Zeroizing::new("0.AAAA.example-PRT_value".into())).unwrap();
-        let nonce = Nonce("AwABAAAAAAAEAOz_Example".into());
+        let nonce = Nonce::new("AwABAAAAAAAEAOz_Example".into());
         let made = cookie(&token, &session_key(), &nonce, CTX.try_into().unwrap()).unwrap();
         assert_eq!(made.expose(), COOKIE_V2.trim());
     }
 
     #[test]
     fn the_nonce_is_taken_from_the_address_to_which_entra_sends_the_browser() {
-        let nonce = |address: &str| Page::parse(address).expect(address).nonce.map(|Nonce(nonce)| nonce);
+        let nonce = |address: &str| Page::parse(address).expect(address).nonce.map(|nonce| nonce.text);
         let page = "https://login.microsoftonline.com/common/oauth2/authorize?client_id=x";
         assert_eq!(nonce(page), None);
         assert_eq!(nonce(&format!("{page}&sso_nonce=AwAB-_.x&sso_reload=true")), Some("AwAB-_.x".into()));

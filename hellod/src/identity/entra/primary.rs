@@ -9,7 +9,7 @@ use serde_json::json;
 use super::{LOGIN, hosts};
 use crate::guid::Guid;
 use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER};
-use crate::identity::oauth::post_form;
+use crate::identity::oauth::{self, post_form};
 use crate::identity::{DirectoryError, Nonce};
 use crate::jose::jwe::Answer;
 use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
@@ -17,7 +17,7 @@ use crate::jose::kdf::KdfVersion;
 use crate::keys::PublicKey;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
-use crate::wire::{NonceAnswer, PrimaryAnswer, TokenAnswer, Upn, What};
+use crate::wire::{PrimaryAnswer, TokenAnswer, Upn, What};
 
 pub use crate::identity::broker::Proof;
 
@@ -39,8 +39,7 @@ pub struct Session<'a> {
 /// [`DirectoryError`].
 pub async fn nonce(online: &Online) -> Result<Nonce, DirectoryError> {
     let address = format!("https://{LOGIN}/common/oauth2/token");
-    let answer = post_form(online, &hosts()?, &address, &[("grant_type", "srv_challenge")]).await?;
-    Ok(Nonce(NonceAnswer::parse(&answer)?.nonce))
+    oauth::nonce(online, &hosts()?, &address).await
 }
 
 /// What the person's key signs, at the time `now` in seconds since 1970 ([MS-OAPXBC] 3.1.5.1.2.3). A clock that is a little
@@ -87,7 +86,7 @@ impl Session<'_> {
             "iss": PLUGIN,
             "grant_type": "refresh_token",
             "refresh_token": self.token.expose(),
-            "request_nonce": nonce.0,
+            "request_nonce": nonce.text,
         });
         let opened = self.ask(&claims, ctx, What::PrimaryToken).await?;
         Ok(PrimaryAnswer::parse(opened.expose())?)
@@ -111,7 +110,7 @@ impl Session<'_> {
             "iss": PLUGIN,
             "grant_type": "refresh_token",
             "refresh_token": self.token.expose(),
-            "request_nonce": nonce.0,
+            "request_nonce": nonce.text,
         });
         let opened = self.ask(&claims, ctx, What::Tokens).await?;
         Ok(TokenAnswer::parse(opened.expose())?)

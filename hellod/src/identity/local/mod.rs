@@ -55,7 +55,7 @@ impl Claims {
             sub: subject.id.clone(),
             uid: subject.uid,
             aud: audience,
-            nonce: nonce.0.clone(),
+            nonce: nonce.text.clone(),
             iat: now,
             exp: now + LIFETIME,
         }

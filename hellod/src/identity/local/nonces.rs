@@ -28,7 +28,7 @@ impl Nonces {
             out.remove(0);
         }
         out.push((nonce.clone(), now.clone()));
-        Ok(Nonce(nonce))
+        Ok(Nonce::new(nonce))
     }
 
     /// Takes one back, for good.

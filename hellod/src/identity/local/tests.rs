@@ -51,7 +51,7 @@ impl World {
             sub: "alice".into(),
             uid: 1000,
             aud: self.local.audience(),
-            nonce: nonce.0,
+            nonce: nonce.text,
             iat: NOW,
             exp: NOW + 300,
         }
@@ -138,7 +138,7 @@ async fn a_nonce_grows_old_and_belongs_to_one_person() {
     world.clock.0.borrow_mut().uptime = 301_000;
     assert_eq!(world.verdict(&claims).await, Err(ProviderError::Nonce));
     let bob = Subject { id: "bob".into(), uid: 1001, upn: None };
-    let nonce = world.local.nonce(&bob).await.unwrap().0;
+    let nonce = world.local.nonce(&bob).await.unwrap().text;
     let claims = Claims { nonce, ..world.claims().await };
     assert_eq!(world.verdict(&claims).await, Err(ProviderError::Nonce));
 }
