@@ -146,12 +146,13 @@ impl Membership {
         self.end_attempt()
     }
 
-    /// Deletes the registration, whatever it is like.
+    /// Deletes the registration, whatever it is like, and what is left of an attempt: its keys are gone with it.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn forget(&self) -> Result<(), StoreError> {
-        self.store.delete(Kind::Device, REGISTRATION)
+        self.store.delete(Kind::Device, REGISTRATION)?;
+        self.end_attempt()
     }
 
     /// What was begun and has not ended.

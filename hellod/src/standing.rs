@@ -17,10 +17,18 @@ struct Standing {
     version: u32,
     /// When the directory last accepted them.
     confirmed: Stamp,
-    /// The latest that the wall clock was ever seen at since, in seconds since 1970: a clock that is behind it was set back.
+    /// What the wall clock said when somebody last looked, in seconds since 1970: a clock that is behind it was set back.
     seen: i64,
+    /// By how many seconds it was set back since, all together: nobody wins them.
+    set_back: i64,
     /// What the directory said after that, if it was no.
     refused: Option<String>,
+}
+
+impl Standing {
+    fn of_now(now: &Stamp) -> Self {
+        Self { version: VERSION, confirmed: now.clone(), seen: now.wall, set_back: 0, refused: None }
+    }
 }
 
 /// Why somebody isn't let in without the directory. `Display` is what they read, up to the full stop.
@@ -58,21 +66,18 @@ impl Standings {
     /// # Errors
     /// [`StoreError`].
     pub fn confirmed(&self, uid: u32, now: &Stamp) -> Result<(), StoreError> {
-        self.put(uid, &Standing { version: VERSION, confirmed: now.clone(), seen: now.wall, refused: None })
+        self.put(uid, &Standing::of_now(now))
     }
 
-    /// The directory has refused `uid`, for the reason `why`.
+    /// The directory has refused `uid`, for the reason `why`. Where that can't be written, as on a disk that is full, what was
+    /// known of them goes instead, and that keeps them out as well.
     ///
     /// # Errors
     /// [`StoreError`]; then they may be let in without the directory until it says so again.
     pub fn refused(&self, uid: u32, now: &Stamp, why: &str) -> Result<(), StoreError> {
-        let former = self.of(uid)?.unwrap_or_else(|| Standing {
-            version: VERSION,
-            confirmed: now.clone(),
-            seen: now.wall,
-            refused: None,
-        });
-        self.put(uid, &Standing { refused: Some(why.to_owned()), ..former })
+        let former = self.of(uid).ok().flatten().unwrap_or_else(|| Standing::of_now(now));
+        let refused = Standing { refused: Some(why.to_owned()), ..former };
+        self.put(uid, &refused).or_else(|_| self.forget(uid))
     }
 
     /// Whether `uid` may be let in without the directory. What time it was is remembered.
@@ -87,12 +92,15 @@ impl Standings {
         if now.wall.saturating_add(SLACK) < standing.seen {
             return Err(NotAlone::ClockSetBack);
         }
-        let by_the_wall = u64::try_from(now.wall.saturating_sub(standing.confirmed.wall)).unwrap_or(0);
-        if now.since(&standing.confirmed).max(Duration::from_secs(by_the_wall)) > self.longest {
+        let set_back = standing.set_back.saturating_add(standing.seen.saturating_sub(now.wall).max(0));
+        let by_the_wall = now.wall.saturating_sub(standing.confirmed.wall).saturating_add(set_back);
+        let by_the_wall = Duration::from_secs(u64::try_from(by_the_wall).unwrap_or(0));
+        if now.since(&standing.confirmed).max(by_the_wall) > self.longest {
             return Err(NotAlone::TooLong(self.longest));
         }
-        if now.wall > standing.seen {
-            self.put(uid, &Standing { seen: now.wall, ..standing }).map_err(|_| NotAlone::Unknown)?;
+        if now.wall != standing.seen {
+            let seen = Standing { seen: now.wall, set_back, ..standing };
+            self.put(uid, &seen).map_err(|_| NotAlone::Unknown)?;
         }
         Ok(())
     }
@@ -177,6 +185,30 @@ mod tests {
         assert_eq!(standings.alone(6002, &set_back), Err(NotAlone::TooLong(Duration::from_secs(14 * DAY))));
         // A clock of the firmware that is some hours behind locks nobody out.
         assert_eq!(standings.alone(6001, &Stamp { wall: NOON + 13 * DAYS - 7200, ..at("d", 0) }), Ok(()));
+    }
+
+    #[test]
+    fn a_clock_that_is_set_back_by_a_little_every_day_wins_nobody_time() {
+        let scratch = Scratch::new("a-little");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        let may =
+            |boot: i64, wall| standings.alone(6001, &Stamp { wall, ..at(&boot.to_string(), 0) }).is_ok();
+        // Each morning it is noon of the first day again, and somebody unlocks the screen once more in the evening.
+        let days = (1..=100).take_while(|day| may(*day, NOON + 60) && may(*day, NOON + DAYS - 3600)).count();
+        assert_eq!(days, 14);
+        assert!(!may(100, NOON + 15 * DAYS), "and the true time helps nobody then");
+    }
+
+    #[test]
+    fn a_no_that_can_not_be_written_keeps_out_all_the_same() {
+        let scratch = Scratch::new("full");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0)).unwrap();
+        // A disk that is full lets nothing be written, and lets a name go.
+        std::fs::create_dir(scratch.store.path().join("standings/.6001.new")).unwrap();
+        standings.refused(6001, &at("a", 1), "the account was disabled").unwrap();
+        assert_eq!(standings.alone(6001, &at("a", 1)), Err(NotAlone::Unknown));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use hello_idp::{Idp, Options};
 use serde_json::{Value, json};
 
 use crate::programs::program;
-use crate::{Config, HellodOnline, Lab, Terminal, World};
+use crate::{Config, HellodOnline, Lab, PIN, Terminal, World};
 
 /// The domain of the organisation.
 pub const DOMAIN: &str = "corp.example";
@@ -70,6 +70,29 @@ impl Corp {
     pub fn join(&self) {
         let answers = [DORA, DORAS_PASSWORD];
         self.helloctl("root", &["join", DOMAIN, "--sign-in", "password"], &answers).ok();
+    }
+
+    /// Has a PIN for alice registered as dora's.
+    #[track_caller]
+    pub fn enrol_dora(&self) {
+        let mut helloctl = self.lab.pty("root", ["helloctl", "enroll", "--user", "alice"]);
+        self.approve(&mut helloctl);
+        helloctl.expect("New PIN: ");
+        helloctl.send_secret(PIN);
+        helloctl.expect("The same PIN again: ");
+        helloctl.send_secret(PIN);
+        helloctl.expect("Done.");
+        helloctl.finish_ok();
+    }
+
+    /// What the token endpoint was asked for since it was last asked here.
+    #[track_caller]
+    pub fn asked(&self) -> Vec<Value> {
+        let requests = self.idp.order(&json!({"do": "requests", "clear": true}));
+        let requests = requests.unwrap_or_else(|error| panic!("{error}"));
+        let is_token =
+            |request: &&Value| request["path"].as_str().is_some_and(|path| path.contains("oauth2/token"));
+        requests.as_array().into_iter().flatten().filter(is_token).cloned().collect()
     }
 
     /// Somebody begins something that shows a code, and dora types that into a browser elsewhere.

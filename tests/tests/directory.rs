@@ -12,29 +12,13 @@ use serde_json::{Value, json};
 fn enrolled(switches: Value) -> Corp {
     let corp = Corp::with(switches);
     corp.join();
-    let mut helloctl = corp.lab.pty("root", ["helloctl", "enroll", "--user", "alice"]);
-    corp.approve(&mut helloctl);
-    helloctl.expect("New PIN: ");
-    helloctl.send_secret(PIN);
-    helloctl.expect("The same PIN again: ");
-    helloctl.send_secret(PIN);
-    helloctl.expect("Done.");
-    helloctl.finish_ok();
+    corp.enrol_dora();
     corp
 }
 
 #[track_caller]
 fn order(corp: &Corp, order: &Value) {
     corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
-}
-
-/// What the token endpoint was asked for since it was last asked here.
-#[track_caller]
-fn asked(corp: &Corp) -> Vec<Value> {
-    let requests = corp.idp.order(&json!({"do": "requests", "clear": true})).unwrap();
-    let is_token =
-        |request: &Value| request["path"].as_str().is_some_and(|path| path.contains("oauth2/token"));
-    requests.as_array().unwrap().iter().filter(|request| is_token(request)).cloned().collect()
 }
 
 /// alice's su to herself, which shows what modules say; returns that, and how long it took from the PIN on.
@@ -57,15 +41,15 @@ fn events(corp: &Corp) -> String {
 fn one_pin_signs_in_here_and_at_the_directory_and_costs_one_request_after_it() {
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
-    asked(&corp);
+    corp.asked();
     let mut su = corp.su();
     su.expect(PROMPT);
     // The nonce is fetched while she types.
-    until("the nonce to be fetched", PATIENCE, || (asked(&corp).len() == 1).then_some(()));
+    until("the nonce to be fetched", PATIENCE, || (corp.asked().len() == 1).then_some(()));
     su.send_secret(PIN);
     su.expect("it is done");
     su.finish_ok();
-    let after = asked(&corp);
+    let after = corp.asked();
     assert_eq!(after.len(), 1, "{after:?}");
     assert!(events(&corp).contains("signed in with the PIN"), "{}", events(&corp));
     // What has come of it is there for her programs, and in memory alone without a PIN.
@@ -129,19 +113,46 @@ fn each_word_of_the_directory_has_its_consequence_for_a_right_pin() {
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
     let (denied, let_in) = ("your organisation does not let you in", "it is done");
-    for (code, ends_in) in
-        [(135_011, denied), (700_003, denied), (130_004, denied), (53003, denied), (50053, denied)]
-    {
+    for (code, ends_in) in [
+        (135_011, denied),
+        (700_003, denied),
+        (130_004, denied),
+        (130_005, denied),
+        (53003, denied),
+        (50053, denied),
+    ] {
         refuse_after_the_nonce(&corp, code);
         su(&corp, ends_in);
         order(&corp, &json!({"do": "clear-faults"}));
         su(&corp, let_in);
     }
+    // That everything of hers was revoked is remembered like any no, and the cable helps nobody.
+    refuse_after_the_nonce(&corp, 50133);
+    su(&corp, denied);
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+    order(&corp, &json!({"do": "clear-faults"}));
+    su(&corp, let_in);
     for code in [50076, 90033, 5_000_611] {
         refuse_after_the_nonce(&corp, code);
         su(&corp, let_in);
         order(&corp, &json!({"do": "clear-faults"}));
     }
+}
+
+/// Sealing needs no PIN: whoever can write the disk of a machine that is switched off can seal a key of their own, and wait for
+/// a PIN to open it.
+#[test]
+fn a_sign_in_keeps_nothing_under_a_key_that_the_disk_named() {
+    let corp = enrolled(json!({}));
+    let wrapping = || {
+        let record = corp.lab.read("/var/lib/hellod/tokens/6001.json");
+        serde_json::from_str::<Value>(&record).ok().map(|record| record["wrapping"].clone())
+    };
+    corp.the_pin_answers_sudo();
+    let former = until("a token to be kept", PATIENCE, wrapping);
+    corp.the_pin_answers_sudo();
+    until("another to be kept under a key of its own", PATIENCE, || wrapping().filter(|now| *now != former));
 }
 
 /// The next request but the one for a nonce is refused with that number of Entra's.

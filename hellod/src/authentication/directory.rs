@@ -176,7 +176,7 @@ pub(super) async fn keep(parts: &Parts, account: &Account, brought: Brought) {
         }
         return;
     };
-    if let Err(error) = received(parts, account, (owner, asked, root), answer, opened).await {
+    if let Err(error) = received(parts, account, (owner, asked, root), answer).await {
         let event = Event::TokenNotKept { why: error.to_string() };
         parts.record(&event, account, "hellod");
     }
@@ -187,26 +187,27 @@ async fn received(
     account: &Account,
     (owner, asked, root): (Owner, Stamp, ProvenRoot),
     answer: PrimaryAnswer,
-    opened: Option<Wrapped>,
 ) -> Result<(), KeyError> {
     // The key may have been replaced, or removed, since it has signed.
     let enrolled = parts.enrolments.of(account).ok().flatten();
     let Some(enrolled) = enrolled.filter(|enrolled| enrolled.record.kid == owner.kid) else { return Ok(()) };
     let Some(member) = enrolled.party.member() else { return Ok(()) };
     let encrypted = answer.session_key.as_ref().ok_or(KeyError::Ciphertext)?.0;
-    let (wrapping, former) = match opened {
-        Some(Wrapped { key, sealed }) => (key, Some(sealed)),
-        None => (fresh_key()?, None),
-    };
-    let keep = former.is_none().then_some((&enrolled.key, &wrapping));
+    // Sealed anew each time, whatever the PIN has opened: sealing needs no PIN, and so what the disk named may be somebody's
+    // whom the token is not for.
+    let wrapping = fresh_key()?;
+    let keep = Some((&enrolled.key, &wrapping));
     let asker = Asker::Answered(account.uid);
     let session = parts
         .tpm
         .open_session_key(asker, (&member.joined.keys, Root::Proven(&root)), &encrypted, keep)
         .await?;
-    let sealed = former.or_else(|| {
-        session
-            .sealed?
+    // That took a turn of the TPM: the person may have been taken out, or have another key.
+    if !parts.enrolments.of(account).is_ok_and(|now| now.is_some_and(|now| now.record.kid == owner.kid)) {
+        return Ok(());
+    }
+    let sealed = session.sealed.and_then(|sealed| {
+        sealed
             .inspect_err(|error| {
                 tracing::warn!("tokens are in memory alone, for their key can't be sealed: {error}");
             })

@@ -108,7 +108,9 @@ impl Refusal {
             | Self::DeviceGone
             | Self::DeviceDisabled
             | Self::KeyUnknown
+            | Self::KeyRefused
             | Self::KeyOfLostDevice
+            | Self::TokenInvalid
             | Self::ConditionalAccess => Consequence::ShutOut,
             // Whoever guesses passwords from anywhere locks an account. The signature of a key says more, but the directory
             // has not looked at it.
@@ -116,9 +118,7 @@ impl Refusal {
             | Self::PasswordWrong
             | Self::PasswordExpired
             | Self::NoPassword
-            | Self::KeyRefused
             | Self::MfaDeclined
-            | Self::TokenInvalid
             | Self::CodeExpired
             | Self::CodeDeclined
             | Self::Other => Consequence::NotNow,
@@ -331,12 +331,12 @@ mod tests {
         let table: [(&[u32], Consequence); 4] = [
             (
                 &[
-                    50034, 50057, 50129, 50155, 700_003, 135_011, 130_007, 135_010, 130_004, 130_008, 53000,
-                    53003, 530_032,
+                    50034, 50057, 50129, 50155, 700_003, 135_011, 130_007, 135_010, 130_004, 130_005,
+                    130_008, 53000, 53003, 530_032, 50132, 50133, 50173, 700_082,
                 ],
                 Consequence::ShutOut,
             ),
-            (&[50053, 50055, 130_005, 700_082, 1], Consequence::NotNow),
+            (&[50053, 50055, 1], Consequence::NotNow),
             (&[50013, 500_133, 50027], Consequence::OnceMore),
             (
                 &[50076, 50158, 50058, 50097, 130_006, 5_000_611, 65001, 700_016, 90055, 90033],

@@ -206,10 +206,14 @@ impl Making<'_> {
             pin_set: now,
             key: created.key,
         };
-        if record.person.is_some() {
-            parts.standings.confirmed(account.uid, &parts.clock.now())?;
-        }
         parts.enrolments.put(&record)?;
+        // After it: cut in between, the key before would have the no that was said about it taken off. Without this the first
+        // sign-in needs the network, and no more.
+        if record.person.is_some()
+            && let Err(error) = parts.standings.confirmed(account.uid, &parts.clock.now())
+        {
+            tracing::error!("that the directory has accepted somebody can't be written down: {error}");
+        }
         parts.tries.forgive(account.uid);
         Ok(record.kid)
     }

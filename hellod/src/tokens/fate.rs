@@ -71,8 +71,17 @@ impl Over {
     }
 }
 
-/// The whole list, so that whoever adds a refusal says what follows from it.
+/// What follows. What an application is refused with may be the application's: a program chooses which, and in whose name,
+/// and does not get to end a token by that.
 pub(super) fn fate(refusal: &Refusal, wish: Wish) -> Fate {
+    match (of_the_token(refusal, wish), wish) {
+        (Fate::Over(_), Wish::App) => Fate::Doubted,
+        (fate, _) => fate,
+    }
+}
+
+/// The whole list, so that whoever adds a refusal says what follows from it.
+fn of_the_token(refusal: &Refusal, wish: Wish) -> Fate {
     match refusal {
         Refusal::PersonDisabled => Fate::Over(Over::PersonDisabled),
         Refusal::PersonUnknown => Fate::Over(Over::PersonGone),
@@ -80,10 +89,7 @@ pub(super) fn fate(refusal: &Refusal, wish: Wish) -> Fate {
         Refusal::DeviceGone | Refusal::DeviceUnproven | Refusal::DeviceNotJoined => {
             Fate::Over(Over::DeviceGone)
         }
-        Refusal::TokenInvalid => match wish {
-            Wish::Renewal => Fate::Over(Over::Revoked),
-            Wish::App => Fate::Doubted,
-        },
+        Refusal::TokenInvalid => Fate::Over(Over::Revoked),
         Refusal::RetryWithFreshNonce => Fate::OnceMore,
         Refusal::Throttled | Refusal::SlowDown => Fate::Throttled,
         Refusal::Unavailable | Refusal::PersonLocked => Fate::Later,
@@ -130,7 +136,7 @@ mod tests {
     /// By the published table of AADSTS codes, and what is said there to follow.
     #[test]
     fn each_code_has_its_consequence() {
-        let over = |why| [Fate::Over(why), Fate::Over(why)];
+        let over = |why| [Fate::Over(why), Fate::Doubted];
         let table: [(&[u32], [Fate; 2]); 10] = [
             (&[50057], over(Over::PersonDisabled)),
             (&[50034, 51004, 90072, 50020], over(Over::PersonGone)),
@@ -138,7 +144,7 @@ mod tests {
             (&[700_003, 50155, 50187, 50129], over(Over::DeviceGone)),
             (
                 &[50132, 50133, 50173, 70000, 70008, 70043, 70044, 700_082, 700_084, 9_002_313],
-                [Fate::Over(Over::Revoked), Fate::Doubted],
+                over(Over::Revoked),
             ),
             (&[50013, 500_133, 50027], [Fate::OnceMore, Fate::OnceMore]),
             (&[50196, 90055], [Fate::Throttled, Fate::Throttled]),

@@ -5,9 +5,9 @@
 //!
 //! 1. Before the TPM is asked: [`Tokens::sealed`] is what the right PIN is to open beside signing
 //!    ([`SignIn::tokens`](crate::keys::child::SignIn)).
-//! 2. The directory has answered: [`Tokens::take`], with the session key that the transport key has opened, and with the
-//!    wrapping key. That is the one that the PIN has just opened, with the same blob; where there was none, a new one that the
-//!    TPM has sealed in the same turn ([`Tpm::open_session_key`]).
+//! 2. The directory has answered: [`Tokens::take`], with the session key that the transport key has opened, and with a new
+//!    wrapping key that the TPM has sealed in the same turn ([`Tpm::open_session_key`]). Never with the one that the PIN has
+//!    just opened: whoever could write the disk may have sealed that.
 //! 3. The directory could not be reached: [`Tokens::opened`] with the wrapping key that the PIN has opened. What the last
 //!    sign-in has left is used on, and renewed as soon as that is possible.
 //!

@@ -21,7 +21,7 @@ pub(super) struct Record {
     kid: String,
     /// The wrapping key, sealed.
     wrapping: Blob,
-    /// Another one for each write: the wrapping key stays the same for as long as somebody signs in.
+    /// Another one for each write: the wrapping key stays the same from one sign-in to the next.
     #[serde(with = "base64url")]
     nonce: [u8; NONCE],
     /// AES-256-GCM (NIST SP 800-38D), the tag at its end.

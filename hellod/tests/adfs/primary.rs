@@ -1,6 +1,6 @@
 //! From a sign-in with a second factor to a key that the PIN opens, a primary token, and what its session key does.
 
-use hellod::clock::{Clock, SystemClock};
+use hellod::clock::Clock;
 use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::adfs::primary::{self, Proof, Session};
@@ -49,8 +49,7 @@ impl Enrolled {
         let House { lab, farm, .. } = &self.house;
         let nonce = primary::nonce(&lab.online, farm).await?;
         let (public, person) = (self.key.public_key(), Upn::parse(DORA).unwrap());
-        let assertion =
-            primary::assertion(&person, farm, public, &nonce, SystemClock::new().now().wall).unwrap();
+        let assertion = primary::assertion(&person, farm, public, &nonce, lab.clock.now().wall).unwrap();
         let around = |assertion: &Token| {
             primary::request(&self.device.certificate.der, farm, &nonce, &Proof::Hello(assertion)).unwrap()
         };

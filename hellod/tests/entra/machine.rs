@@ -10,7 +10,6 @@ use hello_dbus::{Account as Shadow, Answer, Outcome, Purpose, Request, Role, Ste
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::caller::{Caller, Seat, Session};
-use hellod::clock::{Clock, Stamp, SystemClock};
 use hellod::config::Contact;
 use hellod::conversation::{Conversation, Terminal, pair};
 use hellod::enrolments::{Enrolment, Enrolments};
@@ -43,22 +42,7 @@ pub(crate) const BIN: &str = "bin";
 pub(crate) struct Machine {
     pub(crate) house: House,
     pub(crate) parts: Parts,
-    clock: Rc<Moving>,
     state: PathBuf,
-}
-
-/// The machine's clock, which tests put forward.
-struct Moving {
-    machine: SystemClock,
-    ahead: Cell<u32>,
-}
-
-impl Clock for Moving {
-    fn now(&self) -> Stamp {
-        let Stamp { wall, uptime, boot } = self.machine.now();
-        let ahead = self.ahead.get();
-        Stamp { wall: wall + i64::from(ahead), uptime: uptime + 1000 * u64::from(ahead), boot }
-    }
 }
 
 /// Whoever is asked proves who they are.
@@ -79,7 +63,7 @@ impl Machine {
         let state = std::env::temp_dir().join(format!("hello-people-{}-{count}", std::process::id()));
         std::fs::DirBuilder::new().mode(0o700).create(&state).unwrap();
         let store = Rc::new(Store::open(&state).unwrap());
-        let clock = Rc::new(Moving { machine: SystemClock::new(), ahead: Cell::new(0) });
+        let clock = Rc::new(house.lab.clock.clone());
         let local = Local::new(LOCAL, store.clone(), clock.clone());
         let audit = Rc::new(Audit::new(&state, clock.clone()));
         let standings = Rc::new(Standings::new(store.clone(), Contact::default().offline()));
@@ -114,7 +98,7 @@ impl Machine {
             store,
             clock: clock.clone(),
         };
-        Self { house, parts, clock, state }
+        Self { house, parts, state }
     }
 
     /// One that has joined.
@@ -200,8 +184,7 @@ impl Machine {
 
     /// Puts both clocks forward.
     pub(crate) fn pass(&self, seconds: u32) {
-        self.clock.ahead.set(self.clock.ahead.get() + seconds);
-        self.house.lab.idp.advance(i64::from(seconds)).unwrap();
+        self.house.lab.pass(seconds);
     }
 
     pub(crate) fn person<'a>(&'a self, upn: &'a str) -> Person<'a> {

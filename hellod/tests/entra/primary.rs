@@ -1,6 +1,6 @@
 //! From a sign-in with a second factor to a key that the PIN opens, a primary token, and what its session key does.
 
-use hellod::clock::{Clock, SystemClock};
+use hellod::clock::Clock;
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::entra::primary::{self, Proof, Session};
 use hellod::identity::entra::{Entra, Freshness, Permit, Registered, register_key};
@@ -54,7 +54,7 @@ impl Enrolled {
         let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
         let nonce = provider.nonce(&dora).await.unwrap();
         let assertion =
-            provider.statement(&dora, self.key.public_key(), &nonce, SystemClock::new().now().wall).unwrap();
+            provider.statement(&dora, self.key.public_key(), &nonce, lab.clock.now().wall).unwrap();
         let around = |assertion: &Token| {
             primary::request(&self.device.certificate.der, &nonce, &Proof::Hello(assertion)).unwrap()
         };

@@ -9,9 +9,10 @@ use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use hello_idp::{Idp, Options};
-use hellod::clock::SystemClock;
+use hellod::clock::{Clock, Stamp, SystemClock};
 use hellod::gesture::pin::{PinRules, PinShape};
 use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
@@ -43,8 +44,25 @@ pub(crate) struct Lab {
     pub(crate) idp: Idp,
     pub(crate) online: Online,
     pub(crate) tpm: Tpm,
+    /// The machine's.
+    pub(crate) clock: Passing,
     fetcher: Rc<Fetcher>,
     _swtpm: Swtpm,
+}
+
+/// A machine's clock, which can be told that time has passed. Clones are the same.
+#[derive(Clone)]
+pub(crate) struct Passing {
+    machine: Arc<SystemClock>,
+    ahead: Arc<AtomicU32>,
+}
+
+impl Clock for Passing {
+    fn now(&self) -> Stamp {
+        let Stamp { wall, uptime, boot } = self.machine.now();
+        let ahead = self.ahead.load(Ordering::Relaxed);
+        Stamp { wall: wall + i64::from(ahead), uptime: uptime + 1000 * u64::from(ahead), boot }
+    }
 }
 
 /// What a machine has before anybody knows it.
@@ -67,7 +85,8 @@ impl Lab {
             idp.ca().display()
         );
         let settings: Settings = toml::from_str(&settings).unwrap();
-        let fetcher = Rc::new(Fetcher::new(settings, Arc::new(SystemClock::new())).unwrap());
+        let clock = Passing { machine: Arc::new(SystemClock::new()), ahead: Arc::default() };
+        let fetcher = Rc::new(Fetcher::new(settings, Arc::new(clock.clone())).unwrap());
         let online = Online::new(Rc::new(OpenDoor(fetcher.clone())));
         let swtpm = Swtpm::new();
         let tpm = Tpm::new(TpmSettings {
@@ -75,7 +94,7 @@ impl Lab {
             child_program: env!("CARGO_BIN_EXE_hellod").into(),
             waiting_per_user: 2,
         });
-        Self { idp, online, tpm, fetcher, _swtpm: swtpm }
+        Self { idp, online, tpm, fetcher, clock, _swtpm: swtpm }
     }
 
     /// The way to the network behind a gate of its own.
@@ -164,6 +183,12 @@ impl Lab {
 
     pub(crate) fn order(&self, order: Value) -> Value {
         self.idp.order(&order).unwrap()
+    }
+
+    /// Time passes, here and at the stand-in.
+    pub(crate) fn pass(&self, seconds: u32) {
+        self.clock.ahead.fetch_add(seconds, Ordering::Relaxed);
+        self.idp.advance(i64::from(seconds)).unwrap();
     }
 
     /// What time it is at the stand-in.

@@ -186,7 +186,7 @@ impl DeviceCode {
             code: raw.device_code,
             user_code: raw.user_code,
             address: hosts.admit(&address, What::DeviceCode)?,
-            lifetime: raw.expires_in.0,
+            lifetime: raw.expires_in.0.min(LONGEST_LIFETIME),
             // RFC 8628, 3.2. Nobody is asked without a pause, nor after a day.
             interval: raw.interval.map_or(5, |interval| interval.0).clamp(1, LONGEST_INTERVAL),
             message: raw.message,
@@ -346,6 +346,8 @@ const MAX_NONCE: usize = 4096;
 
 const MAX_METHODS: usize = 32;
 
+/// Of a code that somebody has to type, in seconds: a day.
+const LONGEST_LIFETIME: u64 = 24 * 3600;
 /// Between two questions whether a code was typed, in seconds.
 const LONGEST_INTERVAL: u64 = 60;
 
