@@ -42,6 +42,7 @@ fn one_pin_signs_in_here_and_at_the_directory_and_costs_one_request_after_it() {
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
     corp.asked();
+    let mark = corp.tpm.mark();
     let mut su = corp.su();
     su.expect(PROMPT);
     // The nonce is fetched while she types.
@@ -51,6 +52,12 @@ fn one_pin_signs_in_here_and_at_the_directory_and_costs_one_request_after_it() {
     su.finish_ok();
     let after = corp.asked();
     assert_eq!(after.len(), 1, "{after:?}");
+    // All of it, what keeps the token included.
+    until("the session key to be sealed with what wraps it", PATIENCE, || {
+        corp.tpm.names_since(mark).contains(&"Create".to_owned()).then_some(())
+    });
+    let commands = corp.tpm.names_since(mark);
+    assert!(commands.len() <= 16, "{commands:?}");
     assert!(events(&corp).contains("signed in with the PIN"), "{}", events(&corp));
     // What has come of it is there for her programs, and in memory alone without a PIN.
     until("the token to be kept", PATIENCE, || {

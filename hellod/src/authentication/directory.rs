@@ -58,9 +58,10 @@ impl<'a> Exchange<'a> {
         Some(Self { parts, member, owner, challenge, input, composed: RefCell::default(), begun })
     }
 
-    /// What the PIN opens, so that tokens can be kept on.
+    /// What the PIN opens, so that tokens can be used on. A directory that has just been heard is about to bring others, and to
+    /// open these would take a slow chip a third of a second. Where its answer then doesn't come, they wait for the next PIN.
     pub(super) fn sealed(&self) -> Option<Blob> {
-        self.parts.tokens.sealed(&self.owner)
+        if self.challenge.online { None } else { self.parts.tokens.sealed(&self.owner) }
     }
 
     /// What the machine signs, if the directory has asked.

@@ -4,7 +4,7 @@
 //! A sign-in is what puts one in, in one of two ways, and who tells that story is `authentication`:
 //!
 //! 1. Before the TPM is asked: [`Tokens::sealed`] is what the right PIN is to open beside signing
-//!    ([`SignIn::tokens`](crate::keys::child::SignIn)).
+//!    ([`SignIn::tokens`](crate::keys::child::SignIn)), unless the directory was heard just now.
 //! 2. The directory has answered: [`Tokens::take`], with the session key that the transport key has opened, and with a new
 //!    wrapping key that the TPM has sealed in the same turn ([`Tpm::open_session_key`]). Never with the one that the PIN has
 //!    just opened: whoever could write the disk may have sealed that.
