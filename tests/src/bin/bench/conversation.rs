@@ -24,7 +24,7 @@ fn whose(user: &str) -> Value {
     json!([{ "u": 1 }, { "s": user }])
 }
 
-fn timed(talk: Result<Talk, Refusal>) -> (Option<Ending>, Duration) {
+pub(crate) fn timed(talk: Result<Talk, Refusal>) -> (Option<Ending>, Duration) {
     let talk = talk.unwrap_or_else(|refusal| panic!("hellod refused the call: {refusal:?}"));
     (talk.outcome, talk.took)
 }
