@@ -114,7 +114,10 @@ impl<'a> Exchange<'a> {
                 self.note(&Event::DirectoryUnheard { why: error.to_string() });
                 Ok(None)
             }
-            None => Ok(None),
+            None => {
+                self.note(&Event::DirectoryUnheard { why: LATE.to_owned() });
+                Ok(None)
+            }
         }
     }
 
@@ -218,6 +221,8 @@ async fn received(
     let received = Received { asked, answer, key: session.session_key, root, wrapped };
     parts.tokens.take(owner, received).map_err(|_| KeyError::Ciphertext)
 }
+
+const LATE: &str = "its answer did not come in time";
 
 fn fresh_key() -> Result<WrappingKey, KeyError> {
     let mut octets = Zeroizing::new([0; 32]);
