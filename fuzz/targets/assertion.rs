@@ -53,7 +53,7 @@ impl World {
         let Some((header, claims)) = text.split_once('\n') else { return };
         let Ok(mut header) = serde_json::from_str::<Header>(header) else { return };
         header.kid = header.kid.replace("KID", &self.kid);
-        let nonce = now(self.local.nonce(&self.alice)).expect("a nonce").0;
+        let nonce = now(self.local.nonce(&self.alice)).expect("a nonce").text;
         let Ok(claims) = serde_json::from_str::<Value>(&claims.replace("NONCE", &nonce)) else { return };
         let Ok(input) = SigningInput::new(&header, &claims) else { return };
         let signature = self.key.sign(&SystemRandom::new(), input.as_bytes()).expect("a signature");
