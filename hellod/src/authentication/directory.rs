@@ -197,8 +197,7 @@ async fn received(
     let Some(enrolled) = enrolled.filter(|enrolled| enrolled.record.kid == owner.kid) else { return Ok(()) };
     let Some(member) = enrolled.party.member() else { return Ok(()) };
     let encrypted = answer.session_key.as_ref().ok_or(KeyError::Ciphertext)?.0;
-    // Sealed anew each time, whatever the PIN has opened: sealing needs no PIN, and so what the disk named may be somebody's
-    // whom the token is not for.
+    // Another one each time: sealing needs no PIN, and so whoever could write the disk may have sealed the one that is there.
     let wrapping = fresh_key()?;
     let keep = Some((&enrolled.key, &wrapping));
     let asker = Asker::Answered(account.uid);
