@@ -24,6 +24,12 @@ pub struct Stamp {
 }
 
 impl Stamp {
+    /// Whether it lies behind `earlier`, by the clocks that [`Stamp::since`] goes by.
+    #[must_use]
+    pub fn is_after(&self, earlier: &Self) -> bool {
+        !self.since(earlier).is_zero()
+    }
+
     /// How much time has passed since `earlier`; nothing where the clocks say that it lies ahead, so that a wall clock
     /// set back over a reboot can make a delay longer and never shorter.
     #[must_use]

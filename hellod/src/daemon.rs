@@ -196,7 +196,7 @@ async fn run(parts: Rc<Parts>, job: Job) {
     }
 }
 
-async fn login(parts: &Parts, caller: &Caller, request: &Request, terminal: Terminal) {
+async fn login(parts: &Rc<Parts>, caller: &Caller, request: &Request, terminal: Terminal) {
     match request.purpose {
         Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
         Purpose::KeepPassword => authentication::keep_password(parts, caller, request, terminal).await,

@@ -1,6 +1,8 @@
 //! How people stand with their directory: when it last said yes, or that it said no. Somebody who signs in while it can't
 //! be reached is let in for so long, and not at all once it has said no.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
@@ -52,13 +54,14 @@ pub enum NotAlone {
 pub struct Standings {
     store: Rc<Store>,
     longest: Duration,
+    noes: RefCell<HashMap<u32, u64>>,
 }
 
 impl Standings {
     /// As `store` has it; without the directory people are let in for `longest`.
     #[must_use]
     pub fn new(store: Rc<Store>, longest: Duration) -> Self {
-        Self { store, longest }
+        Self { store, longest, noes: RefCell::default() }
     }
 
     /// The directory has accepted `uid`.
@@ -75,9 +78,17 @@ impl Standings {
     /// # Errors
     /// [`StoreError`]; then they may be let in without the directory until it says so again.
     pub fn refused(&self, uid: u32, now: &Stamp, why: &str) -> Result<(), StoreError> {
+        *self.noes.borrow_mut().entry(uid).or_default() += 1;
         let former = self.of(uid).ok().flatten().unwrap_or_else(|| Standing::of_now(now));
         let refused = Standing { refused: Some(why.to_owned()), ..former };
         self.put(uid, &refused).or_else(|_| self.forget(uid))
+    }
+
+    /// How often the directory has refused `uid` since hellod was started. An answer that is long in coming says nothing against
+    /// a no that was heard since it was asked for.
+    #[must_use]
+    pub fn noes(&self, uid: u32) -> u64 {
+        self.noes.borrow().get(&uid).copied().unwrap_or(0)
     }
 
     /// Whether `uid` may be let in without the directory. What time it was is remembered.

@@ -124,6 +124,51 @@ fn whom_the_directory_refuses_is_not_let_in_with_it_nor_without_it_until_it_says
 }
 
 #[test]
+fn a_no_that_comes_too_late_for_one_sign_in_keeps_out_of_the_next() {
+    let corp = enrolled(json!({}));
+    corp.the_pin_answers_sudo();
+    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    order(&corp, &late(&corp));
+    let (_, took) = su(&corp, "it is done");
+    assert!(took < Duration::from_secs(5), "{took:?}");
+    until("the no to be heard", PATIENCE, || {
+        events(&corp).contains("has said no, later than this computer had waited for it").then_some(())
+    });
+    assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+}
+
+#[test]
+fn a_yes_that_comes_too_late_for_one_sign_in_counts_for_the_next() {
+    let corp = enrolled(json!({}));
+    let standing = "/var/lib/hellod/standings/6001.json";
+    // Nobody knows any more when the directory last said yes.
+    corp.lab.run_as("root", ["rm", standing]).ok();
+    order(&corp, &late(&corp));
+    su(&corp, "your organisation has to be reached");
+    until("the yes to be heard", PATIENCE, || (!corp.lab.read(standing).is_empty()).then_some(()));
+    until("the tokens to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "it is done");
+}
+
+#[test]
+fn a_yes_that_was_overtaken_by_a_no_counts_for_nothing() {
+    let corp = enrolled(json!({}));
+    order(&corp, &late(&corp));
+    let (_, took) = su(&corp, "it is done");
+    let comes = Instant::now() + Duration::from_secs(LATE + 2).saturating_sub(took);
+    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    su(&corp, "your organisation does not let you in");
+    assert!(Instant::now() < comes, "too slow a machine for this");
+    until("the late answer to be there", PATIENCE, || (Instant::now() > comes).then_some(()));
+    assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "nothing comes back");
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+}
+
+#[test]
 fn each_word_of_the_directory_has_its_consequence_for_a_right_pin() {
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
@@ -175,6 +220,13 @@ fn a_sign_in_keeps_nothing_under_a_key_that_the_disk_named() {
 fn refuse_after_the_nonce(corp: &Corp, code: u32) {
     order(corp, &json!({"do": "fault", "path": endpoint(corp), "kind": "aadsts", "code": code, "count": 9}));
 }
+
+/// The next answer to what was signed comes long after everybody's patience.
+fn late(corp: &Corp) -> Value {
+    json!({"do": "fault", "path": endpoint(corp), "kind": "slow", "seconds": LATE, "count": 1})
+}
+
+const LATE: u64 = 8;
 
 /// The tenant's own, which is asked with what was signed; the common one is asked for a nonce.
 #[track_caller]

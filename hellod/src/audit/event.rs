@@ -197,6 +197,12 @@ pub enum Event {
         /// What it said instead.
         why: String,
     },
+    /// The directory has refused the person, too late for the sign-in that had asked.
+    #[error("the organisation has said no, later than this computer had waited for it: {why}")]
+    RefusedLate {
+        /// Why.
+        why: String,
+    },
     /// The machine could not prove itself to the directory.
     #[error("this computer could not prove itself to the directory: {why}")]
     MachineNotProven {
@@ -289,6 +295,7 @@ impl Event {
             Self::Unavailable { .. } => "7401",
             Self::Refused { .. } => "7405",
             Self::DirectoryUnheard { .. } => "6405",
+            Self::RefusedLate { .. } => "7407",
             Self::MachineNotProven { .. } => "7406",
             Self::Tampered { .. } => "7402",
             Self::Elsewhere { .. } => "6403",

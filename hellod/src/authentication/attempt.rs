@@ -1,6 +1,7 @@
 //! One attempt: one PIN, one signature, and what can come between the two.
 
 use std::os::fd::OwnedFd;
+use std::rc::Rc;
 
 use thiserror::Error;
 
@@ -94,7 +95,7 @@ pub(super) enum Failure {
 /// The order is the point. Whatever fails before the signature is verified ends the attempt, and what fails after it
 /// can only take a success away, or leave it one without the provider.
 pub(super) async fn attempt(
-    parts: &Parts,
+    parts: &Rc<Parts>,
     account: &Account,
     Gesture { pin, outlet }: Gesture,
     fetching: Fetching<'_>,
@@ -133,7 +134,7 @@ pub(super) async fn attempt(
             && accepted_here(parts, &enrolled, (&input, &signed.signature), &mut patience).await?;
         return Ok(Proven { online, opened, brought: None });
     };
-    let answer = exchange.hand_in(signed.request, &mut patience).await?;
+    let answer = exchange.hand_in(signed.request, &signed.root, &mut patience).await?;
     let online = answer.is_some();
     let wrapped = signed.tokens.and_then(Result::ok).zip(tokens).map(|(key, sealed)| Wrapped { key, sealed });
     Ok(Proven { online, opened, brought: Some(exchange.judged(answer, (wrapped, signed.root))?) })

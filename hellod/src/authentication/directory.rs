@@ -2,11 +2,15 @@
 //! the TPM; what the directory says to it; and what it brings.
 
 use std::cell::RefCell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
 
 use zeroize::Zeroizing;
 
 use super::attempt::Failure;
 use super::challenge::{Challenge, Patience};
+use super::late::Late;
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::clock::Stamp;
@@ -26,13 +30,15 @@ use crate::wire::PrimaryAnswer;
 
 /// One sign-in at the directory.
 pub(super) struct Exchange<'a> {
-    parts: &'a Parts,
+    parts: &'a Rc<Parts>,
     member: &'a Member,
     owner: Owner,
     challenge: &'a Challenge,
     input: &'a SigningInput,
     composed: RefCell<Option<SigningInput>>,
     begun: Stamp,
+    /// How often the directory had refused the person by then.
+    noes: u64,
 }
 
 /// What a sign-in has brought beside letting the person in; to be kept once they are.
@@ -47,15 +53,15 @@ pub(super) struct Brought {
 impl<'a> Exchange<'a> {
     /// Of a person of the directory; nothing, where the machine itself knows the key.
     pub(super) fn of(
-        parts: &'a Parts,
+        parts: &'a Rc<Parts>,
         enrolled: &'a Enrolled,
         challenge: &'a Challenge,
         input: &'a SigningInput,
     ) -> Option<Self> {
         let member = enrolled.party.member()?;
         let owner = Owner::of(enrolled)?;
-        let begun = parts.clock.now();
-        Some(Self { parts, member, owner, challenge, input, composed: RefCell::default(), begun })
+        let (begun, noes) = (parts.clock.now(), parts.standings.noes(owner.account.uid));
+        Some(Self { parts, member, owner, challenge, input, composed: RefCell::default(), begun, noes })
     }
 
     /// What the PIN opens, so that tokens can be used on. A directory that has just been heard is about to bring others, and to
@@ -80,13 +86,15 @@ impl<'a> Exchange<'a> {
         Some(octets)
     }
 
-    /// Hands the request in, and returns the answer; nothing where there was none in time, or none that concerns the person.
+    /// Hands the request in, and returns the answer; nothing where there was none in time, or none that concerns the person. One
+    /// that comes later is heard all the same ([`Late`]).
     ///
     /// # Errors
     /// [`Failure`]: the directory says no.
     pub(super) async fn hand_in(
         &self,
         signed: Option<Result<SignedRequest, KeyError>>,
+        root: &ProvenRoot,
         patience: &mut Patience,
     ) -> Result<Option<PrimaryAnswer>, Failure> {
         let Some(signed) = signed else { return Ok(None) };
@@ -102,9 +110,9 @@ impl<'a> Exchange<'a> {
             }
         };
         let Directory::Entra(tenant) = self.member.joined.directory();
-        let online = self.parts.online.for_person(self.owner.account.uid);
-        let sent = primary::send(&online, tenant.id, &request);
-        match patience.wait(sent).await {
+        let (online, tenant) = (self.parts.online.for_person(self.owner.account.uid), tenant.id);
+        let mut answer: Answering = Box::pin(async move { primary::send(&online, tenant, &request).await });
+        match patience.wait(answer.as_mut()).await {
             Some(Ok(answer)) if self.owner.is_in(&answer) => Ok(Some(answer)),
             Some(Ok(_)) => Err(Failure::Denied("The directory answers for somebody else.")),
             Some(Err(DirectoryError::Refused { refusal, .. })) => {
@@ -116,6 +124,9 @@ impl<'a> Exchange<'a> {
             }
             None => {
                 self.note(&Event::DirectoryUnheard { why: LATE.to_owned() });
+                let (parts, owner) = (Rc::clone(self.parts), self.owner.clone());
+                let asked = (self.begun.clone(), self.noes);
+                Late { parts, owner, asked, root: root.clone(), answer }.listen();
                 Ok(None)
             }
         }
@@ -128,15 +139,7 @@ impl<'a> Exchange<'a> {
     ) -> Result<Option<PrimaryAnswer>, Failure> {
         match consequence {
             Consequence::ShutOut => {
-                let uid = self.owner.account.uid;
-                if let Err(error) = self.parts.standings.refused(uid, &self.parts.clock.now(), says) {
-                    tracing::error!("that the directory has refused somebody can't be written down: {error}");
-                }
-                if let Err(error) = self.parts.tokens.forget(uid) {
-                    tracing::error!(
-                        "the tokens of somebody whom the directory has refused can't be deleted: {error}"
-                    );
-                }
+                shut_out(self.parts, self.owner.account.uid, says);
                 Err(Failure::Denied(says))
             }
             Consequence::NotNow => Err(Failure::Denied(says)),
@@ -160,8 +163,8 @@ impl<'a> Exchange<'a> {
         let (uid, now) = (self.owner.account.uid, self.parts.clock.now());
         if answer.is_none() {
             self.parts.standings.alone(uid, &now).map_err(Failure::Alone)?;
-        } else if let Err(error) = self.parts.standings.confirmed(uid, &now) {
-            tracing::error!("that the directory has accepted somebody can't be written down: {error}");
+        } else {
+            accepted(self.parts, uid);
         }
         Ok(Brought { owner: self.owner, asked: self.begun, answer, opened, root })
     }
@@ -171,8 +174,28 @@ impl<'a> Exchange<'a> {
     }
 }
 
+/// An answer of the directory, some time.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<PrimaryAnswer, DirectoryError>>>>;
+
+/// Writes down that the directory has accepted somebody.
+pub(super) fn accepted(parts: &Parts, uid: u32) {
+    if let Err(error) = parts.standings.confirmed(uid, &parts.clock.now()) {
+        tracing::error!("that the directory has accepted somebody can't be written down: {error}");
+    }
+}
+
+/// Writes down that the directory has refused somebody, and ends what they had of it.
+pub(super) fn shut_out(parts: &Parts, uid: u32, says: &str) {
+    if let Err(error) = parts.standings.refused(uid, &parts.clock.now(), says) {
+        tracing::error!("that the directory has refused somebody can't be written down: {error}");
+    }
+    if let Err(error) = parts.tokens.forget(uid) {
+        tracing::error!("the tokens of somebody whom the directory has refused can't be deleted: {error}");
+    }
+}
+
 /// Keeps what a sign-in has brought. The person is in by then, and nothing of this takes that away.
-pub(super) async fn keep(parts: &Parts, account: &Account, brought: Brought) {
+pub(super) async fn keep(parts: &Parts, brought: Brought) {
     let Brought { owner, asked, answer, opened, root } = brought;
     let Some(answer) = answer else {
         if let Some(Wrapped { key, .. }) = opened {
@@ -180,9 +203,14 @@ pub(super) async fn keep(parts: &Parts, account: &Account, brought: Brought) {
         }
         return;
     };
-    if let Err(error) = received(parts, account, (owner, asked, root), answer).await {
-        let event = Event::TokenNotKept { why: error.to_string() };
-        parts.record(&event, account, "hellod");
+    keep_answer(parts, (owner, asked, root), answer).await;
+}
+
+/// Keeps the tokens of an answer.
+pub(super) async fn keep_answer(parts: &Parts, of: (Owner, Stamp, ProvenRoot), answer: PrimaryAnswer) {
+    let account = of.0.account.clone();
+    if let Err(error) = received(parts, &account, of, answer).await {
+        parts.record(&Event::TokenNotKept { why: error.to_string() }, &account, "hellod");
     }
 }
 

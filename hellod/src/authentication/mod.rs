@@ -7,6 +7,9 @@ mod attempt;
 mod challenge;
 mod directory;
 mod keyring;
+mod late;
+
+use std::rc::Rc;
 
 use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
 
@@ -26,7 +29,7 @@ use directory::Brought;
 pub use keyring::keep_password;
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
-pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut terminal: Terminal) {
+pub async fn sign_in(parts: &Rc<Parts>, caller: &Caller, request: &Request, mut terminal: Terminal) {
     let admitted = match admitted(parts, caller, request).await {
         Ok(admitted) => admitted,
         Err(outcome) => return terminal.end(outcome).await,
@@ -36,7 +39,7 @@ pub async fn sign_in(parts: &Parts, caller: &Caller, request: &Request, mut term
     let Ending { outcome, brought } = ending.unwrap_or(Outcome::Declined.into());
     terminal.end(outcome).await;
     if let Some(brought) = brought {
-        directory::keep(parts, &admitted.account, brought).await;
+        directory::keep(parts, brought).await;
     }
     // The next person's child is there before they are: a locker or a script answers the prompt at once.
     parts.tpm.spare();
@@ -140,7 +143,7 @@ pub async fn usable(
 pub struct Told;
 
 async fn converse(
-    parts: &Parts,
+    parts: &Rc<Parts>,
     caller: &Caller,
     admitted: &Admitted,
     request: &Request,

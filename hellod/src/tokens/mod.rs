@@ -274,8 +274,8 @@ impl Tokens {
         self.record(owner.account.uid)?.sealed_for(owner).cloned()
     }
 
-    /// Takes what a sign-in has brought, in the place of what there was. It is written to disk first. Where that fails it is
-    /// in memory all the same, and an event says so.
+    /// Takes what a sign-in has brought, in the place of what there was, unless that was asked for later. It is written to disk
+    /// first. Where that fails it is in memory all the same, and an event says so.
     ///
     /// # Errors
     /// [`SomebodyElse`]; then nothing has changed.
@@ -283,6 +283,10 @@ impl Tokens {
         let Received { asked, answer, key, root, wrapped } = received;
         if !asking::is_about(&owner, answer.account.as_ref()) {
             return Err(SomebodyElse);
+        }
+        let is_newer = |held: &Held| held.owner == owner && held.primary.issued.is_after(&asked);
+        if self.0.people.borrow().get(&owner.account.uid).is_some_and(is_newer) {
+            return Ok(());
         }
         let primary =
             Primary { token: answer.token, key: Rc::new(key), issued: asked, lifetime: answer.lifetime };

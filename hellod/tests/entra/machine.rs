@@ -41,7 +41,7 @@ pub(crate) const BIN: &str = "bin";
 /// A machine of the house with hellod on it.
 pub(crate) struct Machine {
     pub(crate) house: House,
-    pub(crate) parts: Parts,
+    pub(crate) parts: Rc<Parts>,
     state: PathBuf,
 }
 
@@ -77,7 +77,7 @@ impl Machine {
             shelf: Rc::new(NoShelf),
             standings: standings.clone(),
         });
-        let parts = Parts {
+        let parts = Rc::new(Parts {
             audit,
             tokens,
             standings,
@@ -97,7 +97,7 @@ impl Machine {
             registering: Notes::default(),
             store,
             clock: clock.clone(),
-        };
+        });
         Self { house, parts, state }
     }
 

@@ -20,6 +20,9 @@ pub(crate) struct Fault {
     /// With which number an `aadsts` refuses.
     #[serde(default)]
     pub(crate) code: u32,
+    /// After how many seconds a `slow` answers.
+    #[serde(default)]
+    pub(crate) seconds: u64,
 }
 
 /// How an answer goes wrong. The request is served before, except where it says otherwise: what the client doesn't learn has happened.
@@ -28,7 +31,9 @@ pub(crate) struct Fault {
 pub(crate) enum Kind {
     /// Never comes.
     Stall,
-    /// The same, and the request is not even served.
+    /// Comes late.
+    Slow,
+    /// Never comes, and the request is not even served.
     StallUnserved,
     /// Ends in the middle.
     Cut,

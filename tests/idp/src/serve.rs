@@ -179,6 +179,11 @@ async fn exchange(
     match fault.as_ref().map(|fault| fault.kind) {
         Some(Kind::Stall | Kind::StallUnserved) => pending().await,
         Some(Kind::Drop) => Err(Hangup),
+        Some(Kind::Slow) => {
+            let seconds = fault.as_ref().map_or(0, |fault| fault.seconds);
+            tokio::time::sleep(std::time::Duration::from_secs(seconds)).await;
+            Ok(respond(answer, None))
+        }
         _ => Ok(respond(answer, fault.as_ref())),
     }
 }
