@@ -152,7 +152,7 @@ impl Enrolments {
             return Ok(RelyingParty::Machine(self.device.clone()));
         };
         let joined = self.membership.joined()?.filter(|joined| {
-            joined.directory().id() == person.tenant && joined.device().to_string() == record.device
+            joined.directory().has(&person.id) && joined.device().to_string() == record.device
         });
         match joined {
             Some(joined) => Ok(RelyingParty::Directory(Box::new(Member { joined, person }))),
@@ -250,6 +250,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::identity::person::tests::{dora, dora_of_the_farm};
     use crate::keys::chain::tests::{counted, person};
     use crate::keys::{Algorithm, Protector};
     use crate::store::tests::Scratch;
@@ -260,15 +261,6 @@ mod tests {
 
     fn desk() -> RelyingParty {
         RelyingParty::Machine("desk".into())
-    }
-
-    fn dora() -> Person {
-        let id = |text| Guid::parse(text).unwrap();
-        Person {
-            tenant: id("6e1f0e84-2b4e-4e0f-9d61-0b2a3f4c5d6e"),
-            object: id("0ce67455-8ea1-4523-be5f-bfd09190fad6"),
-            upn: Upn::parse("dora@corp.example").unwrap(),
-        }
     }
 
     fn enrolment() -> Enrolment {
@@ -343,8 +335,7 @@ mod tests {
         assert!(is_anothers(&dora(), 1001).await);
         let renamed = Person { upn: Upn::parse("eve@corp.example").unwrap(), ..dora() };
         assert!(is_anothers(&renamed, 1001).await);
-        let namesake = Person { object: dora().tenant, ..dora() };
-        assert!(!is_anothers(&namesake, 1001).await);
+        assert!(!is_anothers(&dora_of_the_farm(), 1001).await, "a namesake");
         assert_eq!(enrolments.person_of(anna().uid), Some(dora()));
         assert_eq!(enrolments.person_of(1001), None);
     }

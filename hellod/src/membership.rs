@@ -59,6 +59,9 @@ impl Registration {
         }
         let keys = self.keys.check()?;
         let certificate = DeviceCertificate::parse(&self.certificate, keys.device())?;
+        if !self.directory.is_of_a_piece() {
+            return Err(MembershipError::Elsewhere);
+        }
         if !self.directory.made(&certificate) {
             return Err(MembershipError::AnotherDirectory);
         }
@@ -110,6 +113,9 @@ pub enum MembershipError {
         "the record of this computer's registration was changed: its certificate is of another directory"
     )]
     AnotherDirectory,
+    /// Its addresses are not of one directory.
+    #[error("the record of this computer's registration was changed: it leads somewhere else")]
+    Elsewhere,
     /// It can't be read or written.
     #[error(transparent)]
     Store(#[from] StoreError),

@@ -15,8 +15,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::Contact;
 use crate::enrolments::Enrolments;
-use crate::guid::Guid;
-use crate::identity::{IdentityProvider, Providers};
+use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
 use crate::keys::child::Tpm;
 use crate::membership::Membership;
@@ -67,8 +66,8 @@ pub struct Parts {
     pub proving: Notes,
     /// Those whose enrolment is being worked on just now. There is one intent for each person at a time.
     pub at_work: Notes,
-    /// People of a directory, by its id and theirs, for whom a key is being registered just now: in one account at a time.
-    pub registering: Notes<(Guid, Guid)>,
+    /// People of a directory for whom a key is being registered just now: in one account at a time.
+    pub registering: Notes<PersonId>,
 }
 
 impl Parts {
@@ -126,19 +125,19 @@ pub enum NoProof {
 
 /// People of whom something holds just now, by uid or by whatever else names them.
 #[derive(Debug)]
-pub struct Notes<K: Copy + Eq + Hash = u32>(RefCell<HashSet<K>>);
+pub struct Notes<K: Clone + Eq + Hash = u32>(RefCell<HashSet<K>>);
 
-impl<K: Copy + Eq + Hash> Default for Notes<K> {
+impl<K: Clone + Eq + Hash> Default for Notes<K> {
     fn default() -> Self {
         Self(RefCell::default())
     }
 }
 
-impl<K: Copy + Eq + Hash> Notes<K> {
+impl<K: Clone + Eq + Hash> Notes<K> {
     /// Notes `who` until the note is dropped; nothing where they are noted already.
     #[must_use]
     pub fn begin(&self, who: K) -> Option<Note<'_, K>> {
-        self.0.borrow_mut().insert(who).then(|| Note { notes: self, who })
+        self.0.borrow_mut().insert(who.clone()).then(|| Note { notes: self, who })
     }
 
     /// Whether `who` is noted.
@@ -150,12 +149,12 @@ impl<K: Copy + Eq + Hash> Notes<K> {
 
 /// A note of [`Notes::begin`].
 #[derive(Debug)]
-pub struct Note<'a, K: Copy + Eq + Hash = u32> {
+pub struct Note<'a, K: Clone + Eq + Hash = u32> {
     notes: &'a Notes<K>,
     who: K,
 }
 
-impl<K: Copy + Eq + Hash> Drop for Note<'_, K> {
+impl<K: Clone + Eq + Hash> Drop for Note<'_, K> {
     fn drop(&mut self) {
         self.notes.0.borrow_mut().remove(&self.who);
     }

@@ -67,7 +67,7 @@ impl RelyingParty {
     /// `account`, as the provider knows it. At a directory that is what never changes there: names change hands.
     #[must_use]
     pub fn subject(&self, account: &Account) -> Subject {
-        let id = self.person().map_or_else(|| account.name.clone(), Person::id);
+        let id = self.person().map_or_else(|| account.name.clone(), |person| person.id.to_string());
         Subject { id, uid: account.uid, upn: self.person().map(|person| person.upn.clone()) }
     }
 

@@ -15,8 +15,7 @@ use zeroize::Zeroizing;
 
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::identity::aadsts::Refusal;
-use crate::identity::entra::{Freshness, Permit, Polled, SignIn};
-use crate::identity::{Directory, DirectoryError};
+use crate::identity::{Directory, DirectoryError, Freshness, Permit, Polled, SignIn};
 use crate::online::Online;
 use crate::secret::Token;
 use crate::wire::{DeviceCode, Upn, What, WireError};
@@ -116,8 +115,7 @@ impl Asking<'_> {
     }
 
     async fn by(&self, way: Way, terminal: &mut Terminal) -> Result<Asked, Gone> {
-        let Directory::Entra(tenant) = self.directory;
-        let sign_in = SignIn { online: self.online, tenant, freshness: self.freshness };
+        let sign_in = self.directory.sign_in(self.online, self.freshness);
         match way {
             Way::Code => by_code(&sign_in, terminal).await,
             Way::Browser => by_browser(&sign_in, terminal).await,
@@ -126,7 +124,8 @@ impl Asking<'_> {
                 let Some(token) = ask_for("Token: ", Role::Token, terminal).await? else {
                     return Ok(Asked::GivenUp);
                 };
-                Ok(as_token(&token).map_err(Into::into).and_then(|token| Permit::check(token, tenant)).into())
+                let token = as_token(&token).map_err(Into::into);
+                Ok(token.and_then(|token| Permit::check(token, self.directory)).into())
             }
         }
     }
@@ -208,7 +207,8 @@ async fn by_browser(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Ask
         let pasted = std::str::from_utf8(&pasted).unwrap_or_default();
         match sign_in.redeem_address(&browser, pasted).await {
             Err(DirectoryError::Wire(WireError::Elsewhere(_))) => {
-                terminal.show(Style::Error, ANOTHER_ADDRESS).await?;
+                let text = format!("{ANOTHER_ADDRESS}\n{}?code=", browser.end());
+                terminal.show(Style::Error, &text).await?;
             }
             outcome => return Ok(outcome.into()),
         }
@@ -262,8 +262,7 @@ fn as_token(octets: &[u8]) -> Result<Token, WireError> {
 }
 
 const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
-const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with\n\
-    https://login.microsoftonline.com/common/oauth2/nativeclient?code=";
+const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with";
 
 /// How often the same is asked.
 const TRIES: usize = 3;

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::enrolments::Enrolled;
-use crate::identity::{Directory, local};
+use crate::identity::{Directory, PersonId, local};
 use crate::keyring::Consent;
 use crate::keys::Protector;
 use crate::keys::queue::Asker;
@@ -67,12 +67,10 @@ async fn device(parts: &Parts, account: &Account) -> Value {
 /// What the machine is to its directory, in place of what it is to itself.
 fn registration(joined: &Joined) -> Value {
     let (registration, certificate) = (&joined.registration, &joined.certificate);
-    let Directory::Entra(tenant) = joined.directory();
-    json!({
+    let directory = joined.directory();
+    let mut state = json!({
         "joined": true,
-        "provider": joined.directory().name(),
-        "tenant": tenant.name.as_ref().map(Line::as_str),
-        "tenant_id": tenant.id,
+        "provider": directory.name(),
         "domain": registration.domain,
         "device_id": joined.device(),
         "thumbprint": certificate.thumbprint(),
@@ -80,9 +78,19 @@ fn registration(joined: &Joined) -> Value {
         "certificate_until": certificate.not_after,
         "joined_since": registration.joined,
         "joined_by": registration.person.as_ref().map(Upn::as_str),
-        "device_service": tenant.devices.address,
-        "key_service": tenant.keys.address,
-    })
+        "device_service": directory.devices().address,
+        "key_service": directory.keys().address,
+    });
+    merge(
+        &mut state,
+        match directory {
+            Directory::Entra(tenant) => {
+                json!({ "tenant": tenant.name.as_ref().map(Line::as_str), "tenant_id": tenant.id })
+            }
+            Directory::AdFs(farm) => json!({ "farm": farm.token.host() }),
+        },
+    );
+    state
 }
 
 fn merge(object: &mut Value, more: Value) {
@@ -93,12 +101,16 @@ fn merge(object: &mut Value, more: Value) {
 
 fn enrolment(enrolled: &Enrolled) -> Value {
     let record = &enrolled.record;
+    let id = record.person.as_ref().map(|person| match &person.id {
+        PersonId::Entra { object, .. } => object.to_string(),
+        PersonId::AdFs { sid, .. } => sid.as_str().to_owned(),
+    });
     json!({
         "user": record.user,
         "enrolled": true,
         "provider": record.provider,
         "person": record.person.as_ref().map(|person| person.upn.as_str()),
-        "object_id": record.person.as_ref().map(|person| person.object),
+        "object_id": id,
         "key_id": record.kid,
         "directory_key_id": record.directory_key,
         "algorithm": enrolled.key.public_key().algorithm(),

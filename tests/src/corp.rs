@@ -1,4 +1,4 @@
-//! An organisation: a world whose network leads to a directory, the stand-in for Entra ID, with one person in it.
+//! An organisation: a world whose network leads to a directory, the stand-in for Entra ID and AD FS, with one person in it.
 
 use std::ops::{Deref, DerefMut};
 use std::process::Command;
@@ -70,6 +70,15 @@ impl Corp {
     pub fn join(&self) {
         let answers = [DORA, DORAS_PASSWORD];
         self.helloctl("root", &["join", DOMAIN, "--sign-in", "password"], &answers).ok();
+    }
+
+    /// Joins the machine to the organisation's AD FS, as a script does that has a token of the computer's account.
+    #[track_caller]
+    pub fn join_the_farm(&self) {
+        let token = self.idp.order(&json!({"do": "computer-token", "name": "LAB"}));
+        let token = token.unwrap_or_else(|error| panic!("{error}"));
+        self.lab.write("/root/token", token.as_str().unwrap_or_default(), 0o600);
+        self.helloctl("root", &["join", DOMAIN, "--token-file", "/root/token"], &[]).ok();
     }
 
     /// Has a PIN for alice registered as dora's.

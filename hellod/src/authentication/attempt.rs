@@ -13,7 +13,6 @@ use crate::audit::Event;
 use crate::enrolments::{Enrolled, Enrolment, EnrolmentError};
 use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::ProviderError;
-use crate::identity::aadsts::Refusal;
 use crate::jose::jws::SigningInput;
 use crate::keys::KeyError;
 use crate::keys::child::{Opening, SignIn};
@@ -81,7 +80,7 @@ pub(super) enum Failure {
     )]
     Denied(&'static str),
     #[error("Your PIN was right, but your organisation wants to hear it once more.")]
-    OnceMore,
+    OnceMore(&'static str),
     #[error("Your PIN was right, but {0}. Use your password.")]
     Alone(NotAlone),
     #[error("Your PIN can't be used just now: {0}. Use your password.")]
@@ -167,7 +166,7 @@ impl Failure {
             Self::Junk => TryEnd::Lie,
             Self::Key(error) => TryEnd::from(error),
             Self::NotAPin(_) | Self::Record(_) | Self::Elsewhere { .. } => TryEnd::NoGuess,
-            Self::Provider(_) | Self::Denied(_) | Self::OnceMore | Self::Alone(_) => TryEnd::NoGuess,
+            Self::Provider(_) | Self::Denied(_) | Self::OnceMore(_) | Self::Alone(_) => TryEnd::NoGuess,
         }
     }
 
@@ -182,7 +181,7 @@ impl Failure {
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
             Self::Denied(why) => Event::Refused { why: (*why).to_owned() },
-            Self::OnceMore => Event::DirectoryUnheard { why: Refusal::RetryWithFreshNonce.says().to_owned() },
+            Self::OnceMore(why) => Event::DirectoryUnheard { why: (*why).to_owned() },
             Self::Alone(why) => Event::Refused { why: why.to_string() },
             Self::Record(why) => Event::Tampered { why: why.clone() },
             Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },

@@ -16,8 +16,7 @@ use crate::audit::Event;
 use crate::clock::Stamp;
 use crate::enrolments::Enrolled;
 use crate::identity::aadsts::Consequence;
-use crate::identity::entra::primary::{self, Proof};
-use crate::identity::{Directory, DirectoryError};
+use crate::identity::{DirectoryError, Proof};
 use crate::jose::jws::SigningInput;
 use crate::keys::child::{ProvenRoot, Request, Root, SignedRequest};
 use crate::keys::queue::Asker;
@@ -79,8 +78,9 @@ impl<'a> Exchange<'a> {
     fn compose(&self, signature: &[u8]) -> Option<Vec<u8>> {
         let assertion = self.input.signed(signature).ok()?;
         let certificate = &self.member.joined.certificate.der;
+        let directory = self.member.joined.directory();
         let composed =
-            primary::request(certificate, &self.challenge.nonce, &Proof::Hello(&assertion)).ok()?;
+            directory.request(certificate, &self.challenge.nonce, &Proof::Hello(&assertion)).ok()?;
         let octets = composed.as_bytes().to_vec();
         *self.composed.borrow_mut() = Some(composed);
         Some(octets)
@@ -109,9 +109,9 @@ impl<'a> Exchange<'a> {
                 return Ok(None);
             }
         };
-        let Directory::Entra(tenant) = self.member.joined.directory();
-        let (online, tenant) = (self.parts.online.for_person(self.owner.account.uid), tenant.id);
-        let mut answer: Answering = Box::pin(async move { primary::send(&online, tenant, &request).await });
+        let directory = self.member.joined.directory().clone();
+        let online = self.parts.online.for_person(self.owner.account.uid);
+        let mut answer: Answering = Box::pin(async move { directory.hand_in(&online, &request).await });
         match patience.wait(answer.as_mut()).await {
             Some(Ok(answer)) if self.owner.is_in(&answer) => Ok(Some(answer)),
             Some(Ok(_)) => Err(Failure::Denied("The directory answers for somebody else.")),
@@ -143,7 +143,11 @@ impl<'a> Exchange<'a> {
                 Err(Failure::Denied(says))
             }
             Consequence::NotNow => Err(Failure::Denied(says)),
-            Consequence::OnceMore => Err(Failure::OnceMore),
+            Consequence::OnceMore => Err(Failure::OnceMore(says)),
+            Consequence::OutUnlessOnceMore => {
+                shut_out(self.parts, self.owner.account.uid, says);
+                Err(Failure::OnceMore(says))
+            }
             Consequence::None => {
                 self.note(&Event::DirectoryUnheard { why: says.to_owned() });
                 Ok(None)

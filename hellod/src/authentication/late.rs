@@ -53,7 +53,9 @@ impl Late {
 
 fn refused(parts: &Parts, owner: &Owner, refusal: &Refusal) {
     match refusal.consequence() {
-        Consequence::ShutOut => shut_out(parts, owner.account.uid, refusal.says()),
+        Consequence::ShutOut | Consequence::OutUnlessOnceMore => {
+            shut_out(parts, owner.account.uid, refusal.says())
+        }
         Consequence::NotNow => {}
         Consequence::OnceMore | Consequence::None => return,
     }

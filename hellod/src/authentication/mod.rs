@@ -18,7 +18,6 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::{Enrolled, EnrolmentError};
-use crate::identity::aadsts::Refusal;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
@@ -180,10 +179,10 @@ async fn converse(
                 return Ok(Ending { outcome, brought: proven.brought() });
             }
             // Twice is enough: the clock is wrong, or somebody keeps the answers back.
-            Err(Failure::OnceMore) if heard_twice => Failure::Denied(Refusal::RetryWithFreshNonce.says()),
+            Err(Failure::OnceMore(says)) if heard_twice => Failure::Denied(says),
             Err(failure) => failure,
         };
-        heard_twice |= matches!(failure, Failure::OnceMore);
+        heard_twice |= matches!(failure, Failure::OnceMore(_));
         let verdict = settle(parts, admitted, request, (charge, &failure));
         terminal.show(Style::Error, &verdict.text).await?;
         if !verdict.again {
@@ -262,7 +261,7 @@ fn settle(
             Verdict { text, again: true }
         }
         Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
-        Failure::OnceMore => Verdict { text: failure.to_string(), again: true },
+        Failure::OnceMore(_) => Verdict { text: failure.to_string(), again: true },
         other => Verdict { text: other.to_string(), again: false },
     }
 }

@@ -8,7 +8,7 @@ use zbus::{interface, message};
 use super::desk::Desk;
 use super::outlet::{Outlet, Outlets, Room};
 use crate::caller::Caller;
-use crate::identity::entra::cookie::COOKIE;
+use crate::identity::cookie::COOKIE;
 use crate::jobs::Job;
 use crate::sign_on::NotSignedOn;
 use crate::tokens::{App, NoToken};

@@ -4,8 +4,7 @@
 use std::time::Duration;
 
 use super::{Check, State, well};
-use crate::identity::DirectoryError;
-use crate::identity::entra::primary;
+use crate::identity::{Directory, DirectoryError};
 use crate::keys::Condition;
 use crate::keys::queue::Asker;
 use crate::membership::Joined;
@@ -20,8 +19,10 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
         Ok(None) => return Vec::new(),
         Err(error) => return vec![failed("Directory", error.to_string(), ANEW)],
     };
-    let (keys, connection) =
-        tokio::join!(keys_check(parts, Asker::Looking(uid), &joined), connection_check(parts, uid));
+    let (keys, connection) = tokio::join!(
+        keys_check(parts, Asker::Looking(uid), &joined),
+        connection_check(parts, uid, joined.directory())
+    );
     vec![
         well(
             "Directory",
@@ -65,9 +66,9 @@ async fn keys_check(parts: &Parts, asker: Asker, joined: &Joined) -> Check {
 }
 
 /// Without the directory a PIN signs in all the same.
-async fn connection_check(parts: &Parts, uid: u32) -> Check {
+async fn connection_check(parts: &Parts, uid: u32, directory: &Directory) -> Check {
     const NAME: &str = "Connection";
-    match tokio::time::timeout(PATIENCE, primary::nonce(&parts.online.for_person(uid))).await {
+    match tokio::time::timeout(PATIENCE, directory.nonce(&parts.online.for_person(uid))).await {
         Ok(Ok(_)) => well(NAME, "the directory answers".into()),
         Ok(Err(DirectoryError::Online(error))) => warned(NAME, error.to_string(), AWAY),
         Ok(Err(error)) => warned(NAME, error.to_string(), AWAY),

@@ -57,6 +57,8 @@ pub enum Refusal {
     TokenInvalid,
     /// What was signed is out of its time, or its nonce is. Once more with a fresh one, and not a third time.
     RetryWithFreshNonce,
+    /// AD FS refuses what was signed, and that is all that it says: the nonce, the key, the device or the person.
+    Unexplained,
     /// A rule of the organisation forbids it. Trying again changes nothing.
     ConditionalAccess,
     /// Somebody has to consent to the application.
@@ -93,6 +95,8 @@ pub enum Consequence {
     NotNow,
     /// They are asked once more, with a nonce of just now.
     OnceMore,
+    /// The same, and until the directory says yes they are shut out.
+    OutUnlessOnceMore,
     /// It does not say that they are not who they are. They are let in as if nothing had been heard.
     None,
 }
@@ -123,6 +127,7 @@ impl Refusal {
             | Self::CodeDeclined
             | Self::Other => Consequence::NotNow,
             Self::RetryWithFreshNonce => Consequence::OnceMore,
+            Self::Unexplained => Consequence::OutUnlessOnceMore,
             Self::NeedsMfa { .. }
             | Self::NeedsSignIn
             | Self::NeedsDeviceProof
@@ -138,6 +143,11 @@ impl Refusal {
             | Self::Throttled
             | Self::Unavailable => Consequence::None,
         }
+    }
+
+    /// Whether another nonce may bring another answer.
+    pub(super) const fn is_for_another_nonce(&self) -> bool {
+        matches!(self, Self::RetryWithFreshNonce | Self::Unexplained)
     }
 
     /// What an answer means that isn't 200; `answer` is its body, where it is a refusal in JSON.
@@ -248,6 +258,7 @@ impl Refusal {
             Self::KdfRefused => "The directory refuses how this device signs. Update hellod.",
             Self::TokenInvalid => "Your session at the directory has ended. Sign in again.",
             Self::RetryWithFreshNonce => "The directory refuses the answer. Check the clock; try again.",
+            Self::Unexplained => "The directory refuses, and does not say why. Ask who runs it.",
             Self::ConditionalAccess => "A rule of your organisation forbids this. Ask who runs it.",
             Self::NeedsConsent => "Your organisation hasn't allowed this application. Ask who runs it.",
             Self::StillWaiting => "Waiting for the code to be typed.",
@@ -405,11 +416,11 @@ mod tests {
                 sentences.insert(refusal.says());
             }
         }
-        for refusal in [Refusal::SlowDown, Refusal::CodeDeclined, Refusal::Other] {
+        for refusal in [Refusal::SlowDown, Refusal::CodeDeclined, Refusal::Unexplained, Refusal::Other] {
             assert!(sentences.insert(refusal.says()), "said twice: {refusal:?}");
         }
         // One for each of the list, and none twice.
-        assert_eq!(sentences.len(), 34);
+        assert_eq!(sentences.len(), 35);
         for sentence in sentences {
             let (_, last) = sentence.rsplit_once([' ']).unwrap();
             let command = sentence.contains(": helloctl") || sentence.contains(": sudo helloctl");

@@ -4,8 +4,9 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::aadsts::Refusal;
+use super::adfs::Farm;
 use super::entra::Tenant;
-use crate::guid::Guid;
+use super::{Person, PersonId};
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
 use crate::wire::{ErrorAnswer, RegistrationError, TokenClaims, WireError};
@@ -18,6 +19,8 @@ use crate::x509::certificate::CertificateError;
 pub enum Directory {
     /// A tenant of Entra ID.
     Entra(Tenant),
+    /// A farm of AD FS servers.
+    AdFs(Farm),
 }
 
 impl Directory {
@@ -26,30 +29,66 @@ impl Directory {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Entra(_) => "entra",
+            Self::AdFs(_) => "adfs",
         }
     }
 
-    /// Its own id, which never changes: of the tenant.
-    #[must_use]
-    pub const fn id(&self) -> Guid {
-        match self {
-            Self::Entra(tenant) => tenant.id,
-        }
-    }
-
-    /// Whether both are the same directory: the id decides, never a name.
+    /// Whether both are the same directory: the id of a tenant decides, never a name; of a farm, where it signs people in.
     #[must_use]
     pub fn is(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::Entra(tenant), Self::Entra(other)) => tenant.id == other.id,
+            (Self::AdFs(farm), Self::AdFs(other)) => farm.token.host() == other.token.host(),
+            (Self::Entra(_), Self::AdFs(_)) | (Self::AdFs(_), Self::Entra(_)) => false,
         }
     }
 
-    /// Whether a certificate says that it is of this directory.
+    /// Whether what is said of it in a record fits together. Entra's hosts stand in no record.
+    #[must_use]
+    pub fn is_of_a_piece(&self) -> bool {
+        match self {
+            Self::Entra(_) => true,
+            Self::AdFs(farm) => farm.is_of_a_piece(),
+        }
+    }
+
+    /// Whether a certificate says that it is of this directory. Which of all farms made it, none says.
     #[must_use]
     pub fn made(&self, certificate: &DeviceCertificate) -> bool {
         match self {
             Self::Entra(tenant) => certificate.tenant == Some(tenant.id),
+            Self::AdFs(_) => certificate.tenant.is_none() && certificate.domain.is_some(),
+        }
+    }
+
+    /// Whom a token of this directory is about; nobody, where it doesn't say all of that.
+    #[must_use]
+    pub fn person(&self, claims: &TokenClaims) -> Option<Person> {
+        let id = match self {
+            Self::Entra(_) => PersonId::Entra { tenant: claims.tid?, object: claims.oid? },
+            Self::AdFs(farm) => {
+                PersonId::AdFs { farm: farm.token.host().to_owned(), sid: claims.primarysid.clone()? }
+            }
+        };
+        Some(Person { id, upn: claims.upn.clone()? })
+    }
+
+    /// Whether somebody is of this directory.
+    #[must_use]
+    pub fn has(&self, person: &PersonId) -> bool {
+        match (self, person) {
+            (Self::Entra(own), PersonId::Entra { tenant, .. }) => own.id == *tenant,
+            (Self::AdFs(own), PersonId::AdFs { farm, .. }) => own.token.host() == farm,
+            (Self::Entra(_), PersonId::AdFs { .. }) | (Self::AdFs(_), PersonId::Entra { .. }) => false,
+        }
+    }
+}
+
+impl Issuer for Directory {
+    fn permits(&self, claims: &TokenClaims) -> bool {
+        match self {
+            Self::Entra(tenant) => tenant.permits(claims),
+            Self::AdFs(farm) => farm.permits(claims),
         }
     }
 }
@@ -62,6 +101,7 @@ impl std::fmt::Display for Directory {
                 Some(name) => write!(formatter, "{} (Entra ID, tenant {})", name.as_str(), tenant.id),
                 None => write!(formatter, "Entra ID, tenant {}", tenant.id),
             },
+            Self::AdFs(farm) => write!(formatter, "{} (AD FS)", farm.token.host()),
         }
     }
 }
@@ -106,6 +146,17 @@ pub enum DirectoryError {
 }
 
 impl DirectoryError {
+    /// AD FS has no numbers for what is wrong with a password, a code, a token or a key, and one word for all: `invalid_grant`
+    /// (RFC 6749 §5.2). What was sent says what it means.
+    pub(super) fn meaning(self, meaning: Refusal) -> Self {
+        match self {
+            Self::Refused { refusal: Refusal::RetryWithFreshNonce, answer } => {
+                Self::Refused { refusal: meaning, answer }
+            }
+            other => other,
+        }
+    }
+
     /// Whether the same may come out another way later, with nothing changed here.
     #[must_use]
     pub fn passes(&self) -> bool {

@@ -5,15 +5,20 @@
 pub mod aadsts;
 pub mod adfs;
 mod broker;
+pub mod cookie;
+mod device_permit;
+mod dialects;
 mod directory;
 mod domain;
 pub mod entra;
 pub mod local;
 mod machine;
 mod oauth;
-mod person;
+pub(crate) mod person;
+mod provider;
 mod providers;
 mod registrar;
+mod session;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,10 +29,17 @@ use self::aadsts::Refusal;
 use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
 use crate::wire::Upn;
+pub use broker::Proof;
+pub use device_permit::{DevicePermit, NoPermit, device_permit};
 pub use directory::{Directory, DirectoryError, Issuer};
+pub use domain::Domain;
 pub use machine::{DeviceKeys, Machine, Working};
-pub use person::Person;
+pub use oauth::{Browser, Freshness, Permit, Polled, SignIn};
+pub use person::{Person, PersonId};
+pub use provider::AtDirectory;
 pub use providers::Providers;
+pub use registrar::{Deleted, Device, Endpoint, Registered};
+pub use session::{Moment, Session};
 
 /// What every provider can do.
 pub trait IdentityProvider {

@@ -49,8 +49,9 @@ pub struct Browser {
     state: String,
 }
 
-/// A sign-in at a directory that says where and how.
-pub(super) struct Client<'a> {
+/// A person's sign-in at a directory, for its Device Registration Service: by browser, by a code that is typed elsewhere, or by
+/// password. An organisation may leave any of the three open and shut the others, and all end in the same [`Permit`].
+pub struct SignIn<'a> {
     pub(super) online: &'a Online,
     pub(super) issuer: &'a dyn Issuer,
     pub(super) endpoints: Endpoints<'a>,
@@ -77,30 +78,45 @@ pub(super) struct Endpoints<'a> {
     pub(super) redirect: &'static str,
     /// By which nobody signs in unasked whom the browser remembers (OpenID Connect Core 1.0, 3.1.2.1).
     pub(super) prompt: &'static str,
+    /// Whether it says why it refuses, or has one word for all that is wrong with what was sent.
+    pub(super) says_why: bool,
 }
 
-impl Client<'_> {
-    pub(super) async fn by_password(&self, person: &Upn, password: &str) -> Result<Permit, DirectoryError> {
-        self.redeem(&[
+impl SignIn<'_> {
+    /// With name and password (RFC 6749 §4.3). Who needs a second factor is refused with [`Refusal::NeedsMfa`]. At an AD FS
+    /// whatever is wrong is [`Refusal::PasswordWrong`], an account that is locked or disabled included: it says no more.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn by_password(&self, person: &Upn, password: &str) -> Result<Permit, DirectoryError> {
+        let fields = [
             ("grant_type", "password"),
             ("username", person.as_str()),
             ("password", password),
             ("scope", "openid"),
-        ])
-        .await
+        ];
+        self.redeem(&fields, Refusal::PasswordWrong).await
     }
 
-    pub(super) async fn code(&self) -> Result<DeviceCode, DirectoryError> {
+    /// Asks for a code that the person types elsewhere (RFC 8628 §3.1).
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn code(&self) -> Result<DeviceCode, DirectoryError> {
         let Endpoints { hosts, code, resource, pages, .. } = &self.endpoints;
         let fields = [&[("client_id", BROKER), ("resource", *resource)], self.freshness.wish()].concat();
         let answer = post_form(self.online, &Hosts::parse(hosts)?, code, &fields).await?;
         Ok(DeviceCode::parse(&answer, &wire::Hosts::new(pages.iter().copied()))?)
     }
 
-    pub(super) async fn poll(&self, code: &DeviceCode, interval: u64) -> Result<Polled, DirectoryError> {
+    /// Asks whether they have (RFC 8628 §3.4). `interval` is how long was waited before.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn poll(&self, code: &DeviceCode, interval: u64) -> Result<Polled, DirectoryError> {
         let grant = "urn:ietf:params:oauth:grant-type:device_code";
         let fields = [("grant_type", grant), (self.endpoints.code_field, code.code.expose())];
-        match self.redeem(&fields).await {
+        match self.redeem(&fields, Refusal::CodeExpired).await {
             Ok(permit) => Ok(Polled::Done(Box::new(permit))),
             Err(DirectoryError::Refused { refusal: Refusal::StillWaiting, .. }) => {
                 Ok(Polled::After(interval))
@@ -112,7 +128,10 @@ impl Client<'_> {
         }
     }
 
-    pub(super) fn browser(&self, random: &Zeroizing<[u8; 64]>) -> Browser {
+    /// Begins a sign-in in a browser, with 64 random octets. Where the browser can't open the address at which it ends, it shows
+    /// it, or says it where it complains.
+    #[must_use]
+    pub fn browser(&self, random: &Zeroizing<[u8; 64]>) -> Browser {
         let Endpoints { authorize, resource, redirect, prompt, .. } = &self.endpoints;
         let (verifier, state) = random.split_at(32);
         let verifier = Zeroizing::new(URL_SAFE_NO_PAD.encode(verifier));
@@ -133,25 +152,27 @@ impl Client<'_> {
         Browser { address: format!("{authorize}?{}", query.finish()), redirect, verifier, state }
     }
 
-    pub(super) async fn redeem_address(
-        &self,
-        browser: &Browser,
-        pasted: &str,
-    ) -> Result<Permit, DirectoryError> {
+    /// Ends a sign-in in a browser, with the address at which the browser has ended.
+    ///
+    /// # Errors
+    /// [`DirectoryError`]; [`WireError::Elsewhere`] for an address that is not the end of this sign-in.
+    pub async fn redeem_address(&self, browser: &Browser, pasted: &str) -> Result<Permit, DirectoryError> {
         let code = browser.code_in(pasted)?;
-        self.redeem(&[
+        let fields = [
             ("grant_type", "authorization_code"),
             ("code", &code),
             ("redirect_uri", browser.redirect),
             ("code_verifier", &browser.verifier),
-        ])
-        .await
+        ];
+        self.redeem(&fields, Refusal::CodeExpired).await
     }
 
-    async fn redeem(&self, fields: &[(&str, &str)]) -> Result<Permit, DirectoryError> {
-        let Endpoints { hosts, token, resource, .. } = &self.endpoints;
+    /// `worthless` is what it means that what was sent is good for nothing.
+    async fn redeem(&self, fields: &[(&str, &str)], worthless: Refusal) -> Result<Permit, DirectoryError> {
+        let Endpoints { hosts, token, resource, says_why, .. } = &self.endpoints;
         let fields = [&[("client_id", BROKER), ("resource", *resource)], fields].concat();
-        let answer = post_form(self.online, &Hosts::parse(hosts)?, token, &fields).await?;
+        let answer = post_form(self.online, &Hosts::parse(hosts)?, token, &fields).await;
+        let answer = if *says_why { answer } else { answer.map_err(|error| error.meaning(worthless)) }?;
         let answer = TokenAnswer::parse(&answer)?;
         let permit = Permit::check(answer.access, self.issuer)?;
         Ok(Permit { refresh: answer.refresh, ..permit })
@@ -183,6 +204,12 @@ impl Freshness {
 }
 
 impl Browser {
+    /// How the address begins at which the browser ends.
+    #[must_use]
+    pub fn end(&self) -> &'static str {
+        self.redirect
+    }
+
     /// Where the person goes.
     #[must_use]
     pub fn address(&self) -> &str {

@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
-use super::entra::Entra;
 use super::local::Local;
+use super::provider::AtDirectory;
 use super::{Directory, IdentityProvider};
 use crate::online::Online;
 
@@ -29,8 +29,6 @@ impl Providers {
     /// A directory.
     #[must_use]
     pub fn directory(&self, directory: &Directory) -> Rc<dyn IdentityProvider> {
-        match directory {
-            Directory::Entra(tenant) => Rc::new(Entra::new(self.online.clone(), tenant.id)),
-        }
+        Rc::new(AtDirectory { online: self.online.clone(), directory: directory.clone() })
     }
 }

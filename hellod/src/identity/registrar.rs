@@ -8,7 +8,7 @@ use zeroize::Zeroizing;
 use super::DirectoryError;
 use super::oauth::Permit;
 use crate::keys::PublicKey;
-use crate::online::{Header, Hosts, Online, Request};
+use crate::online::{Certificate, DeviceKey, Header, Hosts, Method, Online, Request, TpmKey};
 use crate::wire::discovery::Service as Found;
 use crate::wire::{JoinAnswer, KeyAnswer, RegistrationError, Upn, What, WireError};
 use crate::x509::DeviceCertificate;
@@ -46,6 +46,16 @@ pub struct Registered {
     pub certificate: DeviceCertificate,
     /// Who registered it.
     pub person: Option<Upn>,
+}
+
+/// What became of a device that was to be deleted.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Deleted {
+    /// It is gone.
+    Done,
+    /// The directory has no device with this certificate.
+    Unknown,
 }
 
 /// A service, with what it is shown.
@@ -88,6 +98,31 @@ impl Service<'_> {
     }
 }
 
+/// Deletes the device that a certificate is of, which TLS proves with `key` ([MS-DVRJ] 3.1.5.1.2).
+///
+/// # Errors
+/// [`DirectoryError`].
+pub(super) async fn delete(
+    online: &Online,
+    (hosts, endpoint): (&Hosts, &Endpoint),
+    certificate: &DeviceCertificate,
+    key: &dyn DeviceKey,
+) -> Result<Deleted, DirectoryError> {
+    let address = format!("{}{}?api-version={DELETION}", endpoint.address, certificate.device);
+    let schemes = TpmKey::SCHEMES.to_vec();
+    let request = Request::new(Method::Delete, hosts, &address, Zeroizing::default())?
+        .as_device(Certificate { chain: vec![certificate.der.clone()], schemes })?;
+    let response = online.fetch_as(request, key).await?;
+    match response.status {
+        200 | 204 => Ok(Deleted::Done),
+        401 | 404 => Ok(Deleted::Unknown),
+        status => {
+            let answer = RegistrationError::parse(&response.body).ok();
+            Err(DirectoryError::NotRegistered { status, answer: answer.map(Box::new) })
+        }
+    }
+}
+
 impl Device<'_> {
     /// What every directory is told of a device ([MS-DVRJ] 3.1.5.1.1.1). Whose it becomes, and as what, each spells in its
     /// own way.
@@ -113,3 +148,6 @@ impl Endpoint {
         Ok(Self { address, version })
     }
 }
+
+/// The version of the deletion, which goes its own way.
+const DELETION: &str = "1.0";

@@ -12,9 +12,7 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::gesture::pin::PinShape;
-use crate::guid::Guid;
-use crate::identity::Person;
-use crate::identity::entra::NoPermit;
+use crate::identity::{NoPermit, Person, PersonId};
 use crate::keys::child::Choosing;
 use crate::membership::{Joined, MembershipError};
 use crate::parts::{Action, Note, Parts};
@@ -208,7 +206,7 @@ impl Enrolling<'_> {
         let again = before.is_some();
         let known = before.or_else(|| parts.enrolments.person_of(account.uid));
         // One of another directory says nothing about this one.
-        if known.is_some_and(|known| known.tenant == person.tenant && !known.is(person)) {
+        if known.is_some_and(|known| known.id.is_beside(&person.id) && !known.is(person)) {
             return Err(Failure::SomebodyElse(person.upn.as_str().to_owned()).into());
         }
         self.is_free(person).await?;
@@ -228,10 +226,10 @@ impl Enrolling<'_> {
     }
 
     /// Holds the place of a person of the directory until their record is in force, and looks once more whether it is free.
-    async fn claimed(&self, registering: &Registering) -> Result<Option<Note<'_, (Guid, Guid)>>, Failure> {
+    async fn claimed(&self, registering: &Registering) -> Result<Option<Note<'_, PersonId>>, Failure> {
         let Registering::There(vouched) = registering else { return Ok(None) };
         let person = vouched.person();
-        let claim = self.parts.registering.begin((person.tenant, person.object));
+        let claim = self.parts.registering.begin(person.id.clone());
         let claim = claim.ok_or_else(|| Failure::InAnotherAccount(person.upn.as_str().to_owned()))?;
         self.is_free(person).await?;
         Ok(Some(claim))

@@ -5,8 +5,7 @@ use crate::audit::Event;
 use crate::enrolments::{Enrolment, VERSION};
 use crate::gesture::pin::PinShape;
 use crate::guid::Guid;
-use crate::identity::entra::{NoPermit, register_key};
-use crate::identity::{Directory, DirectoryError, ProviderError};
+use crate::identity::{DirectoryError, NoPermit, ProviderError};
 use crate::keys::child::{ChipId, Choosing, CreateSpec, Created};
 use crate::keys::queue::Asker;
 use crate::keys::{Algorithm, CheckedKey, Kdf, KeyError, Protector, TpmObjects};
@@ -231,11 +230,10 @@ impl Making<'_> {
             return Err(Failure::Left);
         }
         let directory = vouched.member.joined.directory();
-        let Directory::Entra(tenant) = directory;
         // From here on an answer may get lost, and the key be on the list all the same.
         Intent::note_listed(&parts.store, account, Some(directory.to_string()))?;
         let online = parts.online.for_person(account.uid);
-        let answer = register_key(&online, &tenant.keys, &vouched.permit, key.public_key()).await;
+        let answer = directory.register_key(&online, &vouched.permit, key.public_key()).await;
         if matches!(&answer, Err(DirectoryError::NotRegistered { status, .. }) if *status < 500) {
             Intent::note_listed(&parts.store, account, None)?;
         }

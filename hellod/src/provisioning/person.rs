@@ -5,8 +5,7 @@ use hello_dbus::Style;
 use crate::accounts::Account;
 use crate::clock::Stamp;
 use crate::conversation::{Gone, Terminal};
-use crate::identity::entra::{Freshness, NoPermit, Permit, device_permit};
-use crate::identity::{DeviceKeys, Directory, Machine, Person, Working};
+use crate::identity::{DeviceKeys, Freshness, Machine, NoPermit, Permit, Person, Working, device_permit};
 use crate::keys::child::{Root, Tpm};
 use crate::keys::queue::Asker;
 use crate::keys::{CheckedMachineKeys, DeviceScheme};
@@ -61,8 +60,8 @@ pub(super) async fn sign_in(
     let signed_in = parts.clock.now();
     let keys = InTheTpm { tpm: &parts.tpm, keys: &joined.keys, asker: Asker::Enrolling(account.uid) };
     let machine = Machine { certificate: &joined.certificate, keys: &keys };
-    let Directory::Entra(tenant) = joined.directory();
-    let permitted = device_permit(&online, tenant, &machine, &sign_in).await;
+    let now = parts.clock.now().wall;
+    let permitted = device_permit(&online, joined.directory(), &machine, &sign_in, now).await;
     Ok(match permitted {
         Ok(permitted) => SignedIn::Vouched(Box::new(Vouched {
             member: Member { joined, person: permitted.person },

@@ -5,8 +5,9 @@ use hello_dbus::{Outcome, Style};
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
 use crate::audit::Event;
 use crate::conversation::{Gone, Terminal};
-use crate::identity::entra::{self, Device, Domain, Freshness, Permit, Registered, Tenant};
-use crate::identity::{Directory, DirectoryError};
+use crate::identity::adfs::Farm;
+use crate::identity::entra::Tenant;
+use crate::identity::{Device, Directory, DirectoryError, Domain, Freshness, Permit, Registered};
 use crate::keys::queue::Asker;
 use crate::keys::{CheckedMachineKeys, Condition, DeviceScheme};
 use crate::membership::{Attempt, Joined, Registration, VERSION};
@@ -53,6 +54,10 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         Ok(Some(joined)) => return already(&joined, &directory, terminal).await,
         Err(error) => return give_up(&error.into(), FORGET_FIRST, terminal).await,
     }
+    if matches!(directory, Directory::AdFs(_)) && wanted.way != Some(Way::Token) {
+        terminal.show(Style::Error, &format!("{domain} belongs to {directory}.\n{OF_THE_COMPUTER}")).await?;
+        return Ok(Outcome::Refused);
+    }
     terminal.show(Style::Info, &format!("{domain} belongs to {directory}.\n{SIGN_IN}")).await?;
     let asking = Asking {
         online: &parts.online,
@@ -91,9 +96,17 @@ async fn domain(given: &str, terminal: &mut Terminal) -> Result<Option<Domain>, 
     Ok(typed.and_then(|typed| Domain::parse(&typed)))
 }
 
-/// Whose domain it is.
+/// Whose domain it is: a tenant's, or else a farm's. An organisation without a way to Entra may have a farm all the same.
 async fn found(parts: &Parts, domain: &Domain) -> Result<Option<Directory>, Failure> {
-    Ok(Tenant::of(&parts.online, domain).await?.map(Directory::Entra))
+    let tenant = match Tenant::of(&parts.online, domain).await {
+        Ok(Some(tenant)) => return Ok(Some(Directory::Entra(tenant))),
+        tenant => tenant,
+    };
+    match (Farm::of(&parts.online, domain).await, tenant) {
+        (Ok(Some(farm)), _) => Ok(Some(Directory::AdFs(farm))),
+        (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
+        (Ok(None), Ok(_)) => Ok(None),
+    }
 }
 
 /// Joining twice is nothing; joining elsewhere would take away what people sign in with.
@@ -178,8 +191,7 @@ async fn asked(
         name: &name(),
         system: &system(),
     };
-    let Directory::Entra(tenant) = directory;
-    Ok(entra::register(&parts.online, &tenant.devices, permit, &device).await?)
+    Ok(directory.register(&parts.online, permit, &device).await?)
 }
 
 /// What people call this machine.
@@ -220,6 +232,8 @@ const NO_DOMAIN: &str = "That is no domain, such as corp.example. Nothing was ch
 const CHECK_DOMAIN: &str = "Is it spelt right?\n\
     It is the part behind the @ of the name with which people sign in there.";
 const SIGN_IN: &str = "Sign in there as somebody who may join computers.";
+const OF_THE_COMPUTER: &str = "It registers computers of its domain, and not in a person's name: this computer needs a\n\
+    token of its own account there. With one: sudo helloctl join --token-file FILE";
 const MAKING: &str = "Making this computer's keys in the security chip. This can take up to half a minute.";
 const NEXT: &str = "Whoever has an account there can now have a PIN of theirs registered: helloctl enroll";
 const FORGET_FIRST: &str = "To begin anew: sudo helloctl leave --forget";

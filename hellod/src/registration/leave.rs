@@ -5,8 +5,7 @@ use hello_dbus::{Outcome, Style};
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
 use crate::audit::Event;
 use crate::conversation::{Gone, Terminal};
-use crate::identity::Directory;
-use crate::identity::entra::{self, Deleted};
+use crate::identity::Deleted;
 use crate::membership::Joined;
 use crate::online::TpmKey;
 use crate::parts::Parts;
@@ -79,8 +78,7 @@ fn forget_all(parts: &Parts) -> Result<(), StoreError> {
 
 async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
     let key = TpmKey { tpm: parts.tpm.clone(), keys: joined.keys.clone() };
-    let Directory::Entra(tenant) = joined.directory();
-    Ok(entra::delete(&parts.online, &tenant.devices, &joined.certificate, &key).await?)
+    Ok(joined.directory().delete(&parts.online, &joined.certificate, &key).await?)
 }
 
 const PINS: &str = "PINs that were registered there sign nobody in any more; passwords and other PINs do.\n\

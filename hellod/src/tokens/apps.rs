@@ -21,14 +21,25 @@ pub struct App {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum NotAnApp {
     /// Its id is none.
-    #[error("an application is named by its id, such as 04b07795-8ddb-461a-bbee-02f9e1bf7b46")]
+    #[error("{CLIENT}")]
     Client,
     /// The resource is none.
-    #[error("a resource is named by an address or an id, such as https://graph.microsoft.com")]
+    #[error("{RESOURCE}")]
     Resource,
     /// It is one that hellod keeps to itself.
-    #[error("tokens with which devices and keys are registered are given to nobody")]
+    #[error("{RESERVED}")]
     Reserved,
+}
+
+impl NotAnApp {
+    /// The same as `Display`.
+    pub(super) const fn says(self) -> &'static str {
+        match self {
+            Self::Client => CLIENT,
+            Self::Resource => RESOURCE,
+            Self::Reserved => RESERVED,
+        }
+    }
 }
 
 impl App {
@@ -52,6 +63,17 @@ impl App {
             return Err(NotAnApp::Reserved);
         }
         Ok(Self { client, resource: resource.to_owned() })
+    }
+}
+
+impl App {
+    /// Refuses what a directory calls its Device Registration Service, for an AD FS may call it anything.
+    ///
+    /// # Errors
+    /// [`NotAnApp::Reserved`].
+    pub(super) fn is_not(&self, registration: &str) -> Result<(), NotAnApp> {
+        let name = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+        if name(&self.resource) == name(registration) { Err(NotAnApp::Reserved) } else { Ok(()) }
     }
 }
 
@@ -161,6 +183,10 @@ const RESERVED_RESOURCES: [&str; 4] = [
     "urn:aad:tb:update:prt",
 ];
 
+const CLIENT: &str = "an application is named by its id, such as 04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+const RESOURCE: &str = "a resource is named by an address or an id, such as https://graph.microsoft.com";
+const RESERVED: &str = "tokens with which devices and keys are registered are given to nobody";
+
 #[cfg(test)]
 mod tests {
     use zeroize::Zeroizing;
@@ -179,6 +205,16 @@ mod tests {
 
     fn token(text: &str) -> Token {
         Token::parse(Zeroizing::new(text.into())).unwrap()
+    }
+
+    #[test]
+    fn what_a_directory_calls_its_registration_service_is_no_resource() {
+        let app = |resource| App::parse("04b07795-8ddb-461a-bbee-02f9e1bf7b46", resource).unwrap();
+        for (resource, allowed) in
+            [("urn:contoso:devices", false), ("urn:Contoso:Devices/", false), ("urn:contoso:mail", true)]
+        {
+            assert_eq!(app(resource).is_not("urn:contoso:devices").is_ok(), allowed, "{resource}");
+        }
     }
 
     #[test]

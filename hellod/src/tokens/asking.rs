@@ -4,15 +4,16 @@ use thiserror::Error;
 
 use super::fate::{Fate, Over, Wish, fate};
 use super::primary::Primary;
-use super::provider::AtDirectory;
-use super::{Owner, Tokens};
+use super::{NotAnApp, Owner, Tokens};
 use crate::identity::aadsts::Refusal;
-use crate::identity::{DirectoryError, Nonce};
+use crate::identity::{DirectoryError, Moment, PersonId, Session};
 use crate::keys::KeyError;
 use crate::membership::{Joined, MembershipError};
+use crate::online::Online;
 use crate::random::NoRandom;
+use crate::secret::Token;
 use crate::wire::tokens::{Account, TokenType};
-use crate::wire::{TokenAnswer, What, WireError};
+use crate::wire::{Sid, TokenAnswer, TokenClaims, What, WireError};
 
 /// Why there is no answer that can be used.
 #[derive(Debug, Error)]
@@ -27,6 +28,8 @@ pub(super) enum Missed {
     Random(#[from] NoRandom),
     #[error("{0}")]
     Over(Over),
+    #[error(transparent)]
+    NotAnApp(#[from] NotAnApp),
 }
 
 impl Missed {
@@ -35,6 +38,7 @@ impl Missed {
         match self {
             Self::Directory(DirectoryError::Refused { refusal, .. }) => fate(refusal, wish),
             Self::Over(why) => Fate::Over(*why),
+            Self::NotAnApp(_) => Fate::Denied,
             Self::Directory(_) | Self::Membership(_) | Self::Key(_) | Self::Random(_) => Fate::Later,
         }
     }
@@ -43,6 +47,7 @@ impl Missed {
     pub(super) fn says(&self) -> &'static str {
         match self {
             Self::Directory(DirectoryError::Refused { refusal, .. }) => refusal.says(),
+            Self::NotAnApp(why) => why.says(),
             _ => Refusal::Other.says(),
         }
     }
@@ -66,45 +71,54 @@ impl Tokens {
         joined.ok_or(Missed::Over(Over::NotJoined))
     }
 
-    /// What is fetched there counts as `owner`'s.
-    pub(super) fn at_directory<'a>(
-        &self,
-        owner: &Owner,
-        joined: &'a Joined,
-        primary: &'a Primary,
-    ) -> AtDirectory<'a> {
-        let online = self.0.means.online.for_person(owner.account.uid);
-        AtDirectory { online, directory: joined.directory(), primary }
+    /// The way there. What is fetched counts as `owner`'s.
+    pub(super) fn online_for(&self, owner: &Owner) -> Online {
+        self.0.means.online.for_person(owner.account.uid)
     }
 
     /// Asks with a nonce, and once more with another where the directory says that this one was too old: it says no more than
     /// that, and may mean something else.
     pub(super) async fn ask<T>(
         &self,
-        at: &AtDirectory<'_>,
-        question: impl AsyncFn(&Nonce, &[u8; 24]) -> Result<T, DirectoryError>,
+        Session { online, directory, .. }: &Session<'_>,
+        question: impl AsyncFn(Moment<'_>) -> Result<T, DirectoryError>,
     ) -> Result<T, Missed> {
         // It is never closed.
         let _line = self.0.lines.acquire().await;
-        let answer = question(&at.nonce().await?, &self.ctx()?).await;
-        match answer {
-            Err(DirectoryError::Refused { refusal: Refusal::RetryWithFreshNonce, .. }) => {
-                Ok(question(&at.nonce().await?, &self.ctx()?).await?)
-            }
+        let asked = async || {
+            let (nonce, ctx) = (directory.nonce(online).await?, self.ctx()?);
+            Ok::<_, Missed>(question(Moment { nonce: &nonce, now: self.now().wall, ctx: &ctx }).await)
+        };
+        match asked().await? {
+            Err(DirectoryError::Refused { refusal: Refusal::RetryWithFreshNonce, .. }) => Ok(asked().await??),
             answer => Ok(answer?),
         }
     }
 }
 
-/// Whether an answer is about `owner`. One that names nobody was asked for with `owner`'s token all the same.
-pub(super) fn is_about(owner: &Owner, account: Option<&Account>) -> bool {
-    let person = (owner.person.tenant, owner.person.object);
-    account.is_none_or(|account| (account.tenant, account.user) == person)
+/// A primary token at its directory.
+pub(super) fn session<'a>(online: &'a Online, joined: &'a Joined, primary: &'a Primary) -> Session<'a> {
+    Session { online, directory: joined.directory(), token: &primary.token, key: &primary.key }
+}
+
+/// Whether an answer is about `owner`: Entra says that beside its tokens, AD FS in the one that is for reading. One that names
+/// nobody was asked for with `owner`'s token all the same.
+pub(super) fn is_about(owner: &Owner, account: Option<&Account>, id_token: Option<&Token>) -> bool {
+    match &owner.person.id {
+        PersonId::Entra { tenant, object } => {
+            account.is_none_or(|account| (&account.tenant, &account.user) == (tenant, object))
+        }
+        PersonId::AdFs { sid, .. } => id_token.is_none_or(|token| {
+            let named = TokenClaims::read(token).map(|claims| claims.sid);
+            let named = named.map(|named| named.and_then(|named| Sid::parse(named.as_str())));
+            named.is_ok_and(|named| named.is_none_or(|named| named == *sid))
+        }),
+    }
 }
 
 /// A token that is `owner`'s, and that whoever has it may use.
 pub(super) fn usable(owner: &Owner, answer: TokenAnswer) -> Result<TokenAnswer, Missed> {
-    if !is_about(owner, answer.account.as_ref()) {
+    if !is_about(owner, answer.account.as_ref(), answer.id_token.as_ref()) {
         return Err(Missed::Over(Over::SomebodyElse));
     }
     match answer.kind {

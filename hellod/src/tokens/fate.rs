@@ -89,7 +89,7 @@ fn of_the_token(refusal: &Refusal, wish: Wish) -> Fate {
         Refusal::DeviceGone | Refusal::DeviceUnproven | Refusal::DeviceNotJoined => {
             Fate::Over(Over::DeviceGone)
         }
-        Refusal::TokenInvalid => Fate::Over(Over::Revoked),
+        Refusal::TokenInvalid | Refusal::Unexplained => Fate::Over(Over::Revoked),
         Refusal::RetryWithFreshNonce => Fate::OnceMore,
         Refusal::Throttled | Refusal::SlowDown => Fate::Throttled,
         Refusal::Unavailable | Refusal::PersonLocked => Fate::Later,

@@ -33,7 +33,6 @@ mod fate;
 mod held;
 mod primary;
 mod programs;
-mod provider;
 mod record;
 mod renewal;
 mod schedule;
@@ -162,7 +161,7 @@ impl Owner {
     /// Whether an answer of the directory is about this person.
     #[must_use]
     pub fn is_in(&self, answer: &PrimaryAnswer) -> bool {
-        asking::is_about(self, answer.account.as_ref())
+        asking::is_about(self, answer.account.as_ref(), answer.id_token.as_ref())
     }
 }
 
@@ -281,7 +280,7 @@ impl Tokens {
     /// [`SomebodyElse`]; then nothing has changed.
     pub fn take(&self, owner: Owner, received: Received) -> Result<(), SomebodyElse> {
         let Received { asked, answer, key, root, wrapped } = received;
-        if !asking::is_about(&owner, answer.account.as_ref()) {
+        if !owner.is_in(&answer) {
             return Err(SomebodyElse);
         }
         let is_newer = |held: &Held| held.owner == owner && held.primary.issued.is_after(&asked);

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::apps::{App, AppToken};
-use super::asking::{Missed, usable};
+use super::asking::{Missed, session, usable};
 use super::fate::{Fate, Wish};
 use super::held::{Held, Snapshot};
 use super::{NoToken, Renewal, Tokens};
@@ -37,8 +37,11 @@ impl Tokens {
 
     async fn redeemed(&self, snapshot: &Snapshot, app: &App) -> Result<(Token, u64), Missed> {
         let joined = self.joined(&snapshot.owner)?;
-        let at = self.at_directory(&snapshot.owner, &joined, &snapshot.primary);
-        let answer = self.ask(&at, async |nonce, ctx| at.redeem(app, nonce, ctx).await).await?;
+        app.is_not(joined.directory().registration())?;
+        let online = self.online_for(&snapshot.owner);
+        let at = session(&online, &joined, &snapshot.primary);
+        let client = app.client.to_string();
+        let answer = self.ask(&at, async |moment| at.redeem((&client, &app.resource), moment).await).await?;
         let answer = usable(&snapshot.owner, answer)?;
         Ok((answer.access, answer.lifetime))
     }
@@ -92,13 +95,14 @@ impl Tokens {
 
     async fn made_cookie(&self, snapshot: &Snapshot, address: &str) -> Result<Option<Token>, Missed> {
         let joined = self.joined(&snapshot.owner)?;
-        let at = self.at_directory(&snapshot.owner, &joined, &snapshot.primary);
+        let online = self.online_for(&snapshot.owner);
+        let at = session(&online, &joined, &snapshot.primary);
         let Some(page) = at.page(address) else { return Ok(None) };
         let nonce = match page.nonce {
             Some(nonce) => nonce,
             None => {
                 let _line = self.0.lines.acquire().await;
-                at.nonce().await?
+                at.directory.nonce(&online).await?
             }
         };
         Ok(Some(at.cookie(&nonce, &self.ctx()?).map_err(DirectoryError::from)?))

@@ -84,16 +84,14 @@ impl Record {
 fn bound(owner: &Owner, written: i64) -> Vec<u8> {
     let Owner { account, person, device, kid } = owner;
     let (version, uid, written) = (VERSION.to_be_bytes(), account.uid.to_be_bytes(), written.to_be_bytes());
-    let ids = [person.tenant, person.object, *device].map(|id| id.to_string());
-    let [tenant, object, device] = ids.each_ref().map(String::as_bytes);
-    let fields: [&[u8]; 9] = [
+    let (person, device) = (person.id.to_string(), device.to_string());
+    let fields: [&[u8]; 8] = [
         b"hello/primary-token",
         &version,
         &uid,
         account.name.as_bytes(),
-        tenant,
-        object,
-        device,
+        person.as_bytes(),
+        device.as_bytes(),
         kid.as_bytes(),
         &written,
     ];
@@ -108,7 +106,7 @@ fn cipher(key: &WrappingKey) -> Option<LessSafeKey> {
 pub(super) const NONCE: usize = 12;
 
 /// The version of the record that this hellod writes.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +115,8 @@ mod tests {
     use super::*;
     use crate::accounts::Account;
     use crate::clock::Stamp;
+    use crate::guid::Guid;
+    use crate::identity::person::tests::dora_of_the_farm;
     use crate::tokens::primary::tests::{primary, same};
     use crate::tokens::tests::{owner, wrapped};
 
@@ -155,12 +155,11 @@ mod tests {
     #[test]
     fn the_record_of_anybody_else_opens_nothing() {
         type Change = fn(&mut Owner);
-        let changes: [(&str, Change); 6] = [
+        let changes: [(&str, Change); 5] = [
             ("uid", |owner| owner.account.uid += 1),
             ("name", |owner| owner.account = Account { name: "bob".into(), uid: owner.account.uid }),
-            ("tenant", |owner| owner.person.tenant = owner.device),
-            ("object", |owner| owner.person.object = owner.device),
-            ("device", |owner| owner.device = owner.person.object),
+            ("person", |owner| owner.person = dora_of_the_farm()),
+            ("device", |owner| owner.device = Guid::parse("9d53c6fa-b38e-4509-8fb1-51dedb421aac").unwrap()),
             ("kid", |owner| owner.kid = "B".repeat(43)),
         ];
         for (what, change) in changes {

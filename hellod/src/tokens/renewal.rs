@@ -8,7 +8,7 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::Tokens;
-use super::asking::{Missed, is_about};
+use super::asking::{Missed, session};
 use super::fate::{Fate, Over, Wish};
 use super::held::{Held, Snapshot};
 use super::primary::Primary;
@@ -105,10 +105,11 @@ impl Tokens {
     async fn renewed(&self, snapshot: &Snapshot) -> Result<Primary, Missed> {
         let Snapshot { owner, primary, root, .. } = snapshot;
         let joined = self.joined(owner)?;
-        let at = self.at_directory(owner, &joined, primary);
+        let online = self.online_for(owner);
+        let at = session(&online, &joined, primary);
         let asked = self.now();
-        let answer = self.ask(&at, async |nonce, ctx| at.renew(nonce, ctx).await).await?;
-        if !is_about(owner, answer.account.as_ref()) {
+        let answer = self.ask(&at, async |moment| at.renew(moment).await).await?;
+        if !owner.is_in(&answer) {
             return Err(Missed::Over(Over::SomebodyElse));
         }
         let key = match &answer.session_key {

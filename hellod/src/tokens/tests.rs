@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 
 use super::record::Record;
 use super::*;
+use crate::identity::PersonId;
 use crate::online::{Door, OnlineError};
 use crate::random::{NoRandom, SystemRandom};
 use crate::store::tests::Scratch;
@@ -18,8 +19,10 @@ pub(crate) fn owner() -> Owner {
     Owner {
         account: Account { name: "alice".into(), uid: 1000 },
         person: Person {
-            tenant: id("00000000-0000-0000-0000-00000000000a"),
-            object: id("00000000-0000-0000-0000-00000000000b"),
+            id: PersonId::Entra {
+                tenant: id("00000000-0000-0000-0000-00000000000a"),
+                object: id("00000000-0000-0000-0000-00000000000b"),
+            },
             upn: Upn::parse("alice@corp.example").unwrap(),
         },
         device: id("00000000-0000-0000-0000-00000000000d"),
@@ -36,7 +39,8 @@ pub(crate) fn wrapped(octet: u8) -> Wrapped {
 
 fn received(token: &str, wrapped: Option<Wrapped>) -> Received {
     let token = Token::parse(Zeroizing::new(token.into())).unwrap();
-    let account = wire_tokens::Account { user: owner().person.object, tenant: owner().person.tenant };
+    let PersonId::Entra { tenant, object } = owner().person.id else { panic!("she is in a tenant") };
+    let account = wire_tokens::Account { user: object, tenant };
     let answer = PrimaryAnswer {
         token,
         lifetime: 1_209_599,

@@ -19,7 +19,7 @@ pub use realm::Realm;
 pub use refusal::{ErrorAnswer, RegistrationError};
 pub use registration::{JoinAnswer, KeyAnswer};
 pub use tokens::{DeviceCode, NonceAnswer, PrimaryAnswer, TokenAnswer, TokenClaims};
-pub use values::{Hosts, Line, Upn, Url};
+pub use values::{Hosts, Line, Sid, Upn, Url};
 
 /// Why an answer is not used. It repeats nothing of the answer, which may hold tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]

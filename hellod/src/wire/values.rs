@@ -19,6 +19,10 @@ pub struct Hosts(Vec<String>);
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Upn(String);
 
+/// Who somebody is to Windows, in letters and digits, such as `S-1-5-21-1-2-3-1105` ([MS-DTYP] 2.4.2.1).
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize)]
+pub struct Sid(String);
+
 /// One line of text without control characters, that a terminal or a log can show; [`Line::LONGEST`] bytes at most.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Line(String);
@@ -100,6 +104,28 @@ impl Upn {
     }
 }
 
+impl Sid {
+    /// Reads an id. Each has one spelling here, so that two are the same where their texts are.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let numbers = text.strip_prefix("S-1-")?;
+        let number = |text: &str, most: u64| {
+            let digits = text.bytes().all(|c| c.is_ascii_digit()) && (text == "0" || !text.starts_with('0'));
+            digits && text.parse::<u64>().is_ok_and(|number| number <= most)
+        };
+        let (authority, rest) = numbers.split_once('-')?;
+        let parts = rest.split('-').count();
+        let whole = number(authority, MAX_AUTHORITY) && parts <= MAX_SUB_AUTHORITIES;
+        (whole && rest.split('-').all(|part| number(part, u32::MAX.into()))).then(|| Self(text.into()))
+    }
+
+    /// The id.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
 impl Line {
     /// In bytes.
     pub const LONGEST: usize = 4096;
@@ -146,6 +172,13 @@ impl<'de> Deserialize<'de> for Upn {
     }
 }
 
+impl<'de> Deserialize<'de> for Sid {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        Self::parse(&text).ok_or_else(|| de::Error::custom("this is no security identifier"))
+    }
+}
+
 impl<'de> Deserialize<'de> for Line {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
@@ -181,6 +214,10 @@ impl de::Visitor<'_> for NumberVisitor {
 
 const MAX_URL: usize = 2048;
 
+/// Those above 32 bits are written in other digits, and no account has one.
+const MAX_AUTHORITY: u64 = u32::MAX as u64;
+const MAX_SUB_AUTHORITIES: usize = 15;
+
 /// Entra allows 113 letters, Active Directory 1024.
 const MAX_UPN: usize = 1024;
 
@@ -189,6 +226,31 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    #[test]
+    fn a_security_identifier_has_one_spelling() {
+        for text in ["S-1-5-21-2378277246-2682074319-435474115-1105", "S-1-5-18", "S-1-0-0"] {
+            assert_eq!(Sid::parse(text).expect(text).as_str(), text);
+        }
+        let long = format!("S-1-5{}", "-1".repeat(16));
+        for text in [
+            "",
+            "S-1",
+            "S-1-5",
+            "S-1-5-",
+            "s-1-5-18",
+            "S-2-5-18",
+            "S-1-5-018",
+            "S-1-5-+18",
+            "S-1-5-4294967296",
+            "S-1-0x5-18",
+            "S-1-5-18 ",
+            "S-1-5--18",
+            &long,
+        ] {
+            assert_eq!(Sid::parse(text), None, "{text:?}");
+        }
+    }
 
     #[test]
     fn an_address_has_one_reading() {

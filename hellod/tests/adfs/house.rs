@@ -1,7 +1,7 @@
 //! The laboratory as an organisation with an AD FS of its own has it.
 
-use hellod::identity::DirectoryError;
-use hellod::identity::adfs::{Device, Domain, Farm, Freshness, Permit, Registered, SignIn, register};
+use hellod::identity::adfs::{self, Farm, register};
+use hellod::identity::{Device, Directory, DirectoryError, Domain, Freshness, Permit, Registered, SignIn};
 use hellod::keys::CheckedMachineKeys;
 use hellod::secret::Token;
 use hellod::wire::Upn;
@@ -27,7 +27,11 @@ impl House {
     }
 
     pub(crate) fn sign_in(&self) -> SignIn<'_> {
-        SignIn { online: &self.lab.online, farm: &self.farm, freshness: self.freshness }
+        adfs::sign_in(&self.lab.online, &self.farm, self.freshness)
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        Directory::AdFs(self.farm.clone())
     }
 
     pub(crate) async fn by_password(&self) -> Result<Permit, DirectoryError> {

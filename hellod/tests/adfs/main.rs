@@ -9,9 +9,9 @@ mod primary;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 
-use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
-use hellod::identity::adfs::{Farm, Freshness, Permit, Polled};
+use hellod::identity::adfs::Farm;
+use hellod::identity::{DirectoryError, Freshness, Permit, Polled};
 use hellod::jose::kdf::KdfVersion;
 use hellod::wire::{Upn, WireError};
 use hellod::x509::certificate::JoinType;

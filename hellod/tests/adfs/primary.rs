@@ -1,10 +1,10 @@
 //! From a sign-in with a second factor to a key that the PIN opens, a primary token, and what its session key does.
 
 use hellod::clock::Clock;
-use hellod::identity::DirectoryError;
 use hellod::identity::aadsts::Refusal;
+use hellod::identity::adfs::Farm;
 use hellod::identity::adfs::primary::{self, Proof, Session};
-use hellod::identity::adfs::{Farm, Freshness, Permit, Registered, register_key};
+use hellod::identity::{DirectoryError, Freshness, Permit, Registered};
 use hellod::jose::kdf::KdfVersion;
 use hellod::keys::child::{ProvenRoot, Root};
 use hellod::keys::{CheckedKey, CheckedMachineKeys};
@@ -38,7 +38,8 @@ impl Enrolled {
         assert!(permit.claims.is_fresh());
         assert_eq!(permit.claims.deviceid, Some(device.certificate.device));
         let key = lab.key_with_pin(device.certificate.device.to_string()).await;
-        let registered = register_key(&lab.online, farm, &permit, key.public_key()).await.unwrap();
+        let registered =
+            house.directory().register_key(&lab.online, &permit, key.public_key()).await.unwrap();
         assert!(registered.person.is(&Upn::parse(DORA).unwrap()));
         assert!(registered.provider_context.is_some(), "for a certificate some day");
         Self { house, keys, device, key }
@@ -124,7 +125,7 @@ fn a_nonce_of_a_farm_is_good_once_and_a_session_key_for_its_own_token_alone() {
         let request = lab.signed_by_device(&enrolled.keys, &request).await;
         assert!(primary::send(&lab.online, farm, &request).await.is_ok());
         let again = primary::send(&lab.online, farm, &request).await;
-        assert_eq!(refusal(again), Refusal::RetryWithFreshNonce);
+        assert_eq!(refusal(again), Refusal::Unexplained);
 
         let (token, key) = enrolled.opened(enrolled.sign_in().await.unwrap()).await;
         let (_, another) = enrolled.opened(enrolled.sign_in().await.unwrap()).await;
@@ -172,11 +173,11 @@ fn a_device_or_a_person_that_the_farm_has_struck_off_signs_in_no_more() {
         ] {
             order(off);
             // AD FS does not say what is wrong.
-            assert_eq!(refusal(enrolled.sign_in().await), Refusal::RetryWithFreshNonce);
+            assert_eq!(refusal(enrolled.sign_in().await), Refusal::Unexplained);
             order(on);
             assert!(enrolled.sign_in().await.is_ok());
         }
         order(json!({"do": "delete-device", "id": device}));
-        assert_eq!(refusal(enrolled.sign_in().await), Refusal::RetryWithFreshNonce);
+        assert_eq!(refusal(enrolled.sign_in().await), Refusal::Unexplained);
     });
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::clock::{Clock, Stamp, SystemClock};
-use hellod::identity::{Directory, Person};
+use hellod::identity::{Person, PersonId};
 use hellod::jose::jwe::EncryptedSessionKey;
 use hellod::keys::CheckedMachineKeys;
 use hellod::keys::child::{ProvenRoot, Root, Tpm};
@@ -58,7 +58,7 @@ impl Desk {
         let store = Rc::new(Store::open(&state.0).unwrap());
         let registration = Registration {
             version: hellod::membership::VERSION,
-            directory: Directory::Entra(enrolled.house.tenant.clone()),
+            directory: enrolled.house.directory(),
             domain: "corp.example".into(),
             certificate: enrolled.device.certificate.der.clone(),
             keys: enrolled.keys.record().clone(),
@@ -76,7 +76,10 @@ impl Desk {
         let account = answer.0.account.as_ref().unwrap();
         let owner = Owner {
             account: Account { name: "dora".into(), uid: 1000 },
-            person: Person { tenant: account.tenant, object: account.user, upn: Upn::parse(DORA).unwrap() },
+            person: Person {
+                id: PersonId::Entra { tenant: account.tenant, object: account.user },
+                upn: Upn::parse(DORA).unwrap(),
+            },
             device: enrolled.device.certificate.device,
             kid: enrolled.key.public_key().thumbprint(),
         };

@@ -1,7 +1,7 @@
 //! The laboratory as an organisation at Entra has it.
 
-use hellod::identity::DirectoryError;
-use hellod::identity::entra::{Device, Domain, Freshness, Permit, Registered, SignIn, Tenant, register};
+use hellod::identity::entra::{self, Tenant, register};
+use hellod::identity::{Device, Directory, DirectoryError, Domain, Freshness, Permit, Registered, SignIn};
 use hellod::keys::CheckedMachineKeys;
 use hellod::wire::Upn;
 use serde_json::Value;
@@ -23,7 +23,11 @@ impl House {
     }
 
     pub(crate) fn sign_in(&self) -> SignIn<'_> {
-        SignIn { online: &self.lab.online, tenant: &self.tenant, freshness: self.freshness }
+        entra::sign_in(&self.lab.online, &self.tenant, self.freshness)
+    }
+
+    pub(crate) fn directory(&self) -> Directory {
+        Directory::Entra(self.tenant.clone())
     }
 
     pub(crate) async fn by_password(&self) -> Result<Permit, DirectoryError> {

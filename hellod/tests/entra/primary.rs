@@ -3,8 +3,10 @@
 use hellod::clock::Clock;
 use hellod::identity::aadsts::Refusal;
 use hellod::identity::entra::primary::{self, Proof, Session};
-use hellod::identity::entra::{Entra, Freshness, Permit, Registered, register_key};
-use hellod::identity::{DirectoryError, IdentityProvider, Nonce, ProviderError, Subject};
+use hellod::identity::{
+    AtDirectory, DirectoryError, Freshness, IdentityProvider, Nonce, Permit, ProviderError, Registered,
+    Subject,
+};
 use hellod::keys::child::{ProvenRoot, Root};
 use hellod::keys::{CheckedKey, CheckedMachineKeys};
 use hellod::secret::{SessionKey, Token};
@@ -42,7 +44,7 @@ impl Enrolled {
         assert_eq!(permit.claims.deviceid, Some(device.certificate.device));
         let key = house.lab.key_with_pin(device.certificate.device.to_string()).await;
         let registered =
-            register_key(&house.lab.online, &house.tenant.keys, &permit, key.public_key()).await.unwrap();
+            house.directory().register_key(&house.lab.online, &permit, key.public_key()).await.unwrap();
         assert!(registered.person.is(&Upn::parse(DORA).unwrap()));
         Self { house, keys, device, key }
     }
@@ -50,7 +52,7 @@ impl Enrolled {
     /// What one PIN brings about: both signatures, the answer to them, and by way of which storage root.
     pub(crate) async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
         let House { lab, tenant, .. } = &self.house;
-        let provider = Entra::new(lab.online.clone(), tenant.id);
+        let provider = AtDirectory { online: lab.online.clone(), directory: self.house.directory() };
         let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
         let nonce = provider.nonce(&dora).await.unwrap();
         let assertion =
@@ -105,7 +107,7 @@ fn one_pin_answers_the_directory_and_the_session_goes_on_without_it() {
 fn a_directory_that_can_not_be_asked_is_told_from_one_that_refuses() {
     run(async {
         let house = House::with(15, json!({})).await;
-        let provider = Entra::new(house.lab.online.clone(), house.tenant.id);
+        let provider = AtDirectory { online: house.lab.online.clone(), directory: house.directory() };
         let dora = Subject { id: String::new(), uid: 1000, upn: Upn::parse(DORA) };
         let fault = |kind, code| json!({"do": "fault", "path": "oauth2/token", "kind": kind, "code": code});
         for (kind, code, error) in [

@@ -27,7 +27,7 @@ fn a_token_for_an_application_is_for_it_from_this_device_and_fetched_once() {
         let said = claims(&token.token);
         assert_eq!(said.aud.as_str(), GRAPH);
         assert_eq!(said.deviceid, Some(desk.owner.device));
-        assert_eq!(said.oid, Some(desk.owner.person.object));
+        assert!(desk.enrolled.house.directory().person(&said).unwrap().is(&desk.owner.person));
         assert_eq!(desk.asked(), 2, "a nonce and the token");
         let again = desk.graph().await.unwrap();
         assert!(again.token.expose() == token.token.expose() && desk.asked() == 0);

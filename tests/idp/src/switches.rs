@@ -63,6 +63,8 @@ pub struct Switches {
     pub adfs_winhello_cert: bool,
     /// AD FS encrypts an answer with what its request is signed with, read as version 2 has it: over the request's payload.
     pub adfs_answer_kdf_v2: bool,
+    /// No tenant of Entra has the domain: the organisation has its AD FS and nothing else.
+    pub no_tenant: bool,
     /// There is no AD FS, and `enterpriseregistration.` before the domain is an alias of Entra's registration host.
     pub entra_alias: bool,
     /// What it takes for another's, which clients have to notice.
@@ -100,6 +102,7 @@ impl Default for Switches {
             adfs_kdf_v2: true,
             adfs_winhello_cert: false,
             adfs_answer_kdf_v2: false,
+            no_tenant: false,
             entra_alias: false,
             confusion: None,
         }

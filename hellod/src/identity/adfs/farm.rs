@@ -58,17 +58,13 @@ impl Farm {
 
     fn described(registration: String, discovery: &Discovery, metadata: Metadata) -> Result<Self, WireError> {
         let sts = metadata.token.host();
-        // Its own name, and no other's, for which a person's key would sign (OpenID Connect Discovery 1.0, 4.3).
-        if !metadata.issuer.as_str().eq_ignore_ascii_case(&format!("https://{sts}/adfs")) {
-            return Err(WireError::Elsewhere(What::Metadata));
-        }
         let resource = |service: &Option<Service>| service.as_ref().map(|service| service.resource.clone());
         let [for_devices, for_keys] = [&discovery.join, &discovery.keys].map(resource);
         let resource = for_devices.filter(|resource| for_keys.as_ref() == Some(resource));
         // Not every AD FS says where that is ([MS-OIDCE] 2.2.3.2), and in each it is here.
         let code = metadata.device_authorization;
         let code = code.or_else(|| Url::parse(&format!("https://{sts}/adfs/oauth2/devicecode")));
-        Ok(Self {
+        let farm = Self {
             resource: resource.ok_or(WireError::Form(What::Discovery))?,
             devices: Endpoint::of(discovery.join.as_ref())?,
             keys: Endpoint::of(discovery.keys.as_ref())?,
@@ -79,7 +75,21 @@ impl Farm {
             authorize: metadata.authorization,
             token: metadata.token,
             registration,
-        })
+        };
+        if farm.is_of_a_piece() { Ok(farm) } else { Err(WireError::Elsewhere(What::Metadata)) }
+    }
+
+    /// Whether its addresses are on its two hosts, and its name is its own and no other's, for which a person's key would sign
+    /// (OpenID Connect Discovery 1.0, 4.3). A record that somebody has changed may say anything.
+    #[must_use]
+    pub fn is_of_a_piece(&self) -> bool {
+        let sts = self.token.host();
+        let named = self.issuer.as_str().eq_ignore_ascii_case(&format!("https://{sts}/adfs"));
+        let services = [&self.devices, &self.keys].map(|service| Url::parse(&service.address));
+        let on_both = |url: &Option<Url>| url.as_ref().is_some_and(|url| self.names().contains(&url.host()));
+        named
+            && [&self.authorize, &self.code].iter().all(|url| url.host() == sts)
+            && services.iter().all(on_both)
     }
 
     /// Its hosts. Whatever an answer says, nothing is sent anywhere else.
@@ -239,6 +249,25 @@ mod tests {
         let mut large = metadata();
         large["issuer"] = json!("https://STS.contoso.com/adfs");
         assert_eq!(farm(&contract(), &large).unwrap().issuer.as_str(), "https://STS.contoso.com/adfs");
+    }
+
+    #[test]
+    fn a_record_that_leads_elsewhere_is_not_of_a_piece() {
+        let farm = farm(&contract(), &metadata()).unwrap();
+        assert!(farm.is_of_a_piece());
+        let record = serde_json::to_value(&farm).unwrap();
+        for (pointer, value) in [
+            ("/issuer", "https://sts.fabrikam.com/adfs"),
+            ("/token", "https://sts.fabrikam.com/adfs/oauth2/token/"),
+            ("/authorize", "https://sts.fabrikam.com/adfs/oauth2/authorize/"),
+            ("/code", "https://sts.fabrikam.com/adfs/oauth2/devicecode"),
+            ("/devices/address", "https://sts.fabrikam.com/EnrollmentServer/device/"),
+            ("/keys/address", "http://sts.contoso.com/EnrollmentServer/key/"),
+        ] {
+            let mut changed = record.clone();
+            *changed.pointer_mut(pointer).unwrap() = json!(value);
+            assert!(!serde_json::from_value::<Farm>(changed).unwrap().is_of_a_piece(), "{pointer}");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::{Farm, grant_is_worthless};
+use super::Farm;
 use crate::identity::aadsts::Refusal;
 use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER, LIFETIME, SKEW};
 use crate::identity::oauth::{self, post_form};
@@ -70,13 +70,14 @@ pub fn request(
     broker::request(&Header::device_signed(certificate, farm.kdf), SCOPE, nonce, proof)
 }
 
-/// Hands a signed request in. What is wrong with one, AD FS does not say: once more with a fresh nonce
-/// ([`Refusal::RetryWithFreshNonce`]) is worth a try, and then it may be the key, the device or the person.
+/// Hands a signed request in. What is wrong with one, AD FS does not say ([`Refusal::Unexplained`]): it may be the nonce, the
+/// key, the device or the person.
 ///
 /// # Errors
 /// [`DirectoryError`].
 pub async fn send(online: &Online, farm: &Farm, request: &Token) -> Result<PrimaryAnswer, DirectoryError> {
-    Ok(PrimaryAnswer::parse(&handed_in(online, farm, request).await?)?)
+    let answer = handed_in(online, farm, request).await;
+    Ok(PrimaryAnswer::parse(&answer.map_err(|error| error.meaning(Refusal::Unexplained))?)?)
 }
 
 impl Session<'_> {
@@ -126,7 +127,7 @@ impl Session<'_> {
         let payload = Payload::new(claims)?;
         let request = session_signed(self.key, self.farm.kdf, ctx, &payload)?;
         let answer = handed_in(self.online, self.farm, &request).await;
-        let answer = answer.map_err(grant_is_worthless(Refusal::TokenInvalid))?;
+        let answer = answer.map_err(|error| error.meaning(Refusal::TokenInvalid))?;
         broker::opened(&answer, what, |compact| match self.farm.kdf {
             KdfVersion::V1 => Answer::open(compact, self.key),
             KdfVersion::V2 => Answer::open_either(compact, self.key, &payload),

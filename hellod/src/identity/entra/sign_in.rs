@@ -1,83 +1,27 @@
-//! The sign-in that registers something: by browser, by a code that is typed elsewhere, or by password.
-//!
-//! A tenant may leave any of the three open and shut the others, so there is each of them, and all end in the same
-//! [`Permit`].
+//! Where Entra signs people in.
 
-use zeroize::Zeroizing;
-
-use super::{Browser, DRS, Freshness, HOSTS, LOGIN, Permit, Polled, Tenant};
-use crate::identity::DirectoryError;
-use crate::identity::oauth::{Client, Endpoints};
+use super::{DRS, Freshness, HOSTS, LOGIN, SignIn, Tenant};
+use crate::identity::oauth::Endpoints;
 use crate::online::Online;
-use crate::wire::{DeviceCode, Upn};
 
 /// A sign-in at a tenant, for its Device Registration Service.
-pub struct SignIn<'a> {
-    /// The way there.
-    pub online: &'a Online,
-    /// Whose.
-    pub tenant: &'a Tenant,
-    /// What it is for.
-    pub freshness: Freshness,
-}
-
-impl SignIn<'_> {
-    /// With name and password (RFC 6749 §4.3). Who needs a second factor is refused with
-    /// [`Refusal::NeedsMfa`](crate::identity::aadsts::Refusal::NeedsMfa).
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn by_password(&self, person: &Upn, password: &str) -> Result<Permit, DirectoryError> {
-        self.client().by_password(person, password).await
-    }
-
-    /// Asks for a code that the person types elsewhere (RFC 8628 §3.1).
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn code(&self) -> Result<DeviceCode, DirectoryError> {
-        self.client().code().await
-    }
-
-    /// Asks whether they have (RFC 8628 §3.4). `interval` is how long was waited before.
-    ///
-    /// # Errors
-    /// [`DirectoryError`].
-    pub async fn poll(&self, code: &DeviceCode, interval: u64) -> Result<Polled, DirectoryError> {
-        self.client().poll(code, interval).await
-    }
-
-    /// Begins a sign-in in a browser, with 64 random octets.
-    #[must_use]
-    pub fn browser(&self, random: &Zeroizing<[u8; 64]>) -> Browser {
-        self.client().browser(random)
-    }
-
-    /// Ends a sign-in in a browser, with the address at which the browser has ended.
-    ///
-    /// # Errors
-    /// [`DirectoryError`]; [`WireError::Elsewhere`](crate::wire::WireError::Elsewhere) for an address that is not the end of
-    /// this sign-in.
-    pub async fn redeem_address(&self, browser: &Browser, pasted: &str) -> Result<Permit, DirectoryError> {
-        self.client().redeem_address(browser, pasted).await
-    }
-
-    fn client(&self) -> Client<'_> {
-        let at = |name: &str| format!("https://{LOGIN}/{}/oauth2/{name}", self.tenant.id);
-        let endpoints = Endpoints {
-            hosts: HOSTS.into(),
-            authorize: at("authorize"),
-            token: at("token"),
-            code: at("devicecode"),
-            // So version 1 of the endpoint wants it.
-            code_field: "code",
-            pages: PAGES.into(),
-            resource: DRS,
-            redirect: REDIRECT,
-            prompt: "select_account",
-        };
-        Client { online: self.online, issuer: self.tenant, endpoints, freshness: self.freshness }
-    }
+#[must_use]
+pub fn sign_in<'a>(online: &'a Online, tenant: &'a Tenant, freshness: Freshness) -> SignIn<'a> {
+    let at = |name: &str| format!("https://{LOGIN}/{}/oauth2/{name}", tenant.id);
+    let endpoints = Endpoints {
+        hosts: HOSTS.into(),
+        authorize: at("authorize"),
+        token: at("token"),
+        code: at("devicecode"),
+        // So version 1 of the endpoint wants it.
+        code_field: "code",
+        pages: PAGES.into(),
+        resource: DRS,
+        redirect: REDIRECT,
+        prompt: "select_account",
+        says_why: true,
+    };
+    SignIn { online, issuer: tenant, endpoints, freshness }
 }
 
 /// An empty page of Entra's, for programs without a browser of their own.
@@ -93,8 +37,9 @@ mod tests {
     use super::super::Endpoint;
     use super::*;
     use crate::guid::Guid;
+    use crate::identity::DirectoryError;
     use crate::online::pretend::Pretend;
-    use crate::wire::{What, WireError};
+    use crate::wire::{Upn, What, WireError};
 
     const OURS: &str = "68355c6e-0a63-442d-a2ec-71cc6bb3e24b";
     const THEIRS: &str = "9d53c6fa-b38e-4509-8fb1-51dedb421aac";
@@ -115,8 +60,8 @@ mod tests {
     async fn a_token_of_another_tenant_or_for_another_service_is_no_permit() {
         let permitted = async |claims: &Value| {
             let (online, tenant) = (Pretend::answering([&answer(claims)]), tenant());
-            let sign_in = SignIn { online: &online, tenant: &tenant, freshness: Freshness::AsTheTenantHasIt };
             let person = Upn::parse("dora@corp.example").unwrap();
+            let sign_in = sign_in(&online, &tenant, Freshness::AsTheTenantHasIt);
             sign_in.by_password(&person, "correct horse").await.map(|permit| permit.claims.tid)
         };
         let good = json!({"aud": DRS, "iss": "https://sts.windows.net/", "tid": OURS});

@@ -4,7 +4,7 @@ use serde::{Deserialize, Deserializer, de};
 use zeroize::Zeroizing;
 
 use super::values::Number;
-use super::{Hosts, Line, Upn, Url, What, WireError, read};
+use super::{Hosts, Line, Sid, Upn, Url, What, WireError, read};
 use crate::guid::Guid;
 use crate::jose::jwe::EncryptedSessionKey;
 use crate::jose::jws::Unverified;
@@ -128,6 +128,10 @@ pub struct TokenClaims {
     pub oid: Option<Guid>,
     /// The tenant.
     pub tid: Option<Guid>,
+    /// The person, in the domains behind an AD FS: in its access tokens.
+    pub primarysid: Option<Sid>,
+    /// The same in its id tokens; Entra's have a number of the session here.
+    pub sid: Option<Line>,
     /// The person's name in the directory.
     pub upn: Option<Upn>,
     /// The same in older tokens.

@@ -114,7 +114,7 @@ impl World {
         let segment = segment.to_ascii_lowercase();
         ["common", "organizations"].contains(&segment.as_str())
             || segment == self.tenant.id
-            || segment == self.tenant.domain
+            || (segment == self.tenant.domain && !self.switches.no_tenant)
     }
 
     pub(crate) fn dump(&self) -> Value {

@@ -2,8 +2,7 @@
 
 use serde::Serialize;
 
-use super::LOGIN;
-use crate::identity::Nonce;
+use super::Nonce;
 use crate::jose::jws::{JwsError, Payload, session_signed};
 use crate::jose::kdf::KdfVersion;
 use crate::online::Hosts;
@@ -12,19 +11,19 @@ use crate::secret::{SessionKey, Token};
 /// What a browser calls it.
 pub const COOKIE: &str = "x-ms-RefreshTokenCredential";
 
-/// A page of Entra's at which somebody is to be signed in.
+/// A page of a directory's at which somebody is to be signed in.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Page {
-    /// The nonce that Entra has sent the browser there with, where it has.
+    /// The nonce that the directory has sent the browser there with, where it has.
     pub nonce: Option<Nonce>,
 }
 
 impl Page {
-    /// Reads the address of a page. It has to be on the host where people sign in: anywhere else the cookie would sign
+    /// Reads the address of a page. It has to be on `host`, where people sign in: anywhere else the cookie would sign
     /// somebody else in as this person.
     #[must_use]
-    pub fn parse(address: &str) -> Option<Self> {
-        let address = Hosts::parse([LOGIN]).ok()?.address(address).ok()?;
+    pub fn parse(address: &str, host: &str) -> Option<Self> {
+        let address = Hosts::parse([host]).ok()?.address(address).ok()?;
         let query = address.as_str().split_once('?').map_or("", |(_, query)| query);
         let mut nonces =
             url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "sso_nonce");
@@ -42,7 +41,12 @@ impl Page {
 ///
 /// # Errors
 /// [`JwsError`].
-pub fn cookie(token: &Token, key: &SessionKey, nonce: &Nonce, ctx: &[u8; 24]) -> Result<Token, JwsError> {
+pub(super) fn cookie(
+    (token, key): (&Token, &SessionKey),
+    kdf: KdfVersion,
+    nonce: &Nonce,
+    ctx: &[u8; 24],
+) -> Result<Token, JwsError> {
     #[derive(Serialize)]
     struct Claims<'a> {
         refresh_token: &'a str,
@@ -51,10 +55,10 @@ pub fn cookie(token: &Token, key: &SessionKey, nonce: &Nonce, ctx: &[u8; 24]) ->
         request_nonce: &'a str,
     }
     let claims = Claims { refresh_token: token.expose(), is_primary: "true", request_nonce: &nonce.text };
-    session_signed(key, KdfVersion::V2, ctx, &Payload::new(&claims)?)
+    session_signed(key, kdf, ctx, &Payload::new(&claims)?)
 }
 
-/// In octets, as of those that Entra gives out when it is asked.
+/// In octets, as of those that a directory gives out when it is asked.
 const LONGEST_NONCE: usize = 4096;
 
 #[cfg(test)]
@@ -62,19 +66,21 @@ mod tests {
     use zeroize::Zeroizing;
 
     use super::*;
+    use crate::identity::entra::LOGIN;
     use crate::jose::vectors::{COOKIE_V2, CTX, session_key};
 
     #[test]
     fn the_cookie_is_that_of_roadlib_to_the_letter() {
         let token = Token::parse(Zeroizing::new("0.AAAA.example-PRT_value".into())).unwrap();
         let nonce = Nonce::new("AwABAAAAAAAEAOz_Example".into());
-        let made = cookie(&token, &session_key(), &nonce, CTX.try_into().unwrap()).unwrap();
+        let session = (&token, &session_key());
+        let made = cookie(session, KdfVersion::V2, &nonce, CTX.try_into().unwrap()).unwrap();
         assert_eq!(made.expose(), COOKIE_V2.trim());
     }
 
     #[test]
-    fn the_nonce_is_taken_from_the_address_to_which_entra_sends_the_browser() {
-        let nonce = |address: &str| Page::parse(address).expect(address).nonce.map(|nonce| nonce.text);
+    fn the_nonce_is_taken_from_the_address_to_which_the_directory_sends_the_browser() {
+        let nonce = |address: &str| Page::parse(address, LOGIN).expect(address).nonce.map(|nonce| nonce.text);
         let page = "https://login.microsoftonline.com/common/oauth2/authorize?client_id=x";
         assert_eq!(nonce(page), None);
         assert_eq!(nonce(&format!("{page}&sso_nonce=AwAB-_.x&sso_reload=true")), Some("AwAB-_.x".into()));
@@ -100,7 +106,7 @@ mod tests {
             "javascript:alert(1)",
             &long,
         ] {
-            assert_eq!(Page::parse(address), None, "{address:?}");
+            assert_eq!(Page::parse(address, LOGIN), None, "{address:?}");
         }
     }
 }

@@ -6,11 +6,8 @@
 
 use thiserror::Error;
 
-use super::primary::{self, Proof, Session};
-use super::{DRS, Permit, Tenant};
-use crate::identity::aadsts::Refusal;
-use crate::identity::oauth::BROKER;
-use crate::identity::{DirectoryError, Machine, Nonce, Person};
+use super::oauth::BROKER;
+use super::{Directory, DirectoryError, Machine, Moment, Nonce, Permit, Person, Proof, Session};
 use crate::keys::KeyError;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
@@ -54,30 +51,32 @@ pub enum NoPermit {
     Stale,
 }
 
-/// Has the directory vouch for whoever has signed in, on this device.
+/// Has the directory vouch for whoever has signed in, on this device, at the time `now` in seconds since 1970.
 ///
 /// # Errors
 /// [`NoPermit`].
 pub async fn device_permit(
     online: &Online,
-    tenant: &Tenant,
+    directory: &Directory,
     machine: &Machine<'_>,
     sign_in: &Permit,
+    now: i64,
 ) -> Result<DevicePermit, NoPermit> {
     let refresh = sign_in.refresh.as_ref().ok_or(NoPermit::NoSession)?;
-    let (token, key) = first_primary(online, tenant, machine, refresh).await?;
-    let session = Session { online, tenant: tenant.id, token: &token, key: &key };
-    let answer = with_nonce(online, async |nonce| {
+    let (token, key) = first_primary(online, directory, machine, refresh).await?;
+    let session = Session { online, directory, token: &token, key: &key };
+    let answer = with_nonce(online, directory, async |nonce| {
         let mut ctx = [0; 24];
         aws_lc_rs::rand::fill(&mut ctx).map_err(|_| NoPermit::Random)?;
-        Ok(session.redeem((BROKER, DRS), &nonce, &ctx).await?)
+        let moment = Moment { nonce: &nonce, now, ctx: &ctx };
+        Ok(session.redeem((BROKER, directory.registration()), moment).await?)
     });
-    let permit = Permit::check(answer.await?.access, tenant)?;
+    let permit = Permit::check(answer.await?.access, directory)?;
     if permit.claims.deviceid != Some(machine.certificate.device) {
         return Err(NoPermit::AnotherDevice);
     }
-    let person = Person::of(&permit.claims).ok_or(NoPermit::Nobody)?;
-    if sign_in.claims.oid != Some(person.object) {
+    let person = directory.person(&permit.claims).ok_or(NoPermit::Nobody)?;
+    if !directory.person(&sign_in.claims).is_some_and(|signed_in| signed_in.is(&person)) {
         return Err(NoPermit::SomebodyElse);
     }
     if !permit.claims.is_fresh() {
@@ -89,16 +88,16 @@ pub async fn device_permit(
 /// The primary token that a sign-in for the broker is worth, and its session key.
 async fn first_primary(
     online: &Online,
-    tenant: &Tenant,
+    directory: &Directory,
     Machine { certificate, keys }: &Machine<'_>,
     refresh: &Token,
 ) -> Result<(Token, SessionKey), NoPermit> {
-    let answer = with_nonce(online, async |nonce| {
-        let request = primary::request(&certificate.der, &nonce, &Proof::SignIn(refresh));
+    let answer = with_nonce(online, directory, async |nonce| {
+        let request = directory.request(&certificate.der, &nonce, &Proof::SignIn(refresh));
         let request = request.map_err(DirectoryError::Unwritten)?;
         let signature = keys.sign(request.as_bytes()).await?;
         let request = request.signed(&signature).map_err(DirectoryError::Unwritten)?;
-        Ok(primary::send(online, tenant.id, &request).await?)
+        Ok(directory.hand_in(online, &request).await?)
     });
     let answer = answer.await?;
     let encrypted = answer.session_key.ok_or(NoPermit::NoSession)?;
@@ -108,12 +107,15 @@ async fn first_primary(
 /// Asks with a nonce that was given out just now; once more where it was too old all the same, for a TPM takes its time.
 async fn with_nonce<T>(
     online: &Online,
+    directory: &Directory,
     ask: impl AsyncFn(Nonce) -> Result<T, NoPermit>,
 ) -> Result<T, NoPermit> {
-    match ask(primary::nonce(online).await?).await {
-        Err(NoPermit::Directory(DirectoryError::Refused {
-            refusal: Refusal::RetryWithFreshNonce, ..
-        })) => ask(primary::nonce(online).await?).await,
+    match ask(directory.nonce(online).await?).await {
+        Err(NoPermit::Directory(DirectoryError::Refused { refusal, .. }))
+            if refusal.is_for_another_nonce() =>
+        {
+            ask(directory.nonce(online).await?).await
+        }
         answered => answered,
     }
 }

@@ -1,0 +1,159 @@
+//! An organisation with an AD FS of its own and no tenant of Entra: joining, enrolling, signing in with a PIN through the real
+//! PAM stack, and leaving, with hellod, hellod-online and the stand-in, over HTTPS.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
+
+use hello_tests::{ALICE, Corp, DOMAIN, DORA, ONE_OFF, PATIENCE, PIN, PROMPT, until};
+use serde_json::{Value, json};
+
+/// An organisation at an AD FS, with a computer that has joined.
+#[track_caller]
+fn joined(switches: Value) -> Corp {
+    let mut only_the_farm = switches;
+    only_the_farm["no_tenant"] = json!(true);
+    let corp = Corp::with(only_the_farm);
+    corp.join_the_farm();
+    corp
+}
+
+#[track_caller]
+fn order(corp: &Corp, order: &Value) {
+    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
+}
+
+#[track_caller]
+fn events(corp: &Corp) -> String {
+    corp.helloctl("root", &["events", "--limit", "4"], &[]).ok().to_owned()
+}
+
+/// alice's su to herself, answered with a PIN.
+#[track_caller]
+fn su(corp: &Corp, ends_in: &str) {
+    let mut su = corp.su();
+    su.expect(PROMPT);
+    su.send_secret(PIN);
+    su.expect(ends_in);
+}
+
+#[test]
+fn a_computer_of_the_domain_joins_with_its_own_token_and_leaves() {
+    let corp = Corp::with(json!({"no_tenant": true}));
+    for how in [vec![], vec!["--sign-in", "browser"]] {
+        let refused = corp.helloctl("root", &[&["join", DOMAIN], how.as_slice()].concat(), &[]);
+        let said = format!("{}{}", refused.stdout, refused.stderr);
+        assert_eq!(refused.code, Some(1), "{said}");
+        assert!(said.contains("belongs to sts.corp.example (AD FS)"), "{said}");
+        assert!(said.contains("not in a person's name") && said.contains("--token-file"), "{said}");
+    }
+    corp.join_the_farm();
+    let [device] = corp.devices().try_into().unwrap();
+    let status = corp.status(&ALICE);
+    let known = ["provider", "farm", "domain", "device_id"].map(|field| status["device"][field].clone());
+    assert_eq!(known, [json!("adfs"), json!("sts.corp.example"), json!(DOMAIN), device["id"].clone()]);
+    let again = corp.helloctl("root", &["join", DOMAIN, "--token-file", "/root/token"], &[]);
+    assert!(again.ok().contains("joined already"), "{again:?}");
+    let left = corp.helloctl("root", &["leave"], &[]);
+    assert!(left.ok().contains("The device is deleted there"), "{left:?}");
+    assert!(corp.devices().is_empty());
+}
+
+#[test]
+fn one_pin_signs_in_here_and_at_the_farm_with_it_and_without_it() {
+    let corp = joined(json!({}));
+    corp.enrol_dora();
+    let status = corp.status(&ALICE);
+    assert_eq!(status["enrolment"]["provider"], "adfs");
+    assert!(status["enrolment"]["object_id"].as_str().unwrap().starts_with("S-1-"), "{status}");
+    corp.the_pin_answers_sudo();
+    until("a token to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
+    corp.asked();
+    let mut sudo = corp.su();
+    sudo.expect(PROMPT);
+    until("the nonce to be fetched", PATIENCE, || (corp.asked().len() == 1).then_some(()));
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert_eq!(corp.asked().len(), 1);
+    assert!(events(&corp).contains("signed in with the PIN"), "{}", events(&corp));
+    // A token for an application, of the farm.
+    let app = ["token", "--client", CLIENT, "--resource", "https://app.corp.example", "--show"];
+    let token = corp.helloctl("alice", &app, &[]);
+    assert!(token.ok().starts_with("eyJ"), "{token:?}");
+    let reserved = ["token", "--client", CLIENT, "--resource", &registration(&corp), "--show"];
+    assert!(!corp.helloctl("alice", &reserved, &[]).success(), "with it another device would be registered");
+
+    order(&corp, &json!({"do": "fault", "path": "", "kind": "drop", "count": 999}));
+    su(&corp, "it is done");
+    assert!(events(&corp).contains("while the identity provider could not be reached"), "{}", events(&corp));
+    let mut wrong = corp.su();
+    wrong.expect(PROMPT);
+    wrong.send_secret(ONE_OFF);
+    wrong.expect("Wrong PIN.");
+    assert!(!corp.lab.journal().contains(PIN));
+}
+
+/// It has one word for all that may be wrong.
+#[test]
+fn whom_a_farm_refuses_is_asked_once_more_and_let_in_no_more_with_it_or_without_it() {
+    let corp = joined(json!({}));
+    corp.enrol_dora();
+    corp.the_pin_answers_sudo();
+    let (tries, _) = corp.counted(&ALICE);
+    let device = corp.devices()[0]["id"].clone();
+    for (off, on) in [
+        (
+            json!({"do": "enable-user", "upn": DORA, "enabled": false}),
+            json!({"do": "enable-user", "upn": DORA, "enabled": true}),
+        ),
+        (
+            json!({"do": "enable-device", "id": device, "enabled": false}),
+            json!({"do": "enable-device", "id": device, "enabled": true}),
+        ),
+    ] {
+        order(&corp, &off);
+        let mut su_twice = corp.su();
+        for says in ["wants to hear it once more", "your organisation does not let you in"] {
+            su_twice.expect(PROMPT);
+            su_twice.send_secret(PIN);
+            su_twice.expect(says);
+        }
+        drop(su_twice);
+        assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
+        order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+        su(&corp, "your organisation has refused you");
+        order(&corp, &json!({"do": "clear-faults"}));
+        order(&corp, &on);
+        su(&corp, "it is done");
+    }
+    // Whoever goes away after the first no has heard it all the same.
+    order(&corp, &json!({"do": "enable-user", "upn": DORA, "enabled": false}));
+    su(&corp, "wants to hear it once more");
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+    assert_eq!(corp.counted(&ALICE).0, tries, "a no of the directory costs no try");
+}
+
+#[test]
+fn a_nonce_that_a_farm_takes_for_too_old_costs_one_more_pin() {
+    let corp = joined(json!({}));
+    corp.enrol_dora();
+    corp.asked();
+    let mut su = corp.su();
+    su.expect(PROMPT);
+    until("the nonce to be fetched", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
+    corp.idp.advance(700).unwrap();
+    su.send_secret(PIN);
+    su.expect("wants to hear it once more");
+    su.expect(PROMPT);
+    su.send_secret(PIN);
+    su.expect("it is done");
+    su.finish_ok();
+}
+
+/// The farm's own name of its Device Registration Service.
+fn registration(corp: &Corp) -> String {
+    let record = corp.lab.read("/var/lib/hellod/device/registration.json");
+    let record: Value = serde_json::from_str(&record).unwrap();
+    record["directory"]["adfs"]["resource"].as_str().unwrap().to_owned()
+}
+
+const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
