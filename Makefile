@@ -1,4 +1,4 @@
-# make demo    try it: a PIN for sudo, on a machine of its own inside this one
+# make demo    try it: a PIN for sudo, on a machine of its own inside this one; PROVIDER=entra or adfs: in an organisation
 # make check   everything that must hold before a change is accepted
 # make bench   the figures of the README, measured on this machine
 # make deb     the two Debian packages; make deb-proof builds them twice and compares
@@ -35,7 +35,7 @@ demo:
 	$(MAKE) privilege FOR=demo
 	$(MAKE) packages PACKAGES='$(BUILD_PACKAGES) $(LAB_PACKAGES)'
 	$(MAKE) stage
-	@exec $(BUILT)/demo
+	@exec $(BUILT)/demo $(PROVIDER)
 
 .PHONY: bench
 bench:
@@ -56,7 +56,7 @@ red:
 # What is shown and measured is what is shipped; around it comes the laboratory.
 .PHONY: stage
 stage:
-	$(CARGO) build --locked --release -p hello_tests --bins
+	$(CARGO) build --locked --release -p hello_tests -p hello_idp --bins
 	$(MAKE) release
 
 # Said first, before anything is installed or built.

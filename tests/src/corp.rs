@@ -75,10 +75,16 @@ impl Corp {
     /// Joins the machine to the organisation's AD FS, as a script does that has a token of the computer's account.
     #[track_caller]
     pub fn join_the_farm(&self) {
+        self.write_the_computers_token();
+        self.helloctl("root", &["join", DOMAIN, "--token-file", "/root/token"], &[]).ok();
+    }
+
+    /// Puts a token of the computer's account where a script has it.
+    #[track_caller]
+    pub fn write_the_computers_token(&self) {
         let token = self.idp.order(&json!({"do": "computer-token", "name": "LAB"}));
         let token = token.unwrap_or_else(|error| panic!("{error}"));
         self.lab.write("/root/token", token.as_str().unwrap_or_default(), 0o600);
-        self.helloctl("root", &["join", DOMAIN, "--token-file", "/root/token"], &[]).ok();
     }
 
     /// Has a PIN for alice registered as dora's.

@@ -27,6 +27,37 @@ fn without_a_terminal_the_demo_plays_the_story_and_checks_it() {
 }
 
 #[test]
+fn in_an_organisation_the_demo_plays_from_joining_to_a_no() {
+    for (provider, directory) in [("entra", "Entra ID, tenant"), ("adfs", "sts.corp.example (AD FS)")] {
+        let _built = Lab::builder();
+        let output =
+            command().arg(provider).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{said}\n{}", String::from_utf8_lossy(&output.stderr));
+        for part in [
+            directory,
+            "Signed in as dora@corp.example",
+            "8400",
+            "eyJ",
+            "8401",
+            "let in again",
+            "Nothing of it is left",
+        ] {
+            assert!(said.contains(part), "{part:?} in {said}");
+        }
+        let lines = said.lines().count();
+        assert!(lines <= 70, "{lines} lines are too many to read:\n{said}");
+        assert!(
+            said.lines().all(|line| line.chars().count() <= 120),
+            "no line is wider than a terminal:\n{said}"
+        );
+    }
+    let output = command().arg("okta").stderr(Stdio::piped()).output().unwrap();
+    assert!(!output.status.success() && output.stdout.is_empty());
+    assert!(String::from_utf8_lossy(&output.stderr).contains("PROVIDER=adfs"));
+}
+
+#[test]
 fn at_a_terminal_a_person_plays_alice() {
     let _built = Lab::builder();
     let mut terminal = Terminal::on_the_host(&program("demo"));

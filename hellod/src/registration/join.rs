@@ -58,7 +58,8 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         terminal.show(Style::Error, &format!("{domain} belongs to {directory}.\n{OF_THE_COMPUTER}")).await?;
         return Ok(Outcome::Refused);
     }
-    terminal.show(Style::Info, &format!("{domain} belongs to {directory}.\n{SIGN_IN}")).await?;
+    let next = if wanted.way == Some(Way::Token) { "" } else { SIGN_IN };
+    terminal.show(Style::Info, format!("{domain} belongs to {directory}.\n{next}").trim_end()).await?;
     let asking = Asking {
         online: &parts.online,
         directory: &directory,

@@ -9,6 +9,7 @@
 )]
 
 mod curtain;
+mod organisation;
 mod stage;
 mod story;
 
@@ -18,11 +19,18 @@ use std::process::ExitCode;
 use hello_tests::privileged;
 
 use curtain::Curtain;
-use story::{Hand, tell};
+use organisation::Provider;
+use story::Hand;
 
 fn main() -> ExitCode {
     if !privileged() {
         eprintln!("{PRIVILEGE}");
+        return ExitCode::FAILURE;
+    }
+    let wanted = std::env::args().nth(1);
+    let provider = wanted.as_deref().map(Provider::parse);
+    if provider == Some(None) {
+        eprintln!("{PROVIDERS}");
         return ExitCode::FAILURE;
     }
     let hand = if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
@@ -31,7 +39,11 @@ fn main() -> ExitCode {
         Hand::Played
     };
     let curtain = Curtain::watch();
-    match std::panic::catch_unwind(|| tell(&curtain, hand)) {
+    let told = std::panic::catch_unwind(|| match provider.flatten() {
+        Some(provider) => organisation::tell(&curtain, hand, provider),
+        None => story::tell(&curtain, hand),
+    });
+    match told {
         Ok(()) => {
             println!("\nThat was all. Nothing of it is left on this machine.");
             ExitCode::SUCCESS
@@ -44,6 +56,8 @@ fn main() -> ExitCode {
     }
 }
 
+const PROVIDERS: &str = "The demo knows two directories: make demo PROVIDER=entra, and make demo PROVIDER=adfs. Without one \
+    it is about a PIN that the machine alone knows.";
 const PRIVILEGE: &str = "The demo needs root with CAP_SYS_ADMIN, because it builds a machine of its own from mounts and \
     namespaces.\nRun: sudo env \"PATH=$PATH\" make demo\nIn a container: start it with --cap-add SYS_ADMIN, without its \
     AppArmor and seccomp confinement.";

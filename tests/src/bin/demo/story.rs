@@ -154,12 +154,13 @@ impl Story<'_> {
     }
 }
 
-fn step(number: u32, text: &str) {
+/// Announces a step.
+pub(crate) fn step(number: u32, text: &str) {
     println!("{}{number}. {text}", if number == 2 { "" } else { "\n" });
 }
 
 /// What a program printed, without colours, rulers and empty lines.
-fn shown(text: &str) {
+pub(crate) fn shown(text: &str) {
     let lines = text.lines().map(plain).filter(|line| !line.is_empty() && !line.starts_with("===="));
     lines.for_each(|line| println!("   {line}"));
 }
@@ -172,7 +173,8 @@ fn plain(line: &str) -> String {
     rest.fold(first, |line, part| line + part).trim_end().to_owned()
 }
 
-fn expect(said: &str, text: &str, what: &str) {
+/// Ends the demo where something was not said.
+pub(crate) fn expect(said: &str, text: &str, what: &str) {
     assert!(said.contains(text), "expected that {what}: {text:?} in {said:?}");
 }
 
@@ -181,10 +183,11 @@ Hello for Linux: a PIN that a security chip checks.
 This is a machine of its own inside yours: your logins, files and services are untouched, and when it ends,
 or at Ctrl-C, nothing of it is left.";
 
-const SHELL: &str = "cd; TERM=xterm PS1='alice@demo:\\w\\$ ' exec bash --norc -i";
+/// A shell for whoever sits at the terminal.
+pub(crate) const SHELL: &str = "cd; TERM=xterm PS1='alice@demo:\\w\\$ ' exec bash --norc -i";
 /// Of `helloctl status`, what the story is about.
 const STATUS: &str = "Enrolled Protector Left Locked Result";
-const PROMPT: &str = "PIN or password: ";
+pub(crate) const PROMPT: &str = "PIN or password: ";
 const SUDO: [&str; 3] = ["sudo", "id", "-un"];
-const PIN: &str = "271828";
+pub(crate) const PIN: &str = "271828";
 const WRONG: &str = "161803";
