@@ -1,0 +1,110 @@
+//! What others can make of a sign-in at a directory: whoever reads disk, logs and bus afterwards, and whoever has the network.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
+
+use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, hexadecimal, until};
+use serde_json::{Value, json};
+
+#[track_caller]
+fn order(corp: &Corp, order: &Value) -> Value {
+    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"))
+}
+
+/// What nobody may find: her primary tokens, and their session keys in each spelling.
+fn secrets(corp: &Corp) -> Vec<String> {
+    let state = order(corp, &json!({"do": "dump"}));
+    let tokens = state["tokens"].as_array().unwrap().iter().filter(|token| token["primary"] == true);
+    let secrets = tokens.flat_map(|token| {
+        let key = token["session_key"].as_str().unwrap().to_owned();
+        let octets = hexadecimal(&STANDARD.decode(&key).unwrap());
+        // A JWT or a log may have lost the padding.
+        [token["refresh_token"].as_str().unwrap().to_owned(), key.trim_end_matches('=').to_owned(), octets]
+    });
+    secrets.collect()
+}
+
+// T21
+#[test]
+fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
+    for farm in [false, true] {
+        let corp = Corp::with(json!({ "no_tenant": farm }));
+        if farm {
+            corp.join_the_farm()
+        } else {
+            corp.join()
+        }
+        corp.enrol_dora();
+        let mut root = corp.peer(&ROOT);
+        root.order(json!({ "monitor": true }));
+        corp.the_pin_answers_sudo();
+        until("the tokens to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
+        let resource = if farm { "https://app.corp.example" } else { "https://graph.microsoft.com" };
+        let token = corp.helloctl("alice", &["token", "--resource", resource, "--show"], &[]);
+        let token = token.ok().trim().to_owned();
+        let secrets = secrets(&corp);
+        assert!(secrets.len() >= 6, "that of the enrolment, and that of the sign-in: {}", secrets.len());
+        for secret in secrets.iter().map(String::as_str).chain([token.as_str(), PIN]) {
+            assert!(secret == PIN || secret.len() > 40, "{secret}");
+            let heard = root.order(json!({ "overheard": secret }));
+            assert!(heard["messages"].as_u64().unwrap() > 10, "{heard}");
+            assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)));
+            assert!(!corp.lab.journal().contains(secret), "the journal has {secret}");
+            let places = ["/var/lib/hellod", "/var/log", "/run", "/tmp", "/home"];
+            let grep = corp.lab.run_as("root", ["grep", "-rlF", secret].iter().chain(&places));
+            assert_eq!(grep.stdout, "", "{secret}");
+        }
+        // Nor the key as octets.
+        let keys: Vec<&String> = secrets.iter().skip(2).step_by(3).collect();
+        for record in ["tokens/6001.json", "enrolments/6001.json", "device/registration.json"] {
+            let record = corp.lab.read(&format!("/var/lib/hellod/{record}"));
+            assert!(keys.iter().all(|key| !hexadecimal(record.as_bytes()).contains(key.as_str())));
+        }
+        // The search finds what is there.
+        let kid = corp.status(&ALICE)["enrolment"]["key_id"].as_str().unwrap().to_owned();
+        let grep = corp.lab.run_as("root", ["grep", "-rlF", &kid, "/var/lib/hellod"]);
+        assert!(grep.ok().contains("enrolments/6001.json"), "{grep:?}");
+    }
+}
+
+// T14
+#[test]
+fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_signature() {
+    for farm in [false, true] {
+        let corp = Corp::with(json!({ "no_tenant": farm }));
+        if farm {
+            corp.join_the_farm()
+        } else {
+            corp.join()
+        }
+        corp.enrol_dora();
+        let wrongs = ["drop", "cut", "malformed", "empty", "oversized", "stall", "stall-unserved", "status"];
+        for kind in wrongs {
+            // The nonce; and what is sent after the PIN, which is the second of the two.
+            for request in [1, 2] {
+                let fault =
+                    json!({"do": "fault", "path": "oauth2/token", "kind": kind, "status": 500, "count": 9});
+                let mut su = corp.su();
+                if request == 1 {
+                    order(&corp, &fault);
+                }
+                corp.asked();
+                su.expect(PROMPT);
+                if request == 2 {
+                    until("the nonce to be fetched", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
+                    order(&corp, &fault);
+                }
+                let mark = corp.tpm.mark();
+                su.send_secret(ONE_OFF);
+                su.expect("Wrong PIN.");
+                assert!(!corp.tpm.names_since(mark).contains(&"Sign".to_owned()), "{kind} {request}");
+                su.expect(PROMPT);
+                let mark = corp.tpm.mark();
+                su.send_secret(PIN);
+                su.expect("it is done");
+                su.finish_ok();
+                assert!(corp.tpm.names_since(mark).contains(&"Sign".to_owned()), "{kind} {request}");
+                order(&corp, &json!({"do": "clear-faults"}));
+            }
+        }
+    }
+}
