@@ -231,6 +231,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
     let audit = Rc::new(Audit::new(store.path(), clock.clone()));
     let online = Online::new(Rc::new(bus.dial()));
     let standings = Rc::new(Standings::new(store.clone(), config.directory.offline()));
+    let enrolments = Rc::new(Enrolments::new(store.clone(), &device));
     let tokens = Tokens::new(Means {
         store: store.clone(),
         clock: clock.clone(),
@@ -240,10 +241,11 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         opener: Rc::new(tpm.clone()),
         shelf: Rc::new(DescriptorStore::new()),
         standings: standings.clone(),
+        enrolments: enrolments.clone(),
     });
     Ok(Parts {
         audit,
-        enrolments: Enrolments::new(store.clone(), &device),
+        enrolments,
         keyrings: Keyrings::new(store.clone(), config.policy.allow_keyring_password),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm,

@@ -233,6 +233,20 @@ impl Enrolments {
         Ok(still)
     }
 
+    /// Writes down what the directory calls a person by now, if `kid` is still their key and that is another name than the record
+    /// has; says what it was. It is what their key signs for, and the directory knows nobody by a former name.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn renamed(&self, uid: u32, kid: &str, person: &Person) -> Result<Option<Upn>, StoreError> {
+        let record = self.store.get::<Enrolment>(Kind::Enrolment, &uid.to_string())?;
+        let Some(record) = record.filter(|record| record.kid == kid) else { return Ok(None) };
+        let former = record.person.clone().filter(|former| former.is(person) && former.upn != person.upn);
+        let Some(former) = former else { return Ok(None) };
+        self.put(&Enrolment { person: Some(person.clone()), ..record })?;
+        Ok(Some(former.upn))
+    }
+
     /// Deletes a record.
     ///
     /// # Errors
@@ -338,6 +352,24 @@ mod tests {
         assert!(!is_anothers(&dora_of_the_farm(), 1001).await, "a namesake");
         assert_eq!(enrolments.person_of(anna().uid), Some(dora()));
         assert_eq!(enrolments.person_of(1001), None);
+    }
+
+    #[test]
+    fn a_person_is_called_what_the_directory_calls_them_now_and_nobody_else_is() {
+        let scratch = Scratch::new("renamed");
+        let enrolments = Enrolments::new(Rc::new(Store::open(scratch.store.path()).unwrap()), "desk");
+        let record = Enrolment { provider: "entra".into(), person: Some(dora()), ..enrolment() };
+        enrolments.put(&record).unwrap();
+        let married = Person { upn: Upn::parse("dora.smith@corp.example").unwrap(), ..dora() };
+        let (uid, kid) = (record.uid, record.kid.as_str());
+        let somebody = Person { upn: married.upn.clone(), ..dora_of_the_farm() };
+        assert_eq!(enrolments.renamed(uid, kid, &somebody).unwrap(), None, "by the id, and not by a name");
+        assert_eq!(enrolments.renamed(uid, &"A".repeat(43), &married).unwrap(), None, "of another key");
+        assert_eq!(enrolments.renamed(uid, kid, &dora()).unwrap(), None);
+        assert_eq!(enrolments.person_of(uid), Some(dora()));
+        assert_eq!(enrolments.renamed(uid, kid, &married).unwrap(), Some(dora().upn));
+        assert_eq!(enrolments.person_of(uid), Some(married));
+        assert_eq!(enrolments.renamed(1001, kid, &dora()).unwrap(), None);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub struct Parts {
     /// Events.
     pub audit: Rc<Audit>,
     /// Who has a PIN.
-    pub enrolments: Enrolments,
+    pub enrolments: Rc<Enrolments>,
     /// Whose password is kept for a keyring.
     pub keyrings: Keyrings,
     /// Who may try.

@@ -224,6 +224,14 @@ pub enum Event {
     /// The TPM answered with a signature that is none.
     #[error("what the TPM returned is no signature of the registered key")]
     JunkSignature,
+    /// A person is called something else at the directory.
+    #[error("the directory calls {before} {now} by now, and the PIN's key signs for that name from here on")]
+    PersonRenamed {
+        /// As the record had it.
+        before: String,
+        /// As it has it now.
+        now: String,
+    },
     /// A primary token was not renewed for so long that its time is over.
     #[error("the primary token has ended, because its time is over")]
     TokenExpired,
@@ -300,6 +308,7 @@ impl Event {
             Self::Tampered { .. } => "7402",
             Self::Elsewhere { .. } => "6403",
             Self::JunkSignature => "7403",
+            Self::PersonRenamed { .. } => "5601",
             Self::TokenExpired => "5600",
             Self::TokenNotRenewed { .. } => "6600",
             Self::TokenOver { .. } => "7600",

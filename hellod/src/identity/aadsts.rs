@@ -237,7 +237,7 @@ impl Refusal {
     pub const fn says(&self) -> &'static str {
         match self {
             Self::PasswordWrong => "This password is wrong. Try again.",
-            Self::PersonUnknown => "The directory doesn't know this account. Check its name.",
+            Self::PersonUnknown => "No such account there. Check its name; after a change: helloctl reset",
             Self::PersonLocked => "This account is locked for now. Wait, or ask who runs it.",
             Self::PersonDisabled => "This account is disabled. Ask who runs the directory.",
             Self::PasswordExpired => "This password has expired. Change it in a browser.",

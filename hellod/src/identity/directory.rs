@@ -9,7 +9,7 @@ use super::entra::Tenant;
 use super::{Person, PersonId};
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
-use crate::wire::{ErrorAnswer, RegistrationError, TokenClaims, WireError};
+use crate::wire::{ErrorAnswer, RegistrationError, Sid, TokenClaims, WireError};
 use crate::x509::DeviceCertificate;
 use crate::x509::certificate::CertificateError;
 
@@ -67,7 +67,10 @@ impl Directory {
         let id = match self {
             Self::Entra(_) => PersonId::Entra { tenant: claims.tid?, object: claims.oid? },
             Self::AdFs(farm) => {
-                PersonId::AdFs { farm: farm.token.host().to_owned(), sid: claims.primarysid.clone()? }
+                // The one in access tokens, the other in id tokens.
+                let sid = || claims.sid.as_ref().and_then(|sid| Sid::parse(sid.as_str()));
+                let sid = claims.primarysid.clone().or_else(sid)?;
+                PersonId::AdFs { farm: farm.token.host().to_owned(), sid }
             }
         };
         Some(Person { id, upn: claims.upn.clone()? })

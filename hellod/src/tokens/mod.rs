@@ -50,7 +50,7 @@ use tokio::time::timeout;
 use crate::accounts::Account;
 use crate::audit::{Audit, Event};
 use crate::clock::{Clock, Stamp};
-use crate::enrolments::Enrolled;
+use crate::enrolments::{Enrolled, Enrolments};
 use crate::guid::Guid;
 use crate::identity::Person;
 use crate::jose::jwe::EncryptedSessionKey;
@@ -94,6 +94,8 @@ pub struct Means {
     pub shelf: Rc<dyn Shelf>,
     /// Where a no of the directory's is written down.
     pub standings: Rc<Standings>,
+    /// Where stands what it calls people.
+    pub enrolments: Rc<Enrolments>,
 }
 
 /// Opens a session key that came for this machine: a renewal brings a new one every few weeks.
@@ -156,6 +158,13 @@ impl Owner {
             device: member.joined.device(),
             kid: record.kid.clone(),
         })
+    }
+
+    /// Whether both are the same. What the directory calls the person has no say.
+    #[must_use]
+    pub fn is(&self, other: &Self) -> bool {
+        let of = |owner: &Self| (owner.account.clone(), owner.device, owner.kid.clone());
+        of(self) == of(other) && self.person.is(&other.person)
     }
 
     /// Whether an answer of the directory is about this person.
@@ -283,7 +292,7 @@ impl Tokens {
         if !owner.is_in(&answer) {
             return Err(SomebodyElse);
         }
-        let is_newer = |held: &Held| held.owner == owner && held.primary.issued.is_after(&asked);
+        let is_newer = |held: &Held| held.owner.is(&owner) && held.primary.issued.is_after(&asked);
         if self.0.people.borrow().get(&owner.account.uid).is_some_and(is_newer) {
             return Ok(());
         }
@@ -307,7 +316,7 @@ impl Tokens {
     /// in memory already is never older, and stays. `root` is the one that the PIN has proven, where there was one.
     pub fn opened(&self, owner: Owner, key: WrappingKey, root: Option<ProvenRoot>) -> Opened {
         let (uid, root) = (owner.account.uid, root.map(Rc::new));
-        if let Some(held) = self.0.people.borrow_mut().get_mut(&uid).filter(|held| held.owner == owner) {
+        if let Some(held) = self.0.people.borrow_mut().get_mut(&uid).filter(|held| held.owner.is(&owner)) {
             held.root = root.or_else(|| held.root.take());
             return Opened::Held;
         }

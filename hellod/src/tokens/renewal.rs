@@ -7,15 +7,18 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::sleep;
 
-use super::Tokens;
 use super::asking::{Missed, session};
 use super::fate::{Fate, Over, Wish};
 use super::held::{Held, Snapshot};
 use super::primary::Primary;
 use super::schedule::Schedule;
+use super::{Owner, Tokens};
 use crate::accounts::Account;
 use crate::audit::Event;
+use crate::identity::Directory;
 use crate::keys::child::Root;
+use crate::secret::Token;
+use crate::wire::TokenClaims;
 
 /// How a renewal ended.
 #[must_use]
@@ -112,6 +115,7 @@ impl Tokens {
         if !owner.is_in(&answer) {
             return Err(Missed::Over(Over::SomebodyElse));
         }
+        self.called(owner, joined.directory(), answer.id_token.as_ref());
         let key = match &answer.session_key {
             Some(encrypted) => {
                 let root = root.as_deref().map_or(Root::OnTrust, Root::Proven);
@@ -120,6 +124,24 @@ impl Tokens {
             None => Rc::clone(&primary.key),
         };
         Ok(Primary { token: answer.token, key, issued: asked, lifetime: answer.lifetime })
+    }
+
+    /// Writes down what the directory calls the person by now. A renewal is where that comes to light: with the former name nobody
+    /// signs in any more.
+    fn called(&self, owner: &Owner, directory: &Directory, id_token: Option<&Token>) {
+        let claims = id_token.and_then(|token| TokenClaims::read(token).ok());
+        let Some(person) = claims.and_then(|claims| directory.person(&claims)) else { return };
+        if !person.is(&owner.person) {
+            return;
+        }
+        match self.0.means.enrolments.renamed(owner.account.uid, &owner.kid, &person) {
+            Ok(Some(former)) => {
+                let [before, now] = [&former, &person.upn].map(|name| name.as_str().to_owned());
+                self.note(owner, &Event::PersonRenamed { before, now });
+            }
+            Ok(None) => {}
+            Err(error) => tracing::warn!("what the directory calls somebody can't be written down: {error}"),
+        }
     }
 
     /// Draws the consequences. Nothing is awaited here, so that nothing comes between the look at the number, the file and

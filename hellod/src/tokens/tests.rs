@@ -136,6 +136,7 @@ impl House {
             opener: Rc::new(NoKey),
             shelf: self.board.clone(),
             standings: Rc::new(Standings::new(self.store.clone(), Duration::from_secs(86_400))),
+            enrolments: Rc::new(Enrolments::new(self.store.clone(), "desk")),
         })
     }
 

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::clock::{Clock, Stamp, SystemClock};
+use hellod::enrolments::Enrolments;
 use hellod::identity::{Person, PersonId};
 use hellod::jose::jwe::EncryptedSessionKey;
 use hellod::keys::CheckedMachineKeys;
@@ -180,6 +181,7 @@ fn tokens(
         opener: Rc::new(Watched { tpm: house.lab.tpm.clone(), opened: opened.clone() }),
         shelf: Rc::new(NoShelf),
         standings: Rc::new(Standings::new(store.clone(), Duration::from_secs(86_400))),
+        enrolments: Rc::new(Enrolments::new(store.clone(), "desk")),
     })
 }
 

@@ -67,6 +67,7 @@ impl Machine {
         let local = Local::new(LOCAL, store.clone(), clock.clone());
         let audit = Rc::new(Audit::new(&state, clock.clone()));
         let standings = Rc::new(Standings::new(store.clone(), Contact::default().offline()));
+        let enrolments = Rc::new(Enrolments::new(store.clone(), LOCAL));
         let tokens = Tokens::new(Means {
             store: store.clone(),
             clock: clock.clone(),
@@ -76,13 +77,14 @@ impl Machine {
             opener: Rc::new(house.lab.tpm.clone()),
             shelf: Rc::new(NoShelf),
             standings: standings.clone(),
+            enrolments: enrolments.clone(),
         });
         let parts = Rc::new(Parts {
             audit,
             tokens,
             standings,
             contact: Contact::default(),
-            enrolments: Enrolments::new(store.clone(), LOCAL),
+            enrolments,
             keyrings: Keyrings::new(store.clone(), true),
             tries: TriesLog::new(store.clone(), clock.clone()),
             tpm: house.lab.tpm.clone(),

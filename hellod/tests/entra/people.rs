@@ -3,6 +3,7 @@
 use hello_dbus::Outcome;
 use hellod::doctor::{self, State};
 use hellod::provisioning::{self, Place, recover};
+use hellod::tokens::Renewal;
 use serde_json::{Value, json};
 
 use crate::lab::{DORA, PASSWORD, run};
@@ -93,6 +94,37 @@ fn one_person_of_the_directory_has_a_pin_in_one_account_and_an_account_is_one_pe
 
         refused(&machine.unenrol(DAEMON).await, Outcome::Success, "https://mysignins.microsoft.com");
         assert_eq!(machine.enrol(DAEMON, EVE).await.outcome, Outcome::Success);
+    });
+}
+
+#[test]
+fn whoever_is_called_something_else_at_the_directory_keeps_their_pin_or_sets_up_another() {
+    run(async {
+        let married = "dora.smith@corp.example";
+        let rename = json!({"do": "rename-user", "upn": DORA, "to": married});
+        let machine = Machine::joined(33, json!({})).await;
+        assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
+        assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
+        machine.house.lab.order(rename.clone());
+        // Her session tells it.
+        let account = named(DAEMON).await;
+        assert_eq!(machine.parts.tokens.renew(&account).await, Renewal::Fresh);
+        assert_eq!(machine.record(DAEMON).await.unwrap().person.unwrap().upn.as_str(), married);
+        assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
+        assert!(machine.events(DAEMON).await.ends_with(&["5601".into(), "8400".into()]));
+
+        // Where none has, the directory knows nobody by the former name.
+        let machine = Machine::joined(34, json!({})).await;
+        assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
+        machine.house.lab.order(rename);
+        let said = machine.sign_in(DAEMON, PIN).await;
+        refused(&said, Outcome::Unavailable, "after a change: helloctl reset");
+        refused(
+            &machine.reset(DAEMON, married).await,
+            Outcome::Success,
+            "Signed in as dora.smith@corp.example.",
+        );
+        assert_eq!(machine.sign_in(DAEMON, PIN).await.outcome, Outcome::Success);
     });
 }
 

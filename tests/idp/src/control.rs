@@ -58,6 +58,11 @@ enum Order {
         id: String,
         enabled: bool,
     },
+    /// The same person, by another name from now on.
+    RenameUser {
+        upn: String,
+        to: String,
+    },
     DeleteDevice {
         id: String,
     },
@@ -119,6 +124,11 @@ fn carry_out(world: &mut World, order: Order) -> Result<Value, String> {
         }
         Order::DeleteUser { upn } => world.people.delete(&upn),
         Order::EnableUser { upn, enabled } => user(world, &upn)?.enabled = enabled,
+        Order::RenameUser { upn, to } => {
+            to.to_ascii_lowercase().clone_into(&mut user(world, &upn)?.upn);
+            world.tokens.rename(&upn, &to);
+            world.devices.rename(&upn, &to);
+        }
         Order::SetPassword { upn, password } => {
             let user = user(world, &upn)?;
             user.password = password;

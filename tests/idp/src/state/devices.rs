@@ -42,6 +42,13 @@ pub(crate) struct HelloKey {
 }
 
 impl Devices {
+    /// A key is somebody's, whatever they are called.
+    pub(crate) fn rename(&mut self, upn: &str, to: &str) {
+        for key in self.keys.iter_mut().filter(|key| key.upn.eq_ignore_ascii_case(upn)) {
+            key.upn = to.to_ascii_lowercase();
+        }
+    }
+
     pub(crate) fn add(&mut self, device: Device) {
         // A computer that joins again replaces itself.
         self.devices.retain(|known| known.id != device.id);

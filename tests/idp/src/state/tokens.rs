@@ -97,6 +97,15 @@ impl Tokens {
         }
     }
 
+    /// A session is somebody's, whatever they are called.
+    pub(crate) fn rename(&mut self, upn: &str, to: &str) {
+        let refresh = self.refresh.values_mut().map(|token| &mut token.sign_in);
+        let access = self.access.values_mut().map(|token| &mut token.sign_in);
+        for sign_in in refresh.chain(access).filter(|sign_in| sign_in.upn.eq_ignore_ascii_case(upn)) {
+            sign_in.upn = to.to_ascii_lowercase();
+        }
+    }
+
     /// What an administrator does to all sessions of somebody. How many there were.
     pub(crate) fn revoke_all(&mut self, upn: &str) -> usize {
         let tokens = self.refresh.values_mut().filter(|token| token.sign_in.upn.eq_ignore_ascii_case(upn));
