@@ -166,6 +166,8 @@ fn cargo<'a>(
     ]);
     command.arg(option_env!("CARGO").unwrap_or("cargo")).args(words.next()).arg("--locked").args(words);
     command.current_dir(copy.sources()).env("CARGO_TARGET_DIR", copy.built()).env("RUST_BACKTRACE", "0");
+    // This is cargo itself and not what rustup puts before it, which would tell rustc of a crate with a wish of its own.
+    command.envs(option_env!("RUSTUP_TOOLCHAIN").map(|toolchain| ("RUSTUP_TOOLCHAIN", toolchain)));
     let output = command.output().map_err(|error| format!("setpriv(1), of util-linux: {error}"))?;
     let said = [output.stdout, output.stderr].map(|octets| String::from_utf8_lossy(&octets).into_owned());
     Ok((output.status.success(), said.concat()))
