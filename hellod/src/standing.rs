@@ -64,12 +64,27 @@ impl Standings {
         Self { store, longest, noes: RefCell::default() }
     }
 
-    /// The directory has accepted `uid`.
+    /// The directory has accepted `uid`, who had asked at `asked`. The days are counted from there: an answer that somebody keeps
+    /// back until the machine wakes up is as old as its question.
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn confirmed(&self, uid: u32, now: &Stamp) -> Result<(), StoreError> {
-        self.put(uid, &Standing::of_now(now))
+    pub fn confirmed(&self, uid: u32, asked: &Stamp, now: &Stamp) -> Result<(), StoreError> {
+        let newer = self.of(uid).ok().flatten().map(|former| former.confirmed);
+        let confirmed = newer.filter(|former| former.is_after(asked)).unwrap_or_else(|| asked.clone());
+        self.put(uid, &Standing { confirmed, ..Standing::of_now(now) })
+    }
+
+    /// Whether the directory has accepted `uid` on a question from after `asked`.
+    #[must_use]
+    pub fn is_confirmed_since(&self, uid: u32, asked: &Stamp) -> bool {
+        self.of(uid).ok().flatten().is_some_and(|standing| standing.confirmed.is_after(asked))
+    }
+
+    /// Whether the last that the directory has said of `uid` was no.
+    #[must_use]
+    pub fn is_refused(&self, uid: u32) -> bool {
+        self.of(uid).ok().flatten().is_some_and(|standing| standing.refused.is_some())
     }
 
     /// The directory has refused `uid`, for the reason `why`. Where that can't be written, as on a disk that is full, what was
@@ -163,12 +178,35 @@ mod tests {
         Standings::new(store, Duration::from_secs(14 * DAY))
     }
 
+    /// The answer comes at once.
+    fn confirm(standings: &Standings, uid: u32, at: &Stamp) {
+        standings.confirmed(uid, at, at).unwrap();
+    }
+
+    #[test]
+    fn a_yes_that_was_kept_back_is_as_old_as_its_question() {
+        let scratch = Scratch::new("kept-back");
+        let standings = standings(&scratch);
+        standings.confirmed(6001, &at("a", 0), &at("a", 13)).unwrap();
+        assert_eq!(standings.alone(6001, &at("a", 14)), Ok(()));
+        assert!(standings.alone(6001, &at("a", 15)).is_err());
+        // One that was asked for later has counted already.
+        standings.confirmed(6001, &at("a", 16), &at("a", 16)).unwrap();
+        standings.confirmed(6001, &at("a", 2), &at("a", 17)).unwrap();
+        assert_eq!(standings.alone(6001, &at("a", 30)), Ok(()));
+        assert!(standings.is_confirmed_since(6001, &at("a", 15)));
+        assert!(!standings.is_confirmed_since(6001, &at("a", 16)));
+        assert!(!standings.is_refused(6001));
+        standings.refused(6001, &at("a", 18), "no").unwrap();
+        assert!(standings.is_refused(6001));
+    }
+
     #[test]
     fn somebody_is_let_in_alone_for_two_weeks_after_the_directory_has_said_yes() {
         let scratch = Scratch::new("alone");
         let standings = standings(&scratch);
         assert_eq!(standings.alone(6001, &at("a", 0)), Err(NotAlone::Unknown));
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         for (boot, days, may) in [("a", 0, true), ("b", 14, true), ("b", 15, false), ("c", 400, false)] {
             assert_eq!(standings.alone(6001, &at(boot, days)).is_ok(), may, "day {days}");
         }
@@ -177,7 +215,7 @@ mod tests {
             standings.alone(6001, &at("b", 15)),
             Err(NotAlone::TooLong(Duration::from_secs(14 * DAY)))
         );
-        standings.confirmed(6001, &at("b", 16)).unwrap();
+        confirm(&standings, 6001, &at("b", 16));
         assert_eq!(standings.alone(6001, &at("c", 29)), Ok(()));
         assert_eq!(standings.alone(6002, &at("c", 29)), Err(NotAlone::Unknown));
     }
@@ -186,12 +224,12 @@ mod tests {
     fn a_clock_that_is_set_back_wins_nobody_time() {
         let scratch = Scratch::new("set-back");
         let standings = standings(&scratch);
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         assert_eq!(standings.alone(6001, &at("b", 13)), Ok(()));
         assert_eq!(standings.alone(6001, &at("c", 1)), Err(NotAlone::ClockSetBack));
         assert_eq!(standings.alone(6001, &at("c", -400)), Err(NotAlone::ClockSetBack));
         // Within a boot the clock that can't be set says how long it was.
-        standings.confirmed(6002, &at("a", 0)).unwrap();
+        confirm(&standings, 6002, &at("a", 0));
         let set_back = Stamp { wall: NOON, ..at("a", 15) };
         assert_eq!(standings.alone(6002, &set_back), Err(NotAlone::TooLong(Duration::from_secs(14 * DAY))));
         // A clock of the firmware that is some hours behind locks nobody out.
@@ -202,7 +240,7 @@ mod tests {
     fn a_clock_that_is_set_back_by_a_little_every_day_wins_nobody_time() {
         let scratch = Scratch::new("a-little");
         let standings = standings(&scratch);
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         let may =
             |boot: i64, wall| standings.alone(6001, &Stamp { wall, ..at(&boot.to_string(), 0) }).is_ok();
         // Each morning it is noon of the first day again, and somebody unlocks the screen once more in the evening.
@@ -215,7 +253,7 @@ mod tests {
     fn a_no_that_can_not_be_written_keeps_out_all_the_same() {
         let scratch = Scratch::new("full");
         let standings = standings(&scratch);
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         // A disk that is full lets nothing be written, and lets a name go.
         std::fs::create_dir(scratch.store.path().join("standings/.6001.new")).unwrap();
         standings.refused(6001, &at("a", 1), "the account was disabled").unwrap();
@@ -226,7 +264,7 @@ mod tests {
     fn a_no_of_the_directory_holds_until_its_next_yes() {
         let scratch = Scratch::new("refused");
         let standings = standings(&scratch);
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         standings.refused(6001, &at("a", 1), "the account was disabled").unwrap();
         let refused = NotAlone::Refused("the account was disabled".into());
         for days in [1, 2, 30] {
@@ -239,7 +277,7 @@ mod tests {
         // It goes on in the sentence that it is said in.
         let sentence = NotAlone::Refused("This account is disabled. Ask who runs the directory.".into());
         assert!(sentence.to_string().ends_with("Ask who runs the directory"));
-        standings.confirmed(6001, &at("b", 3)).unwrap();
+        confirm(&standings, 6001, &at("b", 3));
         assert_eq!(standings.alone(6001, &at("b", 3)), Ok(()));
         assert_eq!(standings.last_confirmed(6001), Some(NOON + 3 * DAYS));
     }
@@ -248,7 +286,7 @@ mod tests {
     fn a_record_that_is_damaged_or_of_another_version_lets_nobody_in_alone() {
         let scratch = Scratch::new("garbled");
         let standings = standings(&scratch);
-        standings.confirmed(6001, &at("a", 0)).unwrap();
+        confirm(&standings, 6001, &at("a", 0));
         let path = scratch.store.path().join("standings/6001.json");
         let text = std::fs::read_to_string(&path).unwrap();
         for garbled in

@@ -133,6 +133,21 @@ fn whom_a_farm_refuses_is_asked_once_more_and_let_in_no_more_with_it_or_without_
 }
 
 #[test]
+fn a_no_that_a_farm_says_to_a_renewal_keeps_out_of_the_next_sign_in() {
+    let corp = joined(json!({}));
+    corp.enrol_dora();
+    corp.the_pin_answers_sudo();
+    until("a token to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
+    order(&corp, &json!({"do": "enable-user", "upn": DORA, "enabled": false}));
+    // What a program is refused, the renewal explains.
+    let app = ["token", "--client", CLIENT, "--resource", "https://app.corp.example", "--show"];
+    let refused = corp.helloctl("alice", &app, &[]);
+    assert!(refused.stderr.contains("the directory refuses it, and does not say why"), "{refused:?}");
+    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    su(&corp, "your organisation has refused you");
+}
+
+#[test]
 fn a_nonce_that_a_farm_takes_for_too_old_costs_one_more_pin() {
     let corp = joined(json!({}));
     corp.enrol_dora();

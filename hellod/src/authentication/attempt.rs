@@ -80,7 +80,11 @@ pub(super) enum Failure {
     )]
     Denied(&'static str),
     #[error("Your PIN was right, but your organisation wants to hear it once more.")]
-    OnceMore(&'static str),
+    OnceMore {
+        says: &'static str,
+        /// Whether the directory's yes is what lets them in from now on.
+        until_then_out: bool,
+    },
     #[error("Your PIN was right, but {0}. Use your password.")]
     Alone(NotAlone),
     #[error("Your PIN can't be used just now: {0}. Use your password.")]
@@ -166,7 +170,7 @@ impl Failure {
             Self::Junk => TryEnd::Lie,
             Self::Key(error) => TryEnd::from(error),
             Self::NotAPin(_) | Self::Record(_) | Self::Elsewhere { .. } => TryEnd::NoGuess,
-            Self::Provider(_) | Self::Denied(_) | Self::OnceMore(_) | Self::Alone(_) => TryEnd::NoGuess,
+            Self::Provider(_) | Self::Denied(_) | Self::OnceMore { .. } | Self::Alone(_) => TryEnd::NoGuess,
         }
     }
 
@@ -181,7 +185,8 @@ impl Failure {
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
             Self::Denied(why) => Event::Refused { why: (*why).to_owned() },
-            Self::OnceMore(why) => Event::DirectoryUnheard { why: (*why).to_owned() },
+            Self::OnceMore { says, until_then_out: true } => Event::Refused { why: (*says).to_owned() },
+            Self::OnceMore { says, .. } => Event::DirectoryUnheard { why: (*says).to_owned() },
             Self::Alone(why) => Event::Refused { why: why.to_string() },
             Self::Record(why) => Event::Tampered { why: why.clone() },
             Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },

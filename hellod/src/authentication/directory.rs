@@ -43,7 +43,8 @@ pub(super) struct Exchange<'a> {
 /// What a sign-in has brought beside letting the person in; to be kept once they are.
 pub(super) struct Brought {
     owner: Owner,
-    asked: Stamp,
+    /// When, and how often the directory had refused the person by then.
+    asked: (Stamp, u64),
     answer: Option<PrimaryAnswer>,
     opened: Option<Wrapped>,
     root: ProvenRoot,
@@ -143,10 +144,16 @@ impl<'a> Exchange<'a> {
                 Err(Failure::Denied(says))
             }
             Consequence::NotNow => Err(Failure::Denied(says)),
-            Consequence::OnceMore => Err(Failure::OnceMore(says)),
+            Consequence::OnceMore => Err(Failure::OnceMore { says, until_then_out: false }),
             Consequence::OutUnlessOnceMore => {
+                // Whoever was refused before has been asked once more by then, here or at another prompt.
+                let before = self.parts.standings.is_refused(self.owner.account.uid);
                 shut_out(self.parts, self.owner.account.uid, says);
-                Err(Failure::OnceMore(says))
+                Err(if before {
+                    Failure::Denied(says)
+                } else {
+                    Failure::OnceMore { says, until_then_out: true }
+                })
             }
             Consequence::None => {
                 self.note(&Event::DirectoryUnheard { why: says.to_owned() });
@@ -167,10 +174,10 @@ impl<'a> Exchange<'a> {
         let (uid, now) = (self.owner.account.uid, self.parts.clock.now());
         if answer.is_none() {
             self.parts.standings.alone(uid, &now).map_err(Failure::Alone)?;
-        } else {
-            accepted(self.parts, uid);
+        } else if self.parts.standings.noes(uid) == self.noes {
+            accepted(self.parts, uid, &self.begun);
         }
-        Ok(Brought { owner: self.owner, asked: self.begun, answer, opened, root })
+        Ok(Brought { owner: self.owner, asked: (self.begun, self.noes), answer, opened, root })
     }
 
     fn note(&self, event: &Event) {
@@ -181,9 +188,9 @@ impl<'a> Exchange<'a> {
 /// An answer of the directory, some time.
 pub(super) type Answering = Pin<Box<dyn Future<Output = Result<PrimaryAnswer, DirectoryError>>>>;
 
-/// Writes down that the directory has accepted somebody.
-pub(super) fn accepted(parts: &Parts, uid: u32) {
-    if let Err(error) = parts.standings.confirmed(uid, &parts.clock.now()) {
+/// Writes down that the directory has accepted somebody who has asked then.
+pub(super) fn accepted(parts: &Parts, uid: u32, asked: &Stamp) {
+    if let Err(error) = parts.standings.confirmed(uid, asked, &parts.clock.now()) {
         tracing::error!("that the directory has accepted somebody can't be written down: {error}");
     }
 }
@@ -211,7 +218,7 @@ pub(super) async fn keep(parts: &Parts, brought: Brought) {
 }
 
 /// Keeps the tokens of an answer.
-pub(super) async fn keep_answer(parts: &Parts, of: (Owner, Stamp, ProvenRoot), answer: PrimaryAnswer) {
+pub(super) async fn keep_answer(parts: &Parts, of: (Owner, (Stamp, u64), ProvenRoot), answer: PrimaryAnswer) {
     let account = of.0.account.clone();
     if let Err(error) = received(parts, &account, of, answer).await {
         parts.record(&Event::TokenNotKept { why: error.to_string() }, &account, "hellod");
@@ -221,7 +228,7 @@ pub(super) async fn keep_answer(parts: &Parts, of: (Owner, Stamp, ProvenRoot), a
 async fn received(
     parts: &Parts,
     account: &Account,
-    (owner, asked, root): (Owner, Stamp, ProvenRoot),
+    (owner, (asked, noes), root): (Owner, (Stamp, u64), ProvenRoot),
     answer: PrimaryAnswer,
 ) -> Result<(), KeyError> {
     // The key may have been replaced, or removed, since it has signed.
@@ -237,8 +244,10 @@ async fn received(
         .tpm
         .open_session_key(asker, (&member.joined.keys, Root::Proven(&root)), &encrypted, keep)
         .await?;
-    // That took a turn of the TPM: the person may have been taken out, or have another key.
-    if !parts.enrolments.of(account).is_ok_and(|now| now.is_some_and(|now| now.record.kid == owner.kid)) {
+    // That took a turn of the TPM: the person may have been taken out, or have another key, or have been refused.
+    if parts.standings.noes(account.uid) != noes
+        || !parts.enrolments.of(account).is_ok_and(|now| now.is_some_and(|now| now.record.kid == owner.kid))
+    {
         return Ok(());
     }
     let sealed = session.sealed.and_then(|sealed| {

@@ -41,10 +41,12 @@ impl Late {
         match answer {
             // A no that was heard meanwhile may be the later word.
             Ok(answer) if owner.is_in(&answer) && parts.standings.noes(uid) == noes => {
-                accepted(&parts, uid);
-                keep_answer(&parts, (owner, asked, root), answer).await;
+                accepted(&parts, uid, &asked);
+                keep_answer(&parts, (owner, (asked, noes), root), answer).await;
             }
-            Ok(_) => {}
+            Ok(_) => tracing::warn!("an answer that was late has been overtaken, or is about somebody else"),
+            // A yes to a later question is the later word.
+            Err(DirectoryError::Refused { .. }) if parts.standings.is_confirmed_since(uid, &asked) => {}
             Err(DirectoryError::Refused { refusal, .. }) => refused(&parts, &owner, &refusal),
             Err(error) => tracing::debug!("an answer that was late was none: {error}"),
         }

@@ -179,10 +179,10 @@ async fn converse(
                 return Ok(Ending { outcome, brought: proven.brought() });
             }
             // Twice is enough: the clock is wrong, or somebody keeps the answers back.
-            Err(Failure::OnceMore(says)) if heard_twice => Failure::Denied(says),
+            Err(Failure::OnceMore { says, .. }) if heard_twice => Failure::Denied(says),
             Err(failure) => failure,
         };
-        heard_twice |= matches!(failure, Failure::OnceMore(_));
+        heard_twice |= matches!(failure, Failure::OnceMore { .. });
         let verdict = settle(parts, admitted, request, (charge, &failure));
         terminal.show(Style::Error, &verdict.text).await?;
         if !verdict.again {
@@ -261,7 +261,7 @@ fn settle(
             Verdict { text, again: true }
         }
         Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
-        Failure::OnceMore(_) => Verdict { text: failure.to_string(), again: true },
+        Failure::OnceMore { .. } => Verdict { text: failure.to_string(), again: true },
         other => Verdict { text: other.to_string(), again: false },
     }
 }

@@ -146,7 +146,7 @@ impl Refusal {
     }
 
     /// Whether another nonce may bring another answer.
-    pub(super) const fn is_for_another_nonce(&self) -> bool {
+    pub(crate) const fn is_for_another_nonce(&self) -> bool {
         matches!(self, Self::RetryWithFreshNonce | Self::Unexplained)
     }
 

@@ -6,10 +6,10 @@ use thiserror::Error;
 use super::aadsts::Refusal;
 use super::adfs::Farm;
 use super::entra::Tenant;
-use super::{Person, PersonId};
+use super::{Person, PersonId, entra};
 use crate::jose::jws::JwsError;
 use crate::online::OnlineError;
-use crate::wire::{ErrorAnswer, RegistrationError, Sid, TokenClaims, WireError};
+use crate::wire::{ErrorAnswer, RegistrationError, Sid, TokenClaims, What, WireError};
 use crate::x509::DeviceCertificate;
 use crate::x509::certificate::CertificateError;
 
@@ -48,7 +48,10 @@ impl Directory {
     pub fn is_of_a_piece(&self) -> bool {
         match self {
             Self::Entra(_) => true,
-            Self::AdFs(farm) => farm.is_of_a_piece(),
+            // What is meant for Entra is none of its business, and a token is what says for whom it is meant.
+            Self::AdFs(farm) => {
+                farm.is_of_a_piece() && !farm.resource.as_str().eq_ignore_ascii_case(entra::DRS)
+            }
         }
     }
 
@@ -84,6 +87,16 @@ impl Directory {
             (Self::AdFs(own), PersonId::AdFs { farm, .. }) => own.token.host() == farm,
             (Self::Entra(_), PersonId::AdFs { .. }) | (Self::AdFs(_), PersonId::Entra { .. }) => false,
         }
+    }
+}
+
+impl TryFrom<Farm> for Directory {
+    type Error = WireError;
+
+    /// A farm as it was found, if it is of a piece.
+    fn try_from(farm: Farm) -> Result<Self, WireError> {
+        let directory = Self::AdFs(farm);
+        if directory.is_of_a_piece() { Ok(directory) } else { Err(WireError::Elsewhere(What::Discovery)) }
     }
 }
 
@@ -177,4 +190,35 @@ impl DirectoryError {
 fn in_its_words(answer: Option<&RegistrationError>) -> String {
     let words = answer.into_iter().flat_map(|answer| [&answer.message, &answer.trace]);
     words.flatten().map(|line| format!("\n  {}", line.as_str())).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_farm_that_asks_for_what_is_meant_for_entra_is_none() {
+        for (resource, is_one) in [
+            ("urn:ms-drs:434DF4A9-3CF2-4C1D-917E-2CD2B72F515A", true),
+            ("urn:ms-drs:enterpriseregistration.windows.net", false),
+            ("urn:ms-drs:EnterpriseRegistration.Windows.net", false),
+        ] {
+            let at = |path: &str| format!("https://sts.contoso.com{path}");
+            let farm: Farm = serde_json::from_value(json!({
+                "issuer": at("/adfs"),
+                "access_token_issuer": null,
+                "authorize": at("/adfs/oauth2/authorize/"),
+                "token": at("/adfs/oauth2/token/"),
+                "code": at("/adfs/oauth2/devicecode"),
+                "resource": resource,
+                "kdf": "v2",
+                "devices": {"address": at("/EnrollmentServer/device/"), "version": "1.0"},
+                "keys": {"address": at("/EnrollmentServer/key/"), "version": "1.0"},
+            }))
+            .unwrap();
+            assert_eq!(Directory::try_from(farm).is_ok(), is_one, "{resource}");
+        }
+    }
 }

@@ -209,7 +209,8 @@ impl Making<'_> {
         // After it: cut in between, the key before would have the no that was said about it taken off. Without this the first
         // sign-in needs the network, and no more.
         if record.person.is_some()
-            && let Err(error) = parts.standings.confirmed(account.uid, &parts.clock.now())
+            && let now = parts.clock.now()
+            && let Err(error) = parts.standings.confirmed(account.uid, &now, &now)
         {
             tracing::error!("that the directory has accepted somebody can't be written down: {error}");
         }

@@ -113,9 +113,9 @@ async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
 
 const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
 
-/// Entra lets no device take a key off a person's list.
-const REMOVE: &str =
-    "You can remove it at https://mysignins.microsoft.com/security-info, or an administrator can.";
+/// No directory lets a device take a key off a person's list.
+const REMOVE: &str = "An administrator can remove it, and in Entra ID you can:\n\
+    https://mysignins.microsoft.com/security-info";
 
 const REPLACED: &str = "Your PIN was replaced or removed in another window meanwhile.";
 

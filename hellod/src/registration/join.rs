@@ -97,14 +97,18 @@ async fn domain(given: &str, terminal: &mut Terminal) -> Result<Option<Domain>, 
     Ok(typed.and_then(|typed| Domain::parse(&typed)))
 }
 
-/// Whose domain it is: a tenant's, or else a farm's. An organisation without a way to Entra may have a farm all the same.
+/// Whose domain it is: a tenant's, or else a farm's. An organisation without a way to Entra may have a farm all the same; but one
+/// that has joined Entra is not told that it belongs to a farm because that can't be reached now.
 async fn found(parts: &Parts, domain: &Domain) -> Result<Option<Directory>, Failure> {
+    let joined = parts.membership.joined().ok().flatten();
+    let in_entra = joined.is_some_and(|joined| matches!(joined.directory(), Directory::Entra(_)));
     let tenant = match Tenant::of(&parts.online, domain).await {
         Ok(Some(tenant)) => return Ok(Some(Directory::Entra(tenant))),
+        Err(error) if in_entra => return Err(error.into()),
         tenant => tenant,
     };
     match (Farm::of(&parts.online, domain).await, tenant) {
-        (Ok(Some(farm)), _) => Ok(Some(Directory::AdFs(farm))),
+        (Ok(Some(farm)), _) => Ok(Some(farm.try_into().map_err(DirectoryError::from)?)),
         (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
         (Ok(None), Ok(_)) => Ok(None),
     }

@@ -64,15 +64,13 @@ impl App {
         }
         Ok(Self { client, resource: resource.to_owned() })
     }
-}
 
-impl App {
     /// Refuses what a directory calls its Device Registration Service, for an AD FS may call it anything.
     ///
     /// # Errors
     /// [`NotAnApp::Reserved`].
     pub(super) fn is_not(&self, registration: &str) -> Result<(), NotAnApp> {
-        let name = |text: &str| text.trim_end_matches('/').to_ascii_lowercase();
+        let name = |text: &str| text.trim_end_matches("/.default").trim_end_matches('/').to_ascii_lowercase();
         if name(&self.resource) == name(registration) { Err(NotAnApp::Reserved) } else { Ok(()) }
     }
 }
@@ -210,9 +208,12 @@ mod tests {
     #[test]
     fn what_a_directory_calls_its_registration_service_is_no_resource() {
         let app = |resource| App::parse("04b07795-8ddb-461a-bbee-02f9e1bf7b46", resource).unwrap();
-        for (resource, allowed) in
-            [("urn:contoso:devices", false), ("urn:Contoso:Devices/", false), ("urn:contoso:mail", true)]
-        {
+        for (resource, allowed) in [
+            ("urn:contoso:devices", false),
+            ("urn:Contoso:Devices/", false),
+            ("urn:contoso:devices/.default/.default", false),
+            ("urn:contoso:mail", true),
+        ] {
             assert_eq!(app(resource).is_not("urn:contoso:devices").is_ok(), allowed, "{resource}");
         }
     }

@@ -76,8 +76,8 @@ impl Tokens {
         self.0.means.online.for_person(owner.account.uid)
     }
 
-    /// Asks with a nonce, and once more with another where the directory says that this one was too old: it says no more than
-    /// that, and may mean something else.
+    /// Asks with a nonce, and once more with another where the directory says that this one was too old, or may mean that: it says
+    /// no more, and may mean something else.
     pub(super) async fn ask<T>(
         &self,
         Session { online, directory, .. }: &Session<'_>,
@@ -90,7 +90,9 @@ impl Tokens {
             Ok::<_, Missed>(question(Moment { nonce: &nonce, now: self.now().wall, ctx: &ctx }).await)
         };
         match asked().await? {
-            Err(DirectoryError::Refused { refusal: Refusal::RetryWithFreshNonce, .. }) => Ok(asked().await??),
+            Err(DirectoryError::Refused { refusal, .. }) if refusal.is_for_another_nonce() => {
+                Ok(asked().await??)
+            }
             answer => Ok(answer?),
         }
     }
@@ -102,7 +104,7 @@ pub(super) fn session<'a>(online: &'a Online, joined: &'a Joined, primary: &'a P
 }
 
 /// Whether an answer is about `owner`: Entra says that beside its tokens, AD FS in the one that is for reading. One that names
-/// nobody was asked for with `owner`'s token all the same.
+/// nobody was asked for with `owner`'s token or key all the same.
 pub(super) fn is_about(owner: &Owner, account: Option<&Account>, id_token: Option<&Token>) -> bool {
     match &owner.person.id {
         PersonId::Entra { tenant, object } => {

@@ -38,6 +38,9 @@ pub enum Over {
     /// By the directory's word.
     #[error("the directory has ended it")]
     Revoked,
+    /// The same by an AD FS, which does not say whether it is the token, the person or the device.
+    #[error("the directory refuses it, and does not say why")]
+    Unexplained,
     /// The account was disabled.
     #[error("the directory has disabled the account")]
     PersonDisabled,
@@ -62,10 +65,14 @@ pub enum Over {
 }
 
 impl Over {
-    /// Whether it is a no to the person or the device, as in a sign-in: then nobody is let in without the directory either.
+    /// Whether it is a no to the person or the device, or may be one, as in a sign-in: then nobody is let in without the directory either.
     pub(super) const fn is_a_no(self) -> bool {
         match self {
-            Self::PersonDisabled | Self::PersonGone | Self::DeviceDisabled | Self::DeviceGone => true,
+            Self::PersonDisabled
+            | Self::PersonGone
+            | Self::DeviceDisabled
+            | Self::DeviceGone
+            | Self::Unexplained => true,
             Self::Revoked | Self::Expired | Self::NotJoined | Self::SomebodyElse => false,
         }
     }
@@ -89,7 +96,8 @@ fn of_the_token(refusal: &Refusal, wish: Wish) -> Fate {
         Refusal::DeviceGone | Refusal::DeviceUnproven | Refusal::DeviceNotJoined => {
             Fate::Over(Over::DeviceGone)
         }
-        Refusal::TokenInvalid | Refusal::Unexplained => Fate::Over(Over::Revoked),
+        Refusal::TokenInvalid => Fate::Over(Over::Revoked),
+        Refusal::Unexplained => Fate::Over(Over::Unexplained),
         Refusal::RetryWithFreshNonce => Fate::OnceMore,
         Refusal::Throttled | Refusal::SlowDown => Fate::Throttled,
         Refusal::Unavailable | Refusal::PersonLocked => Fate::Later,

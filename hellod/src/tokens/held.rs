@@ -186,8 +186,11 @@ fn event(why: Over) -> Event {
     match why {
         Over::Expired => Event::TokenExpired,
         Over::DeviceDisabled | Over::DeviceGone => Event::DeviceStruckOff { why: why.to_string() },
-        Over::Revoked | Over::PersonDisabled | Over::PersonGone | Over::NotJoined | Over::SomebodyElse => {
-            Event::TokenOver { why: why.to_string() }
-        }
+        Over::Revoked
+        | Over::Unexplained
+        | Over::PersonDisabled
+        | Over::PersonGone
+        | Over::NotJoined
+        | Over::SomebodyElse => Event::TokenOver { why: why.to_string() },
     }
 }

@@ -71,6 +71,7 @@ pub use renewal::Renewal;
 
 use held::Held;
 use primary::Primary;
+use record::Record;
 
 /// Everybody's primary tokens. Clones are the same.
 #[derive(Clone)]
@@ -321,7 +322,10 @@ impl Tokens {
             return Opened::Held;
         }
         self.0.means.shelf.take_away(uid);
-        let Some(record) = self.record(uid) else { return Opened::Nothing };
+        // One that another hellod has written is not one that somebody has changed.
+        let Some(record) = self.record(uid).filter(Record::is_of_this_version) else {
+            return Opened::Nothing;
+        };
         let Some((primary, sealed)) = record.open(&owner, &key) else {
             self.note(&owner, &Event::TokenRefused);
             self.discard(uid);

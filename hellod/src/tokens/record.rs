@@ -21,7 +21,7 @@ pub(super) struct Record {
     kid: String,
     /// The wrapping key, sealed.
     wrapping: Blob,
-    /// Another one for each write: the wrapping key stays the same from one sign-in to the next.
+    /// Another one for each write: between two sign-ins the wrapping key stays the same, whatever is renewed.
     #[serde(with = "base64url")]
     nonce: [u8; NONCE],
     /// AES-256-GCM (NIST SP 800-38D), the tag at its end.
@@ -56,6 +56,11 @@ impl Record {
             ciphertext: std::mem::take(&mut *text),
             written,
         })
+    }
+
+    /// Whether this hellod can read it.
+    pub(super) fn is_of_this_version(&self) -> bool {
+        self.version == VERSION
     }
 
     /// What the PIN of `owner`'s key opens; nothing where it was sealed under another key's.

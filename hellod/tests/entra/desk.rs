@@ -103,8 +103,9 @@ impl Desk {
         let tpm = &self.enrolled.house.lab.tpm;
         let opened = tpm.open_session_key(Asker::Answered(1000), keys, &encrypted, keep).await.unwrap();
         let wrapped = Wrapped { key: wrapping, sealed: opened.sealed.unwrap().unwrap() };
-        let received = Received { asked, answer, key: opened.session_key, root, wrapped: Some(wrapped) };
-        self.standings().confirmed(1000, &self.clock.now()).unwrap();
+        let received =
+            Received { asked: asked.clone(), answer, key: opened.session_key, root, wrapped: Some(wrapped) };
+        self.standings().confirmed(1000, &asked, &self.clock.now()).unwrap();
         self.tokens.take(self.owner.clone(), received).unwrap();
     }
 

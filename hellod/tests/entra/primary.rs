@@ -2,10 +2,10 @@
 
 use hellod::clock::Clock;
 use hellod::identity::aadsts::Refusal;
-use hellod::identity::entra::primary::{self, Proof, Session};
+use hellod::identity::entra::primary::{self, Session};
 use hellod::identity::{
-    AtDirectory, DirectoryError, Freshness, IdentityProvider, Nonce, Permit, ProviderError, Registered,
-    Subject,
+    AtDirectory, DirectoryError, Freshness, IdentityProvider, Nonce, Permit, Proof, ProviderError,
+    Registered, Subject,
 };
 use hellod::keys::child::{ProvenRoot, Root};
 use hellod::keys::{CheckedKey, CheckedMachineKeys};

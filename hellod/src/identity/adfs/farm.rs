@@ -33,8 +33,6 @@ pub struct Farm {
     pub devices: Endpoint,
     /// Where it registers keys.
     pub keys: Endpoint,
-    /// The host at which it was found, beside that of [`Farm::token`].
-    pub registration: String,
 }
 
 impl Farm {
@@ -53,10 +51,10 @@ impl Farm {
         let address = format!("https://{sts}/adfs/.well-known/openid-configuration");
         let metadata = succeeded(online.fetch(Request::get(&Hosts::parse([sts])?, &address)?).await?)?;
         let metadata = Metadata::parse(&metadata, &wire::Hosts::new([sts]))?;
-        Ok(Some(Self::described(registration, &discovery, metadata)?))
+        Ok(Some(Self::described(&discovery, metadata)?))
     }
 
-    fn described(registration: String, discovery: &Discovery, metadata: Metadata) -> Result<Self, WireError> {
+    fn described(discovery: &Discovery, metadata: Metadata) -> Result<Self, WireError> {
         let sts = metadata.token.host();
         let resource = |service: &Option<Service>| service.as_ref().map(|service| service.resource.clone());
         let [for_devices, for_keys] = [&discovery.join, &discovery.keys].map(resource);
@@ -74,34 +72,28 @@ impl Farm {
             access_token_issuer: metadata.access_token_issuer,
             authorize: metadata.authorization,
             token: metadata.token,
-            registration,
         };
         if farm.is_of_a_piece() { Ok(farm) } else { Err(WireError::Elsewhere(What::Metadata)) }
     }
 
-    /// Whether its addresses are on its two hosts, and its name is its own and no other's, for which a person's key would sign
-    /// (OpenID Connect Discovery 1.0, 4.3). A record that somebody has changed may say anything.
+    /// Whether all of it is on one host, and its name is that host's and no other's, for which a person's key would sign (OpenID
+    /// Connect Discovery 1.0, 4.3). A record that somebody has changed may say anything.
     #[must_use]
     pub fn is_of_a_piece(&self) -> bool {
         let sts = self.token.host();
         let named = self.issuer.as_str().eq_ignore_ascii_case(&format!("https://{sts}/adfs"));
         let services = [&self.devices, &self.keys].map(|service| Url::parse(&service.address));
-        let on_both = |url: &Option<Url>| url.as_ref().is_some_and(|url| self.names().contains(&url.host()));
-        named
-            && [&self.authorize, &self.code].iter().all(|url| url.host() == sts)
-            && services.iter().all(on_both)
+        let is_here = |url: &Option<Url>| url.as_ref().is_some_and(|url| url.host() == sts);
+        let pages = [&self.authorize, &self.code].iter().all(|url| url.host() == sts);
+        named && pages && services.iter().all(is_here)
     }
 
-    /// Its hosts. Whatever an answer says, nothing is sent anywhere else.
+    /// Its host. Whatever an answer says, nothing is sent anywhere else.
     ///
     /// # Errors
     /// [`OnlineError::Malformed`] for a record that somebody has changed.
     pub fn hosts(&self) -> Result<Hosts, DirectoryError> {
-        Ok(Hosts::parse(self.names())?)
-    }
-
-    pub(super) fn names(&self) -> [&str; 2] {
-        [self.token.host(), &self.registration]
+        Ok(Hosts::parse([self.token.host()])?)
     }
 }
 
@@ -193,7 +185,7 @@ mod tests {
         };
         let metadata =
             Metadata::parse(metadata.to_string().as_bytes(), &wire::Hosts::new(["sts.contoso.com"]))?;
-        Farm::described(REGISTRATION.into(), &discovery, metadata)
+        Farm::described(&discovery, metadata)
     }
 
     #[test]
@@ -201,7 +193,6 @@ mod tests {
         let farm = farm(&contract(), &metadata()).unwrap();
         assert_eq!(farm.kdf, KdfVersion::V2);
         assert_eq!(farm.code.as_str(), "https://sts.contoso.com/adfs/oauth2/devicecode");
-        assert_eq!(farm.names(), ["sts.contoso.com", REGISTRATION]);
         let record = serde_json::to_value(&farm).unwrap();
         assert_eq!(serde_json::from_value::<Farm>(record.clone()).unwrap(), farm);
         for (member, value) in [
@@ -263,6 +254,7 @@ mod tests {
             ("/code", "https://sts.fabrikam.com/adfs/oauth2/devicecode"),
             ("/devices/address", "https://sts.fabrikam.com/EnrollmentServer/device/"),
             ("/keys/address", "http://sts.contoso.com/EnrollmentServer/key/"),
+            ("/keys/address", "https://enterpriseregistration.contoso.com/EnrollmentServer/key/"),
         ] {
             let mut changed = record.clone();
             *changed.pointer_mut(pointer).unwrap() = json!(value);

@@ -8,9 +8,9 @@ pub mod primary;
 mod registrar;
 mod sign_in;
 
-pub use super::domain::Domain;
-pub use super::oauth::{Browser, Freshness, Permit, Polled, SignIn};
-pub use super::registrar::{Device, Endpoint, Registered};
+use super::domain::Domain;
+use super::oauth::{Freshness, Permit, SignIn};
+use super::registrar::{Device, Endpoint, Registered};
 pub use farm::Farm;
 pub use registrar::register;
 pub use sign_in::sign_in;

@@ -11,7 +11,7 @@ use super::Farm;
 use crate::identity::aadsts::Refusal;
 use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER, LIFETIME, SKEW};
 use crate::identity::oauth::{self, post_form};
-use crate::identity::{DirectoryError, Nonce};
+use crate::identity::{DirectoryError, Nonce, Proof};
 use crate::jose::jwe::Answer;
 use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
 use crate::jose::kdf::KdfVersion;
@@ -19,8 +19,6 @@ use crate::keys::PublicKey;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
 use crate::wire::{PrimaryAnswer, TokenAnswer, Upn, What};
-
-pub use crate::identity::broker::Proof;
 
 /// A primary token with its session key, in use.
 pub struct Session<'a> {
@@ -77,7 +75,8 @@ pub fn request(
 /// [`DirectoryError`].
 pub async fn send(online: &Online, farm: &Farm, request: &Token) -> Result<PrimaryAnswer, DirectoryError> {
     let answer = handed_in(online, farm, request).await;
-    Ok(PrimaryAnswer::parse(&answer.map_err(|error| error.meaning(Refusal::Unexplained))?)?)
+    let answer = answer.map_err(|error| error.meaning(Refusal::Unexplained))?;
+    Ok(PrimaryAnswer::parse(&answer)?)
 }
 
 impl Session<'_> {
@@ -127,7 +126,7 @@ impl Session<'_> {
         let payload = Payload::new(claims)?;
         let request = session_signed(self.key, self.farm.kdf, ctx, &payload)?;
         let answer = handed_in(self.online, self.farm, &request).await;
-        let answer = answer.map_err(|error| error.meaning(Refusal::TokenInvalid))?;
+        let answer = answer.map_err(|error| error.meaning(Refusal::Unexplained))?;
         broker::opened(&answer, what, |compact| match self.farm.kdf {
             KdfVersion::V1 => Answer::open(compact, self.key),
             KdfVersion::V2 => Answer::open_either(compact, self.key, &payload),

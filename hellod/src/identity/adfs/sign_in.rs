@@ -8,7 +8,7 @@ use crate::online::Online;
 #[must_use]
 pub fn sign_in<'a>(online: &'a Online, farm: &'a Farm, freshness: Freshness) -> SignIn<'a> {
     let endpoints = Endpoints {
-        hosts: farm.names().into(),
+        hosts: vec![farm.token.host()],
         authorize: farm.authorize.as_str().into(),
         token: farm.token.as_str().into(),
         code: farm.code.as_str().into(),

@@ -8,9 +8,9 @@ mod registrar;
 mod sign_in;
 mod tenant;
 
-pub use super::domain::Domain;
-pub use super::oauth::{Browser, Freshness, Permit, Polled, SignIn};
-pub use super::registrar::{Device, Endpoint, Registered};
+use super::domain::Domain;
+use super::oauth::{Freshness, Permit, SignIn};
+use super::registrar::{Device, Endpoint, Registered};
 pub use registrar::register;
 pub use sign_in::sign_in;
 pub use tenant::Tenant;

@@ -10,7 +10,7 @@ use super::{LOGIN, hosts};
 use crate::guid::Guid;
 use crate::identity::broker::{self, CLOUD_AP, JWT_BEARER};
 use crate::identity::oauth::{self, post_form};
-use crate::identity::{DirectoryError, Nonce};
+use crate::identity::{DirectoryError, Nonce, Proof};
 use crate::jose::jwe::Answer;
 use crate::jose::jws::{Header, JwsError, Payload, SigningInput, session_signed};
 use crate::jose::kdf::KdfVersion;
@@ -18,8 +18,6 @@ use crate::keys::PublicKey;
 use crate::online::Online;
 use crate::secret::{SessionKey, Token};
 use crate::wire::{PrimaryAnswer, TokenAnswer, Upn, What};
-
-pub use crate::identity::broker::Proof;
 
 /// A primary token with its session key, in use.
 pub struct Session<'a> {
