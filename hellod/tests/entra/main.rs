@@ -9,6 +9,7 @@ mod lab;
 mod machine;
 mod people;
 mod primary;
+mod switches;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 mod tokens;
