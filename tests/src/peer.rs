@@ -14,7 +14,8 @@ use crate::running::Running;
 ///
 /// Arguments of calls are objects with one key, the D-Bus type: `{"s": "text"}`, `{"u": 1}`, `{"b": true}`, `{"t": 2}`, `{"o": "/"}`,
 /// `{"a{ss}": {"name": "value"}}`, and `{"()": [{"u": 1}, {"s": "text"}]}` for a structure of such; `{"ay": 1000}` is that many
-/// octets, and `{"h": "text"}` the read end of a pipe with the text in it.
+/// octets, `{"h": "text"}` the read end of a pipe with the text in it, and
+/// `{"w": null}` the write end of one from which nobody reads.
 /// In answers a descriptor appears as `{"fd": 3}`, and [`Peer::write_to`] takes that number.
 #[derive(Debug)]
 pub struct Peer {

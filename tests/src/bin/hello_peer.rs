@@ -241,8 +241,16 @@ fn argument(value: &Value) -> Result<Variant<'static>, Box<dyn Error>> {
         ("()", ..) => structure(value.as_array().ok_or("(): a list of arguments")?)?.into(),
         ("ay", Some(length), ..) => vec![b'a'; usize::try_from(length)?].into(),
         ("h", ..) => Variant::Fd(zbus::Fd::Owned(pipe_with(text(value)?)?)),
+        ("w", ..) => Variant::Fd(zbus::Fd::Owned(unread_pipe()?)),
         _ => return Err(format!("not an argument: {kind} {value}").into()),
     })
+}
+
+/// The write end of a pipe from which nobody reads, for as long as this process lives.
+fn unread_pipe() -> io::Result<OwnedFd> {
+    let (read, write) = io::pipe()?;
+    std::mem::forget(read);
+    Ok(write.into())
 }
 
 /// The read end of a pipe that holds the text.
