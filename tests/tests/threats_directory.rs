@@ -80,29 +80,25 @@ fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_sig
         let wrongs = ["drop", "cut", "malformed", "empty", "oversized", "stall", "stall-unserved", "status"];
         for kind in wrongs {
             // The nonce; and what is sent after the PIN, which is the second of the two.
-            for request in [1, 2] {
+            for (request, pin) in [(1, ONE_OFF), (1, PIN), (2, ONE_OFF), (2, PIN)] {
                 let fault =
                     json!({"do": "fault", "path": "oauth2/token", "kind": kind, "status": 500, "count": 9});
-                let mut su = corp.su();
                 if request == 1 {
                     order(&corp, &fault);
                 }
                 corp.asked();
+                let mut su = corp.su();
                 su.expect(PROMPT);
+                until("the nonce to be asked for", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
                 if request == 2 {
-                    until("the nonce to be fetched", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
                     order(&corp, &fault);
                 }
                 let mark = corp.tpm.mark();
-                su.send_secret(ONE_OFF);
-                su.expect("Wrong PIN.");
-                assert!(!corp.tpm.names_since(mark).contains(&"Sign".to_owned()), "{kind} {request}");
-                su.expect(PROMPT);
-                let mark = corp.tpm.mark();
-                su.send_secret(PIN);
-                su.expect("it is done");
-                su.finish_ok();
-                assert!(corp.tpm.names_since(mark).contains(&"Sign".to_owned()), "{kind} {request}");
+                su.send_secret(pin);
+                su.expect(if pin == PIN { "it is done" } else { "Wrong PIN." });
+                let signed = corp.tpm.names_since(mark).contains(&"Sign".to_owned());
+                assert_eq!(signed, pin == PIN, "{kind} {request}");
+                drop(su);
                 order(&corp, &json!({"do": "clear-faults"}));
             }
         }
