@@ -245,11 +245,24 @@ fn daemon_uid() -> Option<u32> {
 
 async fn call<T>(reply: impl Future<Output = Result<T, BusError>>) -> Result<T, Unreachable> {
     let refused = |error| match error {
+        // The bus itself refuses what only root may ask for.
+        BusError::Bus(error) if is_denied(&error) => {
+            Unreachable::Refused(BusError::AccessDenied(String::new()))
+        }
         // The bus, or hellod, went away under the call.
         BusError::Bus(error) => Unreachable::NoBus(error),
         error => Unreachable::Refused(error),
     };
     in_time(CALL_DEADLINE, async { reply.await.map_err(refused) }).await
+}
+
+/// D-Bus Specification, "Standard error names".
+fn is_denied(error: &zbus::Error) -> bool {
+    match error {
+        zbus::Error::MethodError(name, ..) => *name == "org.freedesktop.DBus.Error.AccessDenied",
+        zbus::Error::FDO(error) => matches!(**error, zbus::fdo::Error::AccessDenied(_)),
+        _ => false,
+    }
 }
 
 async fn in_time<T>(

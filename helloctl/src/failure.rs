@@ -107,6 +107,9 @@ fn for_hellod(unreachable: &Unreachable) -> Option<&'static str> {
         Unreachable::Refused(BusError::Busy(_)) => Some("Try again in a minute."),
         Unreachable::Refused(BusError::NoSuchConversation(_)) => Some("Nothing was changed; start again."),
         Unreachable::Refused(BusError::Bus(_)) => Some("See 'journalctl -u hellod', and try again."),
+        Unreachable::Refused(BusError::AccessDenied(text)) if text.is_empty() => {
+            Some("It is for root alone: put sudo before it.")
+        }
         Unreachable::Refused(BusError::AccessDenied(_) | BusError::Unavailable(_)) => None,
     }
 }

@@ -110,12 +110,13 @@ impl Corp {
         requests.as_array().into_iter().flatten().filter(is_token).cloned().collect()
     }
 
-    /// Somebody begins something that shows a code, and dora types that into a browser elsewhere.
+    /// Somebody begins something that shows a code, and dora types that into a browser elsewhere. Returns the code.
     #[track_caller]
-    pub fn approve(&self, terminal: &mut Terminal) {
+    pub fn approve(&self, terminal: &mut Terminal) -> String {
         terminal.expect("type the code");
         let code = terminal.expect("\r\n").before.trim().to_owned();
         self.idp.approve_device_code(&code, DORA, true).unwrap_or_else(|error| panic!("{code}: {error}"));
+        code
     }
 
     /// dora signs in at an address, and returns the one at which her browser ends.

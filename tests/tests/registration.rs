@@ -177,6 +177,7 @@ fn only_root_joins_or_leaves() {
     for command in [&["join", DOMAIN][..], &["leave"], &["leave", "--forget"]] {
         let output = corp.helloctl("alice", command, &[]);
         assert!(!output.success(), "{output:?}");
+        assert!(output.stderr.contains("put sudo before it"), "{output:?}");
     }
     assert_eq!(corp.devices().len(), 1);
 }

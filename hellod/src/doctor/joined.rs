@@ -23,7 +23,7 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
         keys_check(parts, Asker::Looking(uid), &joined),
         connection_check(parts, uid, joined.directory())
     );
-    vec![
+    let mut checks = vec![
         well(
             "Directory",
             format!("this computer is the device {} of {}", joined.device(), joined.directory()),
@@ -31,8 +31,12 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
         certificate_check(&joined.certificate, parts.clock.now().wall),
         keys,
         connection,
-        compliance_check(),
-    ]
+    ];
+    // An AD FS asks for no such thing.
+    if matches!(joined.directory(), Directory::Entra(_)) {
+        checks.push(compliance_check());
+    }
+    checks
 }
 
 fn certificate_check(certificate: &DeviceCertificate, now: i64) -> Check {

@@ -267,7 +267,7 @@ impl Refusal {
             Self::CodeDeclined => "The code was declined. Begin again if you didn't mean to.",
             Self::SeveralAccounts => "Several accounts are signed in. Choose one.",
             Self::KeepSignedIn => "The directory asks whether to stay signed in. Answer there.",
-            Self::Misconfigured => "What is configured here doesn't fit the directory: helloctl doctor",
+            Self::Misconfigured => "The directory knows no such application, resource or tenant.",
             Self::Throttled => "The directory has been asked too often. Wait a minute.",
             Self::Unavailable => "The directory can't answer now. Try again later.",
             Self::Other => "The directory refuses. Its reason is in the journal of hellod.",

@@ -5,6 +5,7 @@ use hello_tests::{ALICE, Corp, DOMAIN, DORA, DORAS_PASSWORD, Terminal};
 use serde_json::{Value, json};
 
 use crate::curtain::Curtain;
+use crate::stage::{RULE, RULES};
 use crate::story::{Hand, PIN, PROMPT, SHELL, expect, shown, step};
 
 /// What an organisation knows its people by.
@@ -59,13 +60,18 @@ pub(crate) fn tell(curtain: &Curtain, hand: Hand, provider: Provider) {
     story.without_a_network();
     story.refused();
     if hand == Hand::Person {
+        corp.lab.write(RULES, RULE, 0o644);
+        let _polkit = corp.lab.polkit();
         step(
             9,
-            "Now it is yours: you are alice, until you type exit. The PIN is 271828. Try these, or break what you like.",
+            &format!(
+                "Now it is yours: you are alice, until you type exit. The PIN is {PIN}, the password {}.",
+                ALICE.password
+            ),
         );
-        println!(
-            "   sudo -k; sudo true      helloctl status      helloctl token --show      helloctl pin change"
-        );
+        println!("   Try these, or break what you like:");
+        println!("   sudo -k; sudo true      helloctl status      helloctl pin change      helloctl reset");
+        println!("   helloctl token --resource {} --show", provider.resource());
         corp.lab.pty(ALICE.name, ["sh", "-c", SHELL]).hand_over();
     }
 }
@@ -117,11 +123,14 @@ impl Story<'_> {
             3,
             "alice gets a PIN, and the directory its key. A code is shown, which dora types on her telephone: there she",
         );
-        println!("   signs in, with a second factor. Then the PIN is chosen. Here the demo is dora.");
+        println!(
+            "   signs in, with a second factor. Then the PIN is chosen. alice here is dora there, and the demo plays both."
+        );
         let argv = ["helloctl", "enroll", "--user", ALICE.name];
         println!("   # {}", argv.join(" "));
         let mut terminal = self.corp.lab.pty("root", argv);
-        self.corp.approve(&mut terminal);
+        let code = self.corp.approve(&mut terminal);
+        println!("   On any device, open … and type the code     {code}");
         self.answers(&mut terminal, &[("New PIN: ", PIN), ("The same PIN again: ", PIN)]);
         let said = finished(terminal, "helloctl enroll");
         shown(said.lines().rfind(|line| line.contains("Done.")).unwrap_or_default());
@@ -173,21 +182,36 @@ impl Story<'_> {
             "dora is disabled there. The right PIN is right, and lets nobody in: not now, and with the cable pulled neither.",
         );
         self.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false}));
-        let mut su = self.corp.su();
+        let mut su = self.su();
         loop {
-            self.answers(&mut su, &[(PROMPT, PIN)]);
+            su.expect(PROMPT);
+            println!("   {PROMPT}[types {PIN}]");
+            su.send_secret(PIN);
             // An AD FS does not say why it refuses: the PIN is asked for once more, in case the answer was only too old.
-            if su.which(&["wants to hear it once more", "does not let you in"], hello_tests::PATIENCE)
-                == Some(1)
-            {
+            if su.which(&[ONCE_MORE, NOT_IN], hello_tests::PATIENCE) == Some(1) {
+                println!("   Your PIN was right, but {NOT_IN}.");
                 break;
             }
+            println!("   Your PIN was right, but {ONCE_MORE}.");
         }
         drop(su);
-        println!("   Your PIN was right, but your organisation does not let you in.");
+        self.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 9999}));
+        let mut su = self.su();
+        su.expect(PROMPT);
+        println!("   {PROMPT}[types {PIN}]");
+        su.send_secret(PIN);
+        su.expect(REFUSED);
+        println!("   Your PIN was right, but {REFUSED}. (The cable is pulled.)");
+        drop(su);
+        self.order(&json!({"do": "clear-faults"}));
         self.order(&json!({"do": "enable-user", "upn": DORA, "enabled": true}));
         expect(&self.sudo(), "root\r\n", "the next yes lets her in again");
         println!("   Enabled again, she is let in again.");
+    }
+
+    fn su(&self) -> Terminal {
+        println!("   $ su alice");
+        self.corp.su()
     }
 
     fn sudo(&self) -> String {
@@ -231,7 +255,8 @@ impl Story<'_> {
 
 /// What is for people, and not for the camera of a telephone.
 fn without_the_square(text: &str) -> String {
-    text.lines().filter(|line| !line.contains(['█', '▀', '▄'])).collect::<Vec<_>>().join("\n")
+    let words = |line: &&str| !line.contains(['█', '▀', '▄']) && !line.contains("The code holds for");
+    text.lines().filter(words).collect::<Vec<_>>().join("\n")
 }
 
 fn finished(mut terminal: Terminal, name: &str) -> String {
@@ -240,6 +265,10 @@ fn finished(mut terminal: Terminal, name: &str) -> String {
     assert!(status.success(), "{name} was to succeed, and ended with {status}; it said: {said:?}");
     said
 }
+
+const ONCE_MORE: &str = "your organisation wants to hear it once more";
+const NOT_IN: &str = "your organisation does not let you in";
+const REFUSED: &str = "your organisation has refused you";
 
 const TITLE: &str = "\
 Hello for Linux: a PIN that a security chip checks and an organisation's directory knows.

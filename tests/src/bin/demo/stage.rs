@@ -5,7 +5,7 @@ use hello_tests::{Config, Lab, Polkit, World};
 /// A machine with nothing running on it yet.
 pub(crate) fn empty() -> Lab {
     let lab = Lab::with_hello().build();
-    lab.write("/etc/polkit-1/rules.d/10-hello-demo.rules", RULE, 0o644);
+    lab.write(RULES, RULE, 0o644);
     lab
 }
 
@@ -16,9 +16,12 @@ pub(crate) fn set(lab: Lab) -> (World, Polkit) {
     (world, polkit)
 }
 
+/// Where polkit looks for rules.
+pub(crate) const RULES: &str = "/etc/polkit-1/rules.d/10-hello-demo.rules";
+
 /// Where nobody keeps sessions, polkit can't know who sits at the machine, and would ask nobody: on this one, whoever is there
 /// proves who they are with the password.
-const RULE: &str = r#"polkit.addRule(function(action, subject) {
+pub(crate) const RULE: &str = r#"polkit.addRule(function(action, subject) {
     if (action.id.indexOf("org.hellod.hello1.") == 0) {
         return polkit.Result.AUTH_SELF;
     }
