@@ -70,15 +70,16 @@ impl Standings {
     /// # Errors
     /// [`StoreError`].
     pub fn confirmed(&self, uid: u32, asked: &Stamp, now: &Stamp) -> Result<(), StoreError> {
-        let newer = self.of(uid).ok().flatten().map(|former| former.confirmed);
-        let confirmed = newer.filter(|former| former.is_after(asked)).unwrap_or_else(|| asked.clone());
+        let confirmed = self.confirmed_since(uid, asked, now).unwrap_or_else(|| asked.clone());
         self.put(uid, &Standing { confirmed, ..Standing::of_now(now) })
     }
 
-    /// Whether the directory has accepted `uid` on a question from after `asked`.
+    /// When the directory has accepted `uid`, if that was on a question from after `asked`. What lies ahead of `now` was written
+    /// while the clock was wrong, and is worth nothing.
     #[must_use]
-    pub fn is_confirmed_since(&self, uid: u32, asked: &Stamp) -> bool {
-        self.of(uid).ok().flatten().is_some_and(|standing| standing.confirmed.is_after(asked))
+    pub fn confirmed_since(&self, uid: u32, asked: &Stamp, now: &Stamp) -> Option<Stamp> {
+        let confirmed = self.of(uid).ok().flatten()?.confirmed;
+        (confirmed.is_after(asked) && !confirmed.is_after(now)).then_some(confirmed)
     }
 
     /// Whether the last that the directory has said of `uid` was no.
@@ -194,11 +195,23 @@ mod tests {
         standings.confirmed(6001, &at("a", 16), &at("a", 16)).unwrap();
         standings.confirmed(6001, &at("a", 2), &at("a", 17)).unwrap();
         assert_eq!(standings.alone(6001, &at("a", 30)), Ok(()));
-        assert!(standings.is_confirmed_since(6001, &at("a", 15)));
-        assert!(!standings.is_confirmed_since(6001, &at("a", 16)));
+        assert_eq!(standings.confirmed_since(6001, &at("a", 15), &at("a", 17)), Some(at("a", 16)));
+        assert_eq!(standings.confirmed_since(6001, &at("a", 16), &at("a", 17)), None);
         assert!(!standings.is_refused(6001));
         standings.refused(6001, &at("a", 18), "no").unwrap();
         assert!(standings.is_refused(6001));
+    }
+
+    #[test]
+    fn a_yes_from_while_the_clock_was_ahead_wins_nobody_time() {
+        let scratch = Scratch::new("ahead");
+        let standings = standings(&scratch);
+        confirm(&standings, 6001, &at("a", 60));
+        // Put right, and heard again.
+        confirm(&standings, 6001, &at("b", 1));
+        assert_eq!(standings.confirmed_since(6001, &at("b", 0), &at("b", 1)), Some(at("b", 1)));
+        assert_eq!(standings.alone(6001, &at("c", 15)), Ok(()));
+        assert!(standings.alone(6001, &at("c", 16)).is_err());
     }
 
     #[test]

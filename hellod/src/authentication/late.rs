@@ -46,7 +46,8 @@ impl Late {
             }
             Ok(_) => tracing::warn!("an answer that was late has been overtaken, or is about somebody else"),
             // A yes to a later question is the later word.
-            Err(DirectoryError::Refused { .. }) if parts.standings.is_confirmed_since(uid, &asked) => {}
+            Err(DirectoryError::Refused { .. })
+                if parts.standings.confirmed_since(uid, &asked, &parts.clock.now()).is_some() => {}
             Err(DirectoryError::Refused { refusal, .. }) => refused(&parts, &owner, &refusal),
             Err(error) => tracing::debug!("an answer that was late was none: {error}"),
         }
