@@ -189,6 +189,24 @@ fn what_is_in_memory_is_not_replaced_by_what_is_on_disk() {
 }
 
 #[test]
+fn what_was_asked_for_earlier_replaces_nothing_that_came_of_a_later_question() {
+    let house = House::new("tokens-later");
+    let tokens = house.tokens();
+    let take = |token, asked| {
+        let received = Received { asked, ..received(token, Some(wrapped(1))) };
+        tokens.take(owner(), received).unwrap();
+        held_token(&tokens).unwrap()
+    };
+    house.wait(100);
+    assert_eq!(take("later", at(50)), "later");
+    assert_eq!(take("earlier", at(10)), "later");
+    assert_eq!(take("last", at(60)), "last");
+    // From before a restart, with the clock far ahead.
+    assert_eq!(take("ahead", Stamp { boot: "a".into(), ..at(9000) }), "ahead");
+    assert_eq!(take("now", at(90)), "now");
+}
+
+#[test]
 fn an_answer_about_somebody_else_changes_nothing() {
     let house = House::new("tokens-somebody");
     let tokens = house.tokens();
