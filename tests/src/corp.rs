@@ -65,6 +65,12 @@ impl Corp {
         Self { online: world.lab.hellod_online(), world, idp }
     }
 
+    /// Tells the directory something that people tell it, or that a test does.
+    #[track_caller]
+    pub fn order(&self, order: &Value) -> Value {
+        self.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"))
+    }
+
     /// Joins the machine, as root with the real helloctl.
     #[track_caller]
     pub fn join(&self) {
@@ -82,8 +88,7 @@ impl Corp {
     /// Puts a token of the computer's account where a script has it.
     #[track_caller]
     pub fn write_the_computers_token(&self) {
-        let token = self.idp.order(&json!({"do": "computer-token", "name": "LAB"}));
-        let token = token.unwrap_or_else(|error| panic!("{error}"));
+        let token = self.order(&json!({"do": "computer-token", "name": "LAB"}));
         self.lab.write("/root/token", token.as_str().unwrap_or_default(), 0o600);
     }
 
@@ -103,8 +108,7 @@ impl Corp {
     /// What the token endpoint was asked for since it was last asked here.
     #[track_caller]
     pub fn asked(&self) -> Vec<Value> {
-        let requests = self.idp.order(&json!({"do": "requests", "clear": true}));
-        let requests = requests.unwrap_or_else(|error| panic!("{error}"));
+        let requests = self.order(&json!({"do": "requests", "clear": true}));
         let is_token =
             |request: &&Value| request["path"].as_str().is_some_and(|path| path.contains("oauth2/token"));
         requests.as_array().into_iter().flatten().filter(is_token).cloned().collect()
@@ -140,7 +144,7 @@ impl Corp {
     /// The devices that the directory has.
     #[track_caller]
     pub fn devices(&self) -> Vec<Value> {
-        let state = self.idp.order(&json!({"do": "dump"})).unwrap_or_else(|error| panic!("{error}"));
+        let state = self.order(&json!({"do": "dump"}));
         let mut devices = state["devices"].as_array().cloned().unwrap_or_default();
         devices.retain(|device| device["deleted"] == false);
         devices

@@ -16,11 +16,6 @@ fn enrolled(switches: Value) -> Corp {
     corp
 }
 
-#[track_caller]
-fn order(corp: &Corp, order: &Value) {
-    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
-}
-
 /// alice's su to herself, which shows what modules say; returns that, and how long it took from the PIN on.
 #[track_caller]
 fn su(corp: &Corp, ends_in: &str) -> (String, Duration) {
@@ -80,7 +75,7 @@ fn a_directory_that_can_not_be_reached_or_fails_lets_people_in_and_soon() {
         json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 9}),
         json!({"do": "fault", "path": "oauth2/token", "kind": "malformed", "count": 9}),
     ] {
-        order(&corp, &fault);
+        corp.order(&fault);
         let (_, took) = su(&corp, "it is done");
         assert!(took < Duration::from_secs(5), "{fault}: {took:?}");
         assert!(
@@ -88,16 +83,16 @@ fn a_directory_that_can_not_be_reached_or_fails_lets_people_in_and_soon() {
             "{}",
             events(&corp)
         );
-        order(&corp, &json!({"do": "clear-faults"}));
+        corp.order(&json!({"do": "clear-faults"}));
     }
     // One that is heard, and then too slow, is named: what it would have said, nobody knows.
-    order(&corp, &json!({"do": "fault", "path": endpoint(&corp), "kind": "stall", "count": 9}));
+    corp.order(&json!({"do": "fault", "path": endpoint(&corp), "kind": "stall", "count": 9}));
     let (_, took) = su(&corp, "it is done");
     assert!(took < Duration::from_secs(5), "{took:?}");
     assert!(events(&corp).contains("its answer did not come in time"), "{}", events(&corp));
-    order(&corp, &json!({"do": "clear-faults"}));
+    corp.order(&json!({"do": "clear-faults"}));
     // A wrong PIN is one with the directory and without it.
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "stall", "count": 9}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "stall", "count": 9}));
     let mut su = corp.su();
     su.expect(PROMPT);
     su.send_secret(ONE_OFF);
@@ -109,16 +104,16 @@ fn whom_the_directory_refuses_is_not_let_in_with_it_nor_without_it_until_it_says
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
     let (tries, _) = corp.counted(&ALICE);
-    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    corp.order(&json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
     su(&corp, "your organisation does not let you in");
     // With the cable pulled it is no different.
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
     assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
-    order(&corp, &json!({"do": "clear-faults"}));
-    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": true}));
+    corp.order(&json!({"do": "clear-faults"}));
+    corp.order(&json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": true}));
     su(&corp, "it is done");
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "it is done");
     assert_eq!(corp.counted(&ALICE).0, tries, "a no of the directory costs no try");
 }
@@ -127,15 +122,15 @@ fn whom_the_directory_refuses_is_not_let_in_with_it_nor_without_it_until_it_says
 fn a_no_that_comes_too_late_for_one_sign_in_keeps_out_of_the_next() {
     let corp = enrolled(json!({}));
     corp.the_pin_answers_sudo();
-    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
-    order(&corp, &late(&corp));
+    corp.order(&json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    corp.order(&late(&corp));
     let (_, took) = su(&corp, "it is done");
     assert!(took < Duration::from_secs(5), "{took:?}");
     until("the no to be heard", PATIENCE, || {
         events(&corp).contains("has said no, later than this computer had waited for it").then_some(())
     });
     assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
 }
 
@@ -145,26 +140,26 @@ fn a_yes_that_comes_too_late_for_one_sign_in_counts_for_the_next() {
     let standing = "/var/lib/hellod/standings/6001.json";
     // Nobody knows any more when the directory last said yes.
     corp.lab.run_as("root", ["rm", standing]).ok();
-    order(&corp, &late(&corp));
+    corp.order(&late(&corp));
     su(&corp, "your organisation has to be reached");
     until("the yes to be heard", PATIENCE, || (!corp.lab.read(standing).is_empty()).then_some(()));
     until("the tokens to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "it is done");
 }
 
 #[test]
 fn a_yes_that_was_overtaken_by_a_no_counts_for_nothing() {
     let corp = enrolled(json!({}));
-    order(&corp, &late(&corp));
+    corp.order(&late(&corp));
     let (_, took) = su(&corp, "it is done");
     let comes = Instant::now() + Duration::from_secs(LATE + 2).saturating_sub(took);
-    order(&corp, &json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
+    corp.order(&json!({"do": "enable-user", "upn": "dora@corp.example", "enabled": false}));
     su(&corp, "your organisation does not let you in");
     assert!(Instant::now() < comes, "too slow a machine for this");
     until("the late answer to be there", PATIENCE, || (Instant::now() > comes).then_some(()));
     assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "nothing comes back");
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
 }
 
@@ -183,20 +178,20 @@ fn each_word_of_the_directory_has_its_consequence_for_a_right_pin() {
     ] {
         refuse_after_the_nonce(&corp, code);
         su(&corp, ends_in);
-        order(&corp, &json!({"do": "clear-faults"}));
+        corp.order(&json!({"do": "clear-faults"}));
         su(&corp, let_in);
     }
     // That everything of hers was revoked is remembered like any no, and the cable helps nobody.
     refuse_after_the_nonce(&corp, 50133);
     su(&corp, denied);
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
-    order(&corp, &json!({"do": "clear-faults"}));
+    corp.order(&json!({"do": "clear-faults"}));
     su(&corp, let_in);
     for code in [50076, 90033, 5_000_611] {
         refuse_after_the_nonce(&corp, code);
         su(&corp, let_in);
-        order(&corp, &json!({"do": "clear-faults"}));
+        corp.order(&json!({"do": "clear-faults"}));
     }
 }
 
@@ -218,7 +213,7 @@ fn a_sign_in_keeps_nothing_under_a_key_that_the_disk_named() {
 /// The next request but the one for a nonce is refused with that number of Entra's.
 #[track_caller]
 fn refuse_after_the_nonce(corp: &Corp, code: u32) {
-    order(corp, &json!({"do": "fault", "path": endpoint(corp), "kind": "aadsts", "code": code, "count": 9}));
+    corp.order(&json!({"do": "fault", "path": endpoint(corp), "kind": "aadsts", "code": code, "count": 9}));
 }
 
 /// The next answer to what was signed comes long after everybody's patience.

@@ -16,11 +16,6 @@ fn joined(switches: Value) -> Corp {
 }
 
 #[track_caller]
-fn order(corp: &Corp, order: &Value) {
-    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
-}
-
-#[track_caller]
 fn events(corp: &Corp) -> String {
     corp.helloctl("root", &["events", "--limit", "4"], &[]).ok().to_owned()
 }
@@ -81,7 +76,7 @@ fn one_pin_signs_in_here_and_at_the_farm_with_it_and_without_it() {
     let reserved = ["token", "--client", CLIENT, "--resource", &registration(&corp), "--show"];
     assert!(!corp.helloctl("alice", &reserved, &[]).success(), "with it another device would be registered");
 
-    order(&corp, &json!({"do": "fault", "path": "", "kind": "drop", "count": 999}));
+    corp.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 999}));
     su(&corp, "it is done");
     assert!(events(&corp).contains("while the identity provider could not be reached"), "{}", events(&corp));
     let mut wrong = corp.su();
@@ -109,7 +104,7 @@ fn whom_a_farm_refuses_is_asked_once_more_and_let_in_no_more_with_it_or_without_
             json!({"do": "enable-device", "id": device, "enabled": true}),
         ),
     ] {
-        order(&corp, &off);
+        corp.order(&off);
         let mut su_twice = corp.su();
         for says in ["wants to hear it once more", "your organisation does not let you in"] {
             su_twice.expect(PROMPT);
@@ -118,16 +113,16 @@ fn whom_a_farm_refuses_is_asked_once_more_and_let_in_no_more_with_it_or_without_
         }
         drop(su_twice);
         assert!(!corp.records("tokens").contains(&"6001.json".to_owned()), "what she had is gone");
-        order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+        corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
         su(&corp, "your organisation has refused you");
-        order(&corp, &json!({"do": "clear-faults"}));
-        order(&corp, &on);
+        corp.order(&json!({"do": "clear-faults"}));
+        corp.order(&on);
         su(&corp, "it is done");
     }
     // Whoever goes away after the first no has heard it all the same.
-    order(&corp, &json!({"do": "enable-user", "upn": DORA, "enabled": false}));
+    corp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false}));
     su(&corp, "wants to hear it once more");
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
     assert_eq!(corp.counted(&ALICE).0, tries, "a no of the directory costs no try");
 }
@@ -138,12 +133,12 @@ fn a_no_that_a_farm_says_to_a_renewal_keeps_out_of_the_next_sign_in() {
     corp.enrol_dora();
     corp.the_pin_answers_sudo();
     until("a token to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
-    order(&corp, &json!({"do": "enable-user", "upn": DORA, "enabled": false}));
+    corp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false}));
     // What a program is refused, the renewal explains.
     let app = ["token", "--client", CLIENT, "--resource", "https://app.corp.example", "--show"];
     let refused = corp.helloctl("alice", &app, &[]);
     assert!(refused.stderr.contains("the directory refuses it, and does not say why"), "{refused:?}");
-    order(&corp, &json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
+    corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
 }
 

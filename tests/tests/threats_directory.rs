@@ -3,16 +3,11 @@
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, hexadecimal, until};
-use serde_json::{Value, json};
-
-#[track_caller]
-fn order(corp: &Corp, order: &Value) -> Value {
-    corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"))
-}
+use serde_json::json;
 
 /// What nobody may find: her primary tokens, and their session keys in each spelling.
 fn secrets(corp: &Corp) -> Vec<String> {
-    let state = order(corp, &json!({"do": "dump"}));
+    let state = corp.order(&json!({"do": "dump"}));
     let tokens = state["tokens"].as_array().unwrap().iter().filter(|token| token["primary"] == true);
     let secrets = tokens.flat_map(|token| {
         let key = token["session_key"].as_str().unwrap().to_owned();
@@ -84,14 +79,14 @@ fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_sig
                 let fault =
                     json!({"do": "fault", "path": "oauth2/token", "kind": kind, "status": 500, "count": 9});
                 if request == 1 {
-                    order(&corp, &fault);
+                    corp.order(&fault);
                 }
                 corp.asked();
                 let mut su = corp.su();
                 su.expect(PROMPT);
                 until("the nonce to be asked for", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
                 if request == 2 {
-                    order(&corp, &fault);
+                    corp.order(&fault);
                 }
                 let mark = corp.tpm.mark();
                 su.send_secret(pin);
@@ -99,7 +94,7 @@ fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_sig
                 let signed = corp.tpm.names_since(mark).contains(&"Sign".to_owned());
                 assert_eq!(signed, pin == PIN, "{kind} {request}");
                 drop(su);
-                order(&corp, &json!({"do": "clear-faults"}));
+                corp.order(&json!({"do": "clear-faults"}));
             }
         }
     }

@@ -170,10 +170,10 @@ impl Story<'_> {
             7,
             "The cable is pulled. The chip checks the PIN all the same; for two weeks, unless the policy says otherwise.",
         );
-        self.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 9999}));
+        self.corp.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 9999}));
         expect(&self.sudo(), "root\r\n", "the PIN works without the directory");
         self.events("while the identity provider could not be reached");
-        self.order(&json!({"do": "clear-faults"}));
+        self.corp.order(&json!({"do": "clear-faults"}));
     }
 
     fn refused(&self) {
@@ -181,7 +181,7 @@ impl Story<'_> {
             8,
             "dora is disabled there. The right PIN is right, and lets nobody in: not now, and with the cable pulled neither.",
         );
-        self.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false}));
+        self.corp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": false}));
         let mut su = self.su();
         loop {
             su.expect(PROMPT);
@@ -195,7 +195,7 @@ impl Story<'_> {
             println!("   Your PIN was right, but {ONCE_MORE}.");
         }
         drop(su);
-        self.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 9999}));
+        self.corp.order(&json!({"do": "fault", "path": "", "kind": "drop", "count": 9999}));
         let mut su = self.su();
         su.expect(PROMPT);
         println!("   {PROMPT}[types {PIN}]");
@@ -203,8 +203,8 @@ impl Story<'_> {
         su.expect(REFUSED);
         println!("   Your PIN was right, but {REFUSED}. (The cable is pulled.)");
         drop(su);
-        self.order(&json!({"do": "clear-faults"}));
-        self.order(&json!({"do": "enable-user", "upn": DORA, "enabled": true}));
+        self.corp.order(&json!({"do": "clear-faults"}));
+        self.corp.order(&json!({"do": "enable-user", "upn": DORA, "enabled": true}));
         expect(&self.sudo(), "root\r\n", "the next yes lets her in again");
         println!("   Enabled again, she is let in again.");
     }
@@ -246,10 +246,6 @@ impl Story<'_> {
                 terminal.send_secret(answer);
             }
         }
-    }
-
-    fn order(&self, order: &Value) {
-        self.corp.idp.order(order).unwrap_or_else(|error| panic!("{order}: {error}"));
     }
 }
 
