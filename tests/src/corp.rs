@@ -7,7 +7,7 @@ use hello_idp::{Idp, Options};
 use serde_json::{Value, json};
 
 use crate::programs::program;
-use crate::{Config, HellodOnline, Lab, PIN, Terminal, World};
+use crate::{Config, HellodOnline, Lab, PATIENCE, PIN, PROMPT, Terminal, World, until};
 
 /// The domain of the organisation.
 pub const DOMAIN: &str = "corp.example";
@@ -112,6 +112,29 @@ impl Corp {
         let is_token =
             |request: &&Value| request["path"].as_str().is_some_and(|path| path.contains("oauth2/token"));
         requests.as_array().into_iter().flatten().filter(is_token).cloned().collect()
+    }
+
+    /// A machine that has joined one directory or the other, on which alice has a PIN as dora.
+    #[track_caller]
+    pub fn enrolled(farm: bool) -> Self {
+        let corp = Self::with(json!({ "no_tenant": farm }));
+        if farm {
+            corp.join_the_farm();
+        } else {
+            corp.join();
+        }
+        corp.enrol_dora();
+        corp
+    }
+
+    /// alice's su at its prompt, while the nonce that her PIN will answer is there already. Nothing has been asked for since.
+    #[track_caller]
+    pub fn su_with_a_nonce(&self) -> Terminal {
+        self.asked();
+        let mut su = self.su();
+        su.expect(PROMPT);
+        until("the nonce to be asked for", PATIENCE, || (!self.asked().is_empty()).then_some(()));
+        su
     }
 
     /// Somebody begins something that shows a code, and dora types that into a browser elsewhere. Returns the code.

@@ -38,12 +38,8 @@ fn one_pin_signs_in_here_and_at_the_directory_and_costs_one_request_after_it() {
     corp.the_pin_answers_sudo();
     // What that has brought is kept once she is in; then all is quiet.
     until("a token to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
-    corp.asked();
     let mark = corp.tpm.mark();
-    let mut su = corp.su();
-    su.expect(PROMPT);
-    // The nonce is fetched while she types.
-    until("the nonce to be fetched", PATIENCE, || (corp.asked().len() == 1).then_some(()));
+    let mut su = corp.su_with_a_nonce();
     su.send_secret(PIN);
     su.expect("it is done");
     su.finish_ok();

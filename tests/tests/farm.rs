@@ -60,10 +60,7 @@ fn one_pin_signs_in_here_and_at_the_farm_with_it_and_without_it() {
     assert!(status["enrolment"]["object_id"].as_str().unwrap().starts_with("S-1-"), "{status}");
     corp.the_pin_answers_sudo();
     until("a token to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
-    corp.asked();
-    let mut sudo = corp.su();
-    sudo.expect(PROMPT);
-    until("the nonce to be fetched", PATIENCE, || (corp.asked().len() == 1).then_some(()));
+    let mut sudo = corp.su_with_a_nonce();
     sudo.send_secret(PIN);
     sudo.expect("it is done");
     sudo.finish_ok();
@@ -146,10 +143,7 @@ fn a_no_that_a_farm_says_to_a_renewal_keeps_out_of_the_next_sign_in() {
 fn a_nonce_that_a_farm_takes_for_too_old_costs_one_more_pin() {
     let corp = joined(json!({}));
     corp.enrol_dora();
-    corp.asked();
-    let mut su = corp.su();
-    su.expect(PROMPT);
-    until("the nonce to be fetched", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
+    let mut su = corp.su_with_a_nonce();
     corp.idp.advance(700).unwrap();
     su.send_secret(PIN);
     su.expect("wants to hear it once more");

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, hexadecimal, until};
+use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, ROOT, hexadecimal, until};
 use serde_json::json;
 
 /// What nobody may find: her primary tokens, and their session keys in each spelling.
@@ -22,13 +22,7 @@ fn secrets(corp: &Corp) -> Vec<String> {
 #[test]
 fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
     for farm in [false, true] {
-        let corp = Corp::with(json!({ "no_tenant": farm }));
-        if farm {
-            corp.join_the_farm()
-        } else {
-            corp.join()
-        }
-        corp.enrol_dora();
+        let corp = Corp::enrolled(farm);
         let mut root = corp.peer(&ROOT);
         root.order(json!({ "monitor": true }));
         corp.the_pin_answers_sudo();
@@ -65,13 +59,7 @@ fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
 #[test]
 fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_signature() {
     for farm in [false, true] {
-        let corp = Corp::with(json!({ "no_tenant": farm }));
-        if farm {
-            corp.join_the_farm()
-        } else {
-            corp.join()
-        }
-        corp.enrol_dora();
+        let corp = Corp::enrolled(farm);
         let wrongs = ["drop", "cut", "malformed", "empty", "oversized", "stall", "stall-unserved", "status"];
         for kind in wrongs {
             // The nonce; and what is sent after the PIN, which is the second of the two.
@@ -81,10 +69,7 @@ fn no_answer_of_the_network_to_any_request_of_a_sign_in_takes_the_place_of_a_sig
                 if request == 1 {
                     corp.order(&fault);
                 }
-                corp.asked();
-                let mut su = corp.su();
-                su.expect(PROMPT);
-                until("the nonce to be asked for", PATIENCE, || (!corp.asked().is_empty()).then_some(()));
+                let mut su = corp.su_with_a_nonce();
                 if request == 2 {
                     corp.order(&fault);
                 }

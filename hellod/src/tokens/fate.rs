@@ -65,7 +65,8 @@ pub enum Over {
 }
 
 impl Over {
-    /// Whether it is a no to the person or the device, or may be one, as in a sign-in: then nobody is let in without the directory either.
+    /// Whether it is a no to the person or the device, or may be one, as in a sign-in: then nobody is let in without the
+    /// directory either.
     pub(super) const fn is_a_no(self) -> bool {
         match self {
             Self::PersonDisabled

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Corp, Ending, PATIENCE, PIN, PROMPT, ROOT, until};
+use hello_tests::{ALICE, Corp, Ending, PATIENCE, PIN, ROOT, until};
 use serde_json::json;
 
 use crate::conversation::timed;
@@ -74,11 +74,8 @@ fn inside(corp: &Corp) -> Duration {
 /// Requests after the PIN, and TPM commands of all of it.
 fn counted(corp: &Corp) -> (usize, usize) {
     settle();
-    corp.asked();
     let mark = corp.tpm.mark();
-    let mut su = corp.su();
-    su.expect(PROMPT);
-    until("the nonce to be fetched", PATIENCE, || (corp.asked().len() == 1).then_some(()));
+    let mut su = corp.su_with_a_nonce();
     su.send_secret(PIN);
     su.expect("it is done");
     su.finish_ok();
