@@ -28,6 +28,9 @@ pub const MAX_SECRET: usize = 510;
 /// (`PIPE_BUF`, pipe(7)).
 pub const MAX_LONG_SECRET: usize = 4094;
 
+/// Longest secret file, in bytes: half of what a pipe holds, so that writing never blocks.
+pub const MAX_FILE: usize = 32 * 1024;
+
 /// Longest token, in bytes: what Entra gives out has one to four thousand. It may not fit a pipe in one piece, so whoever has
 /// asked reads while it is written.
 pub const MAX_TOKEN: usize = 64 * 1024;
@@ -74,15 +77,31 @@ pub fn send_long(pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
     send_up_to(MAX_LONG_SECRET, pipe, secret)
 }
 
+/// Writes one frame of at most [`MAX_FILE`] bytes, whose length has four. Nobody has to read meanwhile.
+///
+/// # Errors
+/// As [`send`].
+pub fn send_file(pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
+    let length = u32::try_from(secret.len()).map_err(|_| SecretPipeError::TooLong)?;
+    if secret.len() > MAX_FILE {
+        return Err(SecretPipeError::TooLong);
+    }
+    send_counted(pipe, &length.to_be_bytes(), secret)
+}
+
 fn send_up_to(longest: usize, pipe: &OwnedFd, secret: &[u8]) -> Result<(), SecretPipeError> {
     let length = u16::try_from(secret.len()).map_err(|_| SecretPipeError::TooLong)?;
     if secret.len() > longest {
         return Err(SecretPipeError::TooLong);
     }
-    let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + secret.len()));
-    frame.extend_from_slice(&length.to_be_bytes());
+    send_counted(pipe, &length.to_be_bytes(), secret)
+}
+
+fn send_counted(pipe: &OwnedFd, length: &[u8], secret: &[u8]) -> Result<(), SecretPipeError> {
+    let mut frame = Zeroizing::new(Vec::with_capacity(length.len() + secret.len()));
+    frame.extend_from_slice(length);
     frame.extend_from_slice(secret);
-    // A frame is no longer than PIPE_BUF, so it is written as a whole or not at all (pipe(7)).
+    // It fits what an empty pipe has room for, so it is written as a whole (pipe(7)).
     match without_sigpipe(|| rustix::io::retry_on_intr(|| rustix::io::write(pipe, &frame)))? {
         Ok(written) if written == frame.len() => Ok(()),
         Ok(_) => Err(SecretPipeError::Io(io::ErrorKind::WriteZero.into())),
@@ -128,9 +147,19 @@ pub fn receive_long(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<
 /// # Errors
 /// Every variant of [`SecretPipeError`].
 pub fn receive_token(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
-    receive_counted(pipe, patience, MAX_TOKEN, |length: [u8; 4]| {
-        usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX)
-    })
+    receive_counted(pipe, patience, MAX_TOKEN, in_four_bytes)
+}
+
+/// Reads one frame of at most [`MAX_FILE`] bytes, waiting for at most `patience`.
+///
+/// # Errors
+/// Every variant of [`SecretPipeError`].
+pub fn receive_file(pipe: &OwnedFd, patience: Duration) -> Result<Zeroizing<Vec<u8>>, SecretPipeError> {
+    receive_counted(pipe, patience, MAX_FILE, in_four_bytes)
+}
+
+fn in_four_bytes(length: [u8; 4]) -> usize {
+    usize::try_from(u32::from_be_bytes(length)).unwrap_or(usize::MAX)
 }
 
 fn receive_up_to(
@@ -198,6 +227,18 @@ mod tests {
     use super::*;
 
     const SOON: Duration = Duration::from_millis(50);
+
+    #[test]
+    fn a_file_of_the_greatest_length_fits_a_pipe_and_a_longer_one_is_not_written() {
+        let (read, write) = pair().unwrap();
+        let file = vec![7; MAX_FILE];
+        send_file(&write, &file).unwrap();
+        assert_eq!(*receive_file(&read, SOON).unwrap(), file);
+        assert!(matches!(send_file(&write, &[0; MAX_FILE + 1]), Err(SecretPipeError::TooLong)));
+        assert!(matches!(receive_file(&read, SOON), Err(SecretPipeError::Late)));
+        rustix::io::write(&write, &(MAX_FILE as u32 + 1).to_be_bytes()).unwrap();
+        assert!(matches!(receive_file(&read, SOON), Err(SecretPipeError::TooLong)));
+    }
 
     #[test]
     fn a_secret_passes_while_both_ends_stay_open() {

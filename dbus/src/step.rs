@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zbus::{DeserializeDict, OwnedFd, SerializeDict, Type};
 
-use crate::secret_pipe::{MAX_LONG_SECRET, MAX_SECRET};
+use crate::secret_pipe::{MAX_FILE, MAX_LONG_SECRET, MAX_SECRET};
 
 /// What hellod asks its terminal to do next.
 #[derive(Debug)]
@@ -65,6 +65,8 @@ pub enum Role {
     Address,
     /// A token of a directory, which the program has already; nobody is asked.
     Token,
+    /// The keys that this computer shares with its domain, in a file that root can read; nobody is asked.
+    Keytab,
 }
 
 impl Role {
@@ -76,6 +78,7 @@ impl Role {
                 MAX_SECRET
             }
             Self::DirectoryPassword | Self::Address | Self::Token => MAX_LONG_SECRET,
+            Self::Keytab => MAX_FILE,
         }
     }
 }
@@ -269,7 +272,7 @@ macro_rules! numbered {
     };
 }
 
-numbered!(Role: Current, New, Repeat, Challenge, Password, Word, DirectoryPassword, Address, Token);
+numbered!(Role: Current, New, Repeat, Challenge, Password, Word, DirectoryPassword, Address, Token, Keytab);
 numbered!(Shape: Digits, Any);
 numbered!(Style: Info, Error);
 numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password);
@@ -299,7 +302,7 @@ mod tests {
             assert_eq!(Outcome::from_number(number), Some(*outcome));
         }
         assert_eq!(Outcome::from_number(7), None);
-        assert_eq!(Role::from_number(9), None);
+        assert_eq!(Role::from_number(10), None);
         assert_eq!(Shape::from_number(2), None);
         assert_eq!(Style::from_number(u32::MAX), None);
     }

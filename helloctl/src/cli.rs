@@ -1,6 +1,6 @@
 //! What may stand on the command line.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -121,6 +121,9 @@ pub(crate) struct Joining {
     /// Sign in with the token in this file, and ask nothing
     #[arg(long, value_name = "FILE", conflicts_with = "sign_in", requires = "domain")]
     pub(crate) token_file: Option<PathBuf>,
+    /// At an AD FS: the keys of this computer's account, if not those in /etc/krb5.keytab
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["sign_in", "token_file"])]
+    keytab: Option<PathBuf>,
 }
 
 /// How somebody signs in at a directory.
@@ -140,14 +143,20 @@ impl Joining {
         self.domain.as_deref().unwrap_or_default()
     }
 
+    /// Where the keys of this computer's account are.
+    pub(crate) fn keytab(&self) -> &Path {
+        self.keytab.as_deref().unwrap_or(Path::new("/etc/krb5.keytab"))
+    }
+
     /// The way in the words of the contract.
     pub(crate) const fn way(&self) -> &'static str {
-        match (&self.token_file, self.sign_in) {
-            (Some(_), _) => "token",
-            (None, Some(Way::Browser)) => "browser",
-            (None, Some(Way::Code)) => "code",
-            (None, Some(Way::Password)) => "password",
-            (None, None) => "",
+        match (&self.token_file, &self.keytab, self.sign_in) {
+            (Some(_), ..) => "token",
+            (None, Some(_), _) => "computer",
+            (None, None, Some(Way::Browser)) => "browser",
+            (None, None, Some(Way::Code)) => "code",
+            (None, None, Some(Way::Password)) => "password",
+            (None, None, None) => "",
         }
     }
 }
@@ -254,7 +263,8 @@ mod tests {
     }
 
     fn joining(domain: Option<&str>, sign_in: Option<Way>, token_file: Option<&str>) -> Joining {
-        Joining { domain: domain.map(Into::into), sign_in, token_file: token_file.map(Into::into) }
+        let (domain, token_file) = (domain.map(Into::into), token_file.map(Into::into));
+        Joining { domain, sign_in, token_file, keytab: None }
     }
 
     #[test]
@@ -275,6 +285,10 @@ mod tests {
             (
                 "helloctl join corp.example --token-file t",
                 Command::Join(joining(Some("corp.example"), None, Some("t"))),
+            ),
+            (
+                "helloctl join --keytab k",
+                Command::Join(Joining { keytab: Some("k".into()), ..joining(None, None, None) }),
             ),
             ("helloctl leave", Command::Leave(Leaving { forget: false })),
             ("helloctl leave --forget", Command::Leave(Leaving { forget: true })),
@@ -329,6 +343,7 @@ mod tests {
             ("helloctl join corp.example --token eyJ0", ErrorKind::UnknownArgument),
             ("helloctl join --token-file t", ErrorKind::MissingRequiredArgument),
             ("helloctl join corp.example --sign-in code --token-file t", ErrorKind::ArgumentConflict),
+            ("helloctl join --sign-in code --keytab k", ErrorKind::ArgumentConflict),
             ("helloctl join --sign-in guess", ErrorKind::InvalidValue),
             ("helloctl token --user bob", ErrorKind::UnknownArgument),
             ("helloctl events --limit 0", ErrorKind::ValueValidation),

@@ -1,19 +1,17 @@
 //! The commands, from the first to the last line that each prints.
 
-use std::fs::File;
 use std::future::Future;
-use std::io::{self, IsTerminal, Read};
+use std::io::{self, IsTerminal};
 use std::path::Path;
 use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod, Registering, Wish};
-use hello_dbus::secret_pipe::MAX_LONG_SECRET;
 use hello_dbus::{Outcome, Step, Unreachable};
 use tokio::runtime;
-use zeroize::Zeroizing;
 
 use crate::cli::{Command, Joining, Keyring, Pam, Pin, Token};
 use crate::conversation::{self, Ending};
+use crate::credentials::Credentials;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
@@ -47,7 +45,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         }
         Command::Join(how) => join(&how, &mut interrupts).await,
         Command::Leave(how) => {
-            register(Registering::Leave { forget: how.forget }, None, &mut interrupts).await
+            register(Registering::Leave { forget: how.forget }, Credentials::default(), &mut interrupts).await
         }
         Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
         Command::Status(how) => {
@@ -71,7 +69,7 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
         Wish::ChangePin | Wish::ForgetPassword => None,
     };
-    let ended = converse(hellod.wish(wish, user), None, interrupts).await;
+    let ended = converse(hellod.wish(wish, user), Credentials::default(), interrupts).await;
     if let Some(agent) = agent {
         agent.end().await;
     }
@@ -82,17 +80,17 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
 }
 
 async fn join(how: &Joining, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
-    let token = how.token_file.as_deref().map(token_in).transpose()?;
-    register(Registering::Join { domain: how.domain(), way: how.way() }, token, interrupts).await
+    let credentials = Credentials::of(how.token_file.as_deref(), how.keytab())?;
+    register(Registering::Join { domain: how.domain(), way: how.way() }, credentials, interrupts).await
 }
 
 async fn register(
     wish: Registering<'_>,
-    token: Option<Zeroizing<Vec<u8>>>,
+    credentials: Credentials,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
-    let ended = converse(hellod.register(wish), token, interrupts).await;
+    let ended = converse(hellod.register(wish), credentials, interrupts).await;
     hellod.leave().await;
     let ending = ended?;
     let done = match wish {
@@ -107,29 +105,13 @@ async fn register(
     })
 }
 
-/// The token in a file, without the end of the line.
-fn token_in(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
-    // One more, with which it is too long; and never grown, which would leave a copy behind.
-    let mut token = Zeroizing::new(Vec::with_capacity(MAX_LONG_SECRET + 2));
-    let file = File::open(path).map_err(Failure::TokenFile)?;
-    file.take(MAX_LONG_SECRET as u64 + 2).read_to_end(&mut token).map_err(Failure::TokenFile)?;
-    while token.last().is_some_and(u8::is_ascii_whitespace) {
-        token.pop();
-    }
-    match token.len() {
-        0 => Err(Failure::TokenFile(io::Error::other("it is empty"))),
-        1..=MAX_LONG_SECRET => Ok(token),
-        _ => Err(Failure::TokenFile(io::Error::other("it is too long for a token"))),
-    }
-}
-
 /// Holds a conversation that `begun` begins.
 async fn converse(
     begun: impl Future<Output = Result<(Conversation, Step), Unreachable>>,
-    token: Option<Zeroizing<Vec<u8>>>,
+    credentials: Credentials,
     interrupts: &mut Interrupts,
 ) -> Result<Ending, Failure> {
-    let mut console = Console::open().map_err(Failure::Terminal)?.with_token(token);
+    let mut console = Console::open().map_err(Failure::Terminal)?.with(credentials);
     let (conversation, first) = unless_interrupted(interrupts, async { Ok(begun.await?) }).await?;
     conversation::follow(&conversation, first, &mut console, interrupts.next()).await
 }

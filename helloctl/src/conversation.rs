@@ -107,11 +107,13 @@ async fn ask(prompt: Prompt, terminal: &mut impl Terminal) -> Result<Answer, Fai
     };
     let secret = match role {
         Role::Token => terminal.token(),
+        Role::Keytab => terminal.keytab()?,
         Role::Address => ask_secret((&text, Echo::Shown), role, shape, terminal).await?,
         _ => ask_secret((&text, Echo::Hidden), role, shape, terminal).await?,
     };
     let Some(secret) = secret else { return Ok(Answer::Declined) };
-    match secret_pipe::send_long(&pipe, &secret) {
+    let send = if role == Role::Keytab { secret_pipe::send_file } else { secret_pipe::send_long };
+    match send(&pipe, &secret) {
         // Nobody waits for it any more, and the next step says why.
         Err(SecretPipeError::Closed) => Ok(Answer::Declined),
         sent => Ok(sent.map(|()| Answer::Secret)?),

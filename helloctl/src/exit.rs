@@ -58,6 +58,7 @@ impl From<&Failure> for Exit {
             | Failure::Terminal(_)
             | Failure::Pipe(_)
             | Failure::TokenFile(_)
+            | Failure::Keytab(..)
             | Failure::TokenOnTerminal
             | Failure::Output(_)
             | Failure::StatusUnreadable

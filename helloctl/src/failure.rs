@@ -29,6 +29,9 @@ pub(crate) enum Failure {
     /// The file with the token gives none.
     #[error("the token can't be read: {0}")]
     TokenFile(io::Error),
+    /// The file with the keys of the computer gives none.
+    #[error("{0}, where this computer's keys of its domain would be, can't be read: {1}")]
+    Keytab(String, io::Error),
     /// A token would be shown.
     #[error("a token is a secret, and this is a terminal")]
     TokenOnTerminal,
@@ -62,6 +65,9 @@ impl Failure {
             Self::TokenFile(_) => {
                 Some("The file holds one access token for the device registration service.")
             }
+            Self::Keytab(..) => Some(
+                "A computer that is in the domain (realm join, adcli join) has such a file; --keytab names another.",
+            ),
             Self::TokenOnTerminal => {
                 Some("Pass it on to a program or into a file; with --show it is printed here.")
             }

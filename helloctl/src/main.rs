@@ -6,6 +6,7 @@
 mod cli;
 mod commands;
 mod conversation;
+mod credentials;
 mod doctor;
 mod echo;
 mod events;

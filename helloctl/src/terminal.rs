@@ -9,7 +9,9 @@ use hello_dbus::Style;
 use rustix::fs::OFlags;
 use zeroize::Zeroizing;
 
+use crate::credentials::{self, Credentials};
 use crate::echo::Silence;
+use crate::failure::Failure;
 use crate::lines::{Line, Lines};
 use crate::screen;
 use crate::text::plain;
@@ -36,6 +38,9 @@ pub(crate) trait Terminal {
 
     /// The token of a directory that came along, once.
     fn token(&mut self) -> Option<Zeroizing<Vec<u8>>>;
+
+    /// The keys that this computer shares with its domain.
+    fn keytab(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure>;
 }
 
 /// The terminal that this program was started on.
@@ -44,7 +49,7 @@ pub(crate) struct Console {
     lines: Lines,
     questions: File,
     kind: Kind,
-    token: Option<Zeroizing<Vec<u8>>>,
+    credentials: Credentials,
 }
 
 #[derive(Debug)]
@@ -62,7 +67,7 @@ impl Console {
                 lines: Lines::from(stdin.as_fd().try_clone_to_owned()?.into()),
                 questions: io::stderr().as_fd().try_clone_to_owned()?.into(),
                 kind: Kind::Script,
-                token: None,
+                credentials: Credentials::default(),
             });
         }
         // Without a controlling terminal the one on standard input can still be spoken to.
@@ -70,9 +75,9 @@ impl Console {
         Self::on(tty)
     }
 
-    /// With a token of a directory, for when hellod asks for it.
-    pub(crate) fn with_token(self, token: Option<Zeroizing<Vec<u8>>>) -> Self {
-        Self { token, ..self }
+    /// With what hellod may ask of this program and not of the person.
+    pub(crate) fn with(self, credentials: Credentials) -> Self {
+        Self { credentials, ..self }
     }
 
     fn on(tty: File) -> io::Result<Self> {
@@ -82,7 +87,7 @@ impl Console {
             lines: Lines::from(tty.try_clone()?),
             questions: tty,
             kind: Kind::Person(silence),
-            token: None,
+            credentials: Credentials::default(),
         })
     }
 }
@@ -127,7 +132,11 @@ impl Terminal for Console {
     }
 
     fn token(&mut self) -> Option<Zeroizing<Vec<u8>>> {
-        self.token.take()
+        self.credentials.token.take()
+    }
+
+    fn keytab(&mut self) -> Result<Option<Zeroizing<Vec<u8>>>, Failure> {
+        self.credentials.keytab.take().map(|path| credentials::keytab(&path)).transpose()
     }
 }
 

@@ -6,7 +6,7 @@
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use hello_dbus::secret_pipe;
+use hello_dbus::secret_pipe::{receive_file, receive_long};
 use hello_dbus::{Role, Shape, Style};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::identity::aadsts::Refusal;
-use crate::identity::{Directory, DirectoryError, Freshness, Permit, Polled, SignIn};
-use crate::online::Online;
+use crate::identity::{Directory, DirectoryError, Freshness, NotAsComputer, Permit, Polled, SignIn};
+use crate::online::{Keytab, Online};
 use crate::secret::Token;
 use crate::wire::{DeviceCode, Upn, What, WireError};
 
@@ -31,6 +31,8 @@ pub enum Way {
     Password,
     /// They have already, and the program has the token.
     Token,
+    /// Nobody does, but the computer itself, by its account in the domain.
+    Computer,
 }
 
 impl Way {
@@ -43,6 +45,7 @@ impl Way {
             "code" => Some(Self::Code),
             "password" => Some(Self::Password),
             "token" => Some(Self::Token),
+            "computer" => Some(Self::Computer),
             _ => return None,
         })
     }
@@ -54,6 +57,7 @@ impl Way {
             Some(Self::Password) => &[Self::Password, Self::Browser],
             Some(Self::Browser) => &[Self::Browser],
             Some(Self::Token) => &[Self::Token],
+            Some(Self::Computer) => &[Self::Computer],
         }
     }
 }
@@ -127,6 +131,7 @@ impl Asking<'_> {
                 let token = as_token(&token).map_err(Into::into);
                 Ok(token.and_then(|token| Permit::check(token, self.directory)).into())
             }
+            Way::Computer => by_ticket(&sign_in, terminal).await,
         }
     }
 }
@@ -240,6 +245,18 @@ async fn by_password(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<As
     Ok(Asked::GivenUp)
 }
 
+async fn by_ticket(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked, Gone> {
+    let mut random = Zeroizing::new([0; 64]);
+    if aws_lc_rs::rand::fill(random.as_mut_slice()).is_err() {
+        return Ok(Asked::GivenUp);
+    }
+    let Some(file) = ask_for("Keys: ", Role::Keytab, terminal).await? else { return Ok(Asked::GivenUp) };
+    let Some(keytab) = Keytab::parse(&file) else { return Ok(Asked::Failed(NotAsComputer::NoKeys.into())) };
+    drop(file);
+    terminal.show(Style::Info, &format!("It signs in as {}.", keytab.account())).await?;
+    Ok(sign_in.by_ticket(&random, &keytab).await.into())
+}
+
 /// Asks for what comes through a pipe; nothing where there was no answer.
 async fn ask_for(
     text: &str,
@@ -247,12 +264,15 @@ async fn ask_for(
     terminal: &mut Terminal,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Gone> {
     let Reply::Secret(pipe) = terminal.secret(text, role, Shape::Any).await? else { return Ok(None) };
-    Ok(arrived(pipe).await)
+    Ok(arrived(pipe, role).await)
 }
 
 /// Reads a frame aside: whoever says that they have written and has not keeps nobody else waiting.
-async fn arrived(pipe: OwnedFd) -> Option<Zeroizing<Vec<u8>>> {
-    let read = tokio::task::spawn_blocking(move || secret_pipe::receive_long(&pipe, IN_THE_PIPE));
+async fn arrived(pipe: OwnedFd, role: Role) -> Option<Zeroizing<Vec<u8>>> {
+    let read = tokio::task::spawn_blocking(move || match role {
+        Role::Keytab => receive_file(&pipe, IN_THE_PIPE),
+        _ => receive_long(&pipe, IN_THE_PIPE),
+    });
     read.await.ok()?.ok().filter(|octets| !octets.is_empty())
 }
 

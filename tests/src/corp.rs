@@ -1,9 +1,10 @@
 //! An organisation: a world whose network leads to a directory, the stand-in for Entra ID and AD FS, with one person in it.
 
 use std::ops::{Deref, DerefMut};
+use std::path::PathBuf;
 use std::process::Command;
 
-use hello_idp::{Idp, Options};
+use hello_idp::{Idp, Kdc, Options};
 use serde_json::{Value, json};
 
 use crate::programs::program;
@@ -24,6 +25,8 @@ pub struct Corp {
     pub world: World,
     /// The directory.
     pub idp: Idp,
+    /// The domain controller, where the computer is in a domain.
+    pub kdc: Option<Kdc>,
 }
 
 impl Deref for Corp {
@@ -51,8 +54,31 @@ impl Corp {
     #[track_caller]
     pub fn of(switches: Value, settings: &str) -> Self {
         let lab = Lab::with_hello().without_activation().build();
+        Self::on(lab, switches, settings, None)
+    }
+
+    /// With an AD FS alone, in whose domain the computer is as `LAB$`. What the service opens tickets with are its keys at this
+    /// domain controller, or else at `other`.
+    #[track_caller]
+    pub fn in_the_domain(other: Option<&Kdc>) -> Self {
+        let lab = Lab::with_hello().without_activation().build();
+        let kdc = Kdc::start(&lab.namespace().network()).unwrap_or_else(|error| panic!("{error}"));
+        let keytab = |kdc: &Kdc, principal| kdc.keytab(principal).unwrap_or_else(|error| panic!("{error}"));
+        let (service, computer) = (keytab(&kdc, SERVICE), keytab(&kdc, "LAB$"));
+        let service = other.map_or(service, |other| keytab(other, SERVICE));
+        let keys = std::fs::read(computer).expect("it was just written");
+        lab.write("/etc/krb5.keytab", keys, 0o600);
+        let config = std::fs::read_to_string(kdc.config()).expect("it was written at the start");
+        lab.write("/etc/krb5.conf", &config, 0o644);
+        let corp = Self::on(lab, json!({"no_tenant": true}), "", Some(service));
+        corp.order(&json!({"do": "create-computer", "name": "LAB"}));
+        Self { kdc: Some(kdc), ..corp }
+    }
+
+    #[track_caller]
+    fn on(lab: Lab, switches: Value, settings: &str, keytab: Option<PathBuf>) -> Self {
         let within = lab.namespace().network();
-        let options = Options { within, switches, seed: 7, ..Options::new(program("hello-idp")) };
+        let options = Options { within, switches, keytab, seed: 7, ..Options::new(program("hello-idp")) };
         let idp = Idp::start(&options).unwrap_or_else(|error| panic!("{error}"));
         idp.create_user(DORA, DORAS_PASSWORD, true).unwrap_or_else(|error| panic!("{error}"));
         let authority = std::fs::read_to_string(idp.ca()).expect("it was written before it was ready");
@@ -62,7 +88,7 @@ impl Corp {
             idp.proxy_port()
         );
         let world = World::on(lab, &Config::with(&format!("{online}{settings}")));
-        Self { online: world.lab.hellod_online(), world, idp }
+        Self { online: world.lab.hellod_online(), world, idp, kdc: None }
     }
 
     /// Tells the directory something that people tell it, or that a test does.
@@ -176,5 +202,7 @@ impl Corp {
 
 /// Follows redirects and fills forms in, as a person at a browser does.
 const BROWSER: &str = include_str!("browser.py");
+/// Who opens the tickets for the farm.
+const SERVICE: &str = "HTTP/sts.corp.example";
 /// Where the laboratory has the authority of the stand-in.
 const AUTHORITY: &str = "/etc/hellod/authority.pem";

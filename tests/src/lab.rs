@@ -87,6 +87,7 @@ impl Lab {
     pub fn builder() -> LabBuilder {
         let shown = vec![
             (program("hellod"), hellod::PROGRAM.to_owned()),
+            (program("hellod-ticket"), "/usr/libexec/hellod-ticket".to_owned()),
             (program("helloctl"), "/usr/bin/helloctl".to_owned()),
             (program("libpam_hello.so"), format!("{}/pam_hello.so", pam::modules())),
             (program("hello-peer"), peer::PROGRAM.to_owned()),
@@ -134,7 +135,7 @@ impl Lab {
 
     /// Writes common-auth.
     pub fn pam(&self, stack: &PamStack) {
-        self.write("/etc/pam.d/common-auth", &stack.common_auth(), 0o644);
+        self.write("/etc/pam.d/common-auth", stack.common_auth(), 0o644);
     }
 
     /// Everything that was logged.
@@ -199,7 +200,7 @@ impl Lab {
 
     /// Writes a file as root, with the directories above it.
     #[track_caller]
-    pub fn write(&self, path: &str, text: &str, mode: u32) {
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>, mode: u32) {
         if let Some(directory) = Path::new(path).parent() {
             self.namespace.make_directory(&directory.to_string_lossy());
         }
@@ -209,7 +210,7 @@ impl Lab {
             .map_err(std::io::Error::from)
             .and_then(|mut file| {
                 rustix::fs::fchmod(&file, Mode::from_raw_mode(mode))?;
-                file.write_all(text.as_bytes())
+                file.write_all(content.as_ref())
             });
         written.unwrap_or_else(|error| panic!("can't write {path} in the laboratory: {error}"));
     }

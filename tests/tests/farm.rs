@@ -2,6 +2,7 @@
 //! PAM stack, and leaving, with hellod, hellod-online and the stand-in, over HTTPS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
 
+use hello_idp::Kdc;
 use hello_tests::{ALICE, Corp, DOMAIN, DORA, ONE_OFF, PATIENCE, PIN, PROMPT, until};
 use serde_json::{Value, json};
 
@@ -32,13 +33,11 @@ fn su(corp: &Corp, ends_in: &str) {
 #[test]
 fn a_computer_of_the_domain_joins_with_its_own_token_and_leaves() {
     let corp = Corp::with(json!({"no_tenant": true}));
-    for how in [vec![], vec!["--sign-in", "browser"]] {
-        let refused = corp.helloctl("root", &[&["join", DOMAIN], how.as_slice()].concat(), &[]);
-        let said = format!("{}{}", refused.stdout, refused.stderr);
-        assert_eq!(refused.code, Some(1), "{said}");
-        assert!(said.contains("belongs to sts.corp.example (AD FS)"), "{said}");
-        assert!(said.contains("not in a person's name") && said.contains("--token-file"), "{said}");
-    }
+    let refused = corp.helloctl("root", &["join", DOMAIN, "--sign-in", "browser"], &[]);
+    let said = format!("{}{}", refused.stdout, refused.stderr);
+    assert_eq!(refused.code, Some(1), "{said}");
+    assert!(said.contains("belongs to sts.corp.example (AD FS)"), "{said}");
+    assert!(said.contains("person's name. Leave --sign-in out"), "{said}");
     corp.join_the_farm();
     let [device] = corp.devices().try_into().unwrap();
     let status = corp.status(&ALICE);
@@ -48,6 +47,58 @@ fn a_computer_of_the_domain_joins_with_its_own_token_and_leaves() {
     assert!(again.ok().contains("joined already"), "{again:?}");
     let left = corp.helloctl("root", &["leave"], &[]);
     assert!(left.ok().contains("The device is deleted there"), "{left:?}");
+    assert!(corp.devices().is_empty());
+}
+
+#[test]
+fn a_computer_of_the_domain_joins_by_the_account_that_it_has_there() {
+    let corp = Corp::in_the_domain(None);
+    let joined = corp.helloctl("root", &["join", DOMAIN], &[]);
+    let said = joined.ok();
+    assert!(said.contains("It signs in as LAB$@CORP.EXAMPLE."), "{said}");
+    assert!(said.contains("Done. This computer is the device"), "{said}");
+    assert_eq!(corp.devices().len(), 1);
+    corp.enrol_dora();
+    corp.the_pin_answers_sudo();
+    let left = corp.helloctl("root", &["leave"], &[]);
+    assert!(left.ok().contains("The device is deleted there"), "{left:?}");
+    // The same by a file elsewhere, and with keys of others beside it.
+    let kdc = corp.kdc.as_ref().unwrap();
+    let host = std::fs::read(kdc.keytab("host/lab.corp.example").unwrap()).unwrap();
+    let own = std::fs::read(kdc.keytab("LAB$").unwrap()).unwrap();
+    corp.lab.write("/root/keys", [&host[..], &own[2..]].concat(), 0o600);
+    assert!(corp.helloctl("root", &["join", DOMAIN, "--keytab", "/root/keys"], &[]).ok().contains("Done."));
+}
+
+#[test]
+fn a_ticket_under_a_wrong_service_key_joins_no_computer() {
+    let other = Kdc::start(&[]).unwrap();
+    let corp = Corp::in_the_domain(Some(&other));
+    let refused = corp.helloctl("root", &["join", DOMAIN], &[]);
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    assert!(refused.stderr.contains("does not take the Kerberos ticket of LAB$@CORP.EXAMPLE"), "{refused:?}");
+    assert!(corp.devices().is_empty());
+    assert!(corp.helloctl("root", &["leave"], &[]).stdout.contains("no directory"), "nothing is kept of it");
+}
+
+#[test]
+fn a_computer_without_keys_or_without_a_domain_controller_is_told_what_is_missing() {
+    let mut corp = Corp::in_the_domain(None);
+    let refused = |corp: &Corp, how: &[&str], code: i32, why: &str| {
+        let refused = corp.helloctl("root", &[&["join", DOMAIN], how].concat(), &[]);
+        assert_eq!(refused.code, Some(code), "{refused:?}");
+        assert!(refused.stderr.contains(why), "{refused:?}");
+    };
+    let dora = std::fs::read(corp.kdc.as_ref().unwrap().keytab("dora").unwrap()).unwrap();
+    corp.lab.write("/root/of-dora", dora, 0o600);
+    refused(&corp, &["--keytab", "/root/none"], 1, "/root/none, where this computer's keys");
+    refused(&corp, &["--keytab", "/root/of-dora"], 1, "no keys of a computer's account");
+    refused(&corp, &["--keytab", "/etc/passwd"], 1, "no keys of a computer's account");
+    // What was in force before the account got other keys.
+    let _new = corp.kdc.as_ref().unwrap().keytab("LAB$").unwrap();
+    refused(&corp, &[], TRY_LATER, "LAB$@CORP.EXAMPLE gets no Kerberos ticket: ");
+    corp.kdc = None;
+    refused(&corp, &[], TRY_LATER, "LAB$@CORP.EXAMPLE gets no Kerberos ticket: ");
     assert!(corp.devices().is_empty());
 }
 
@@ -161,3 +212,6 @@ fn registration(corp: &Corp) -> String {
 }
 
 const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
+
+/// What helloctl exits with where a script may try again.
+const TRY_LATER: i32 = 5;

@@ -82,7 +82,7 @@ fn a_script_joins_with_a_token_in_a_file_and_may_run_twice() {
         ends_with(&corp.helloctl("root", &join, &[]), 1, sentence);
     }
     let token = corp.token();
-    corp.lab.write("/root/token", &format!("{token}\n"), 0o600);
+    corp.lab.write("/root/token", format!("{token}\n"), 0o600);
     ends_with(&corp.helloctl("root", &join, &[]), 0, "Done.");
     ends_with(&corp.helloctl("root", &join, &[]), 0, "joined already");
     assert_eq!(corp.devices().len(), 1);
@@ -163,7 +163,7 @@ fn a_record_that_was_changed_is_refused_and_never_taken_for_another_device() {
     let (former, now) = [text, corp.lab.read(path)].map(|text| serde_json::from_str(&text).unwrap()).into();
     let (former, mut mixed): (serde_json::Value, serde_json::Value) = (former, now);
     mixed["certificate"] = former["certificate"].clone();
-    corp.lab.write(path, &mixed.to_string(), 0o600);
+    corp.lab.write(path, mixed.to_string(), 0o600);
     corp.lab.run_as("root", ["chown", "hellod:", path]).ok();
     ends_with(&corp.helloctl("root", &["join", DOMAIN], &[]), 1, "was changed");
     ends_with(&corp.helloctl("root", &["leave"], &[]), 1, "was changed");

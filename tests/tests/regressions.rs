@@ -95,7 +95,7 @@ fn clock_minus_1_day() {
     tries["session"]["count"] = 4.into();
     tries["session"]["last"]["wall"] = (now + 86_400).into();
     tries["session"]["last"]["boot"] = "another".into();
-    world.lab.write(record, &tries.to_string(), 0o600);
+    world.lab.write(record, tries.to_string(), 0o600);
     world.lab.run_as("root", ["chown", "hellod:hellod", record]).ok();
     world.restart_hellod();
     let mut su = world.su();

@@ -198,10 +198,10 @@ fn no_other_spelling_of_a_name_is_a_person() {
     // A second name for her number is somebody whom hellod doesn't know.
     let passwd = world.lab.read("/etc/passwd");
     let alias = "alias:x:6001:6001::/home/alice:/bin/bash\n";
-    world.lab.write("/etc/passwd", &format!("{passwd}{alias}"), 0o644);
+    world.lab.write("/etc/passwd", format!("{passwd}{alias}"), 0o644);
     let talk = root.sign_in("login", "alias", "", PIN).unwrap();
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
-    world.lab.write("/etc/passwd", &format!("{alias}{passwd}"), 0o644);
+    world.lab.write("/etc/passwd", format!("{alias}{passwd}"), 0o644);
     let talk = root.sign_in("login", "alice", "", PIN).unwrap();
     assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Declined), 0), "{talk:?}");
 }

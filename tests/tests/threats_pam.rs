@@ -120,7 +120,7 @@ fn whatever_breaks_the_module_says_unavailable_and_the_password_decides() {
     assert_eq!(code, AUTHINFO_UNAVAIL, "another TPM: {seen}");
     let record = "/var/lib/hellod/enrolments/6001.json";
     let text = world.lab.read(record);
-    world.lab.write(record, &text.replace("\"uid\": 6001", "\"uid\": 6002"), 0o600);
+    world.lab.write(record, text.replace("\"uid\": 6001", "\"uid\": 6002"), 0o600);
     let (code, seen) = ask(&world.lab, "alice", PIN, "none");
     assert_eq!(code, AUTHINFO_UNAVAIL, "a record of somebody else: {seen}");
     world.hellod.kill();

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::aadsts::Refusal;
 use super::adfs::Farm;
+use super::computer::NotAsComputer;
 use super::entra::Tenant;
 use super::{Person, PersonId, entra};
 use crate::jose::jws::JwsError;
@@ -151,6 +152,9 @@ pub enum DirectoryError {
         /// Its words, for the log.
         answer: Option<Box<ErrorAnswer>>,
     },
+    /// The computer itself could not sign in.
+    #[error(transparent)]
+    Computer(#[from] NotAsComputer),
     /// It refuses to register a device or a key.
     #[error("The directory does not register this (status {status}){}", in_its_words(answer.as_deref()))]
     NotRegistered {
@@ -182,7 +186,7 @@ impl DirectoryError {
                 matches!(refusal, Refusal::Throttled | Refusal::Unavailable | Refusal::RetryWithFreshNonce)
             }
             Self::NotRegistered { status, .. } => *status == 429 || *status >= 500,
-            Self::Unwritten(_) | Self::Wire(_) | Self::Certificate(_) => false,
+            Self::Unwritten(_) | Self::Wire(_) | Self::Certificate(_) | Self::Computer(_) => false,
         }
     }
 }

@@ -5,6 +5,7 @@
 pub mod aadsts;
 pub mod adfs;
 mod broker;
+mod computer;
 pub mod cookie;
 mod device_permit;
 mod dialects;
@@ -30,6 +31,7 @@ use crate::jose::jws::{JwsError, SigningInput};
 use crate::keys::PublicKey;
 use crate::wire::Upn;
 pub use broker::Proof;
+pub use computer::NotAsComputer;
 pub use device_permit::{DevicePermit, NoPermit, device_permit};
 pub use directory::{Directory, DirectoryError, Issuer};
 pub use domain::Domain;
@@ -172,7 +174,8 @@ impl From<DirectoryError> for ProviderError {
             DirectoryError::NotRegistered { .. }
             | DirectoryError::Unwritten(_)
             | DirectoryError::Wire(_)
-            | DirectoryError::Certificate(_) => Self::Unreadable,
+            | DirectoryError::Certificate(_)
+            | DirectoryError::Computer(_) => Self::Unreadable,
         }
     }
 }

@@ -132,7 +132,14 @@ impl SignIn<'_> {
     /// it, or says it where it complains.
     #[must_use]
     pub fn browser(&self, random: &Zeroizing<[u8; 64]>) -> Browser {
-        let Endpoints { authorize, resource, redirect, prompt, .. } = &self.endpoints;
+        let mut wishes = vec![("prompt", self.endpoints.prompt)];
+        wishes.extend_from_slice(self.freshness.wish());
+        self.authorization(random, &wishes)
+    }
+
+    /// A request for a code (RFC 6749 §4.1.1) that says this besides.
+    pub(super) fn authorization(&self, random: &Zeroizing<[u8; 64]>, besides: &[(&str, &str)]) -> Browser {
+        let Endpoints { authorize, resource, redirect, .. } = &self.endpoints;
         let (verifier, state) = random.split_at(32);
         let verifier = Zeroizing::new(URL_SAFE_NO_PAD.encode(verifier));
         let state = URL_SAFE_NO_PAD.encode(state);
@@ -146,9 +153,8 @@ impl SignIn<'_> {
             ("state", &state),
             ("code_challenge", &challenge),
             ("code_challenge_method", "S256"),
-            ("prompt", prompt),
         ]);
-        query.extend_pairs(self.freshness.wish());
+        query.extend_pairs(besides);
         Browser { address: format!("{authorize}?{}", query.finish()), redirect, verifier, state }
     }
 
@@ -216,15 +222,19 @@ impl Browser {
         &self.address
     }
 
+    /// Whether this is where it ends, well or badly.
+    pub(super) fn ends_at(&self, address: &str) -> bool {
+        let (end, _) = address.split_once('?').unwrap_or((address, ""));
+        // Some browsers write a host in small letters, whatever it was.
+        end.eq_ignore_ascii_case(self.redirect)
+    }
+
     /// The code in the address at which the browser has ended. What came of a sign-in that somebody else began has another
     /// state, and would register this machine for them.
     fn code_in(&self, pasted: &str) -> Result<Zeroizing<String>, DirectoryError> {
         let elsewhere = || DirectoryError::from(WireError::Elsewhere(What::Tokens));
-        let (end, query) = pasted.trim().split_once('?').ok_or_else(elsewhere)?;
-        // Some browsers write a host in small letters, whatever it was.
-        if !end.eq_ignore_ascii_case(self.redirect) {
-            return Err(elsewhere());
-        }
+        let pasted = pasted.trim();
+        let (_, query) = pasted.split_once('?').filter(|_| self.ends_at(pasted)).ok_or_else(elsewhere)?;
         let (mut code, mut state, mut error) = (None, None, None);
         for (name, value) in url::form_urlencoded::parse(query.as_bytes()) {
             match &*name {

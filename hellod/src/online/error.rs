@@ -106,6 +106,16 @@ pub enum OnlineError {
         /// Which.
         host: String,
     },
+    /// Its domain gives this computer no ticket for the host.
+    #[error(
+        "{account} gets no Kerberos ticket: {why}. As root, `kinit -k '{account}'` (krb5-user) tries the same"
+    )]
+    NoTicket {
+        /// The account of this computer, with its realm.
+        account: String,
+        /// In the words of the library.
+        why: String,
+    },
     /// Too much is being fetched already.
     #[error("too many requests wait for {host} already; try again later")]
     Busy {
@@ -208,6 +218,9 @@ pub enum Stage {
     /// For a connection, encryption included.
     #[error("connecting")]
     Connect,
+    /// For a domain controller.
+    #[error("asking a domain controller for a ticket")]
+    Ticket,
     /// For the head of the answer.
     #[error("waiting for its answer")]
     Head,

@@ -8,8 +8,8 @@ use std::time::Duration;
 use zeroize::Zeroizing;
 
 use super::{
-    Certificate, DeviceRequest, Field, Handshake, Header, Hosts, Method, OnlineError, Request, Response,
-    Scheme, skew::Span,
+    Certificate, ComputerRequest, DeviceRequest, Field, Handshake, Header, Hosts, Keytab, Method,
+    OnlineError, Request, Response, Scheme, skew::Span,
 };
 
 /// The largest frame of hellod's, in octets.
@@ -25,6 +25,8 @@ pub enum ToOnline {
     Fetch(Box<Request>),
     /// What to fetch as this device.
     FetchAsDevice(Box<DeviceRequest>),
+    /// What to fetch with a ticket of this computer's account.
+    FetchWithTicket(Box<ComputerRequest>),
     /// What was asked for by [`FromOnline::Sign`]; nothing where the key did not sign.
     Signature(Option<Vec<u8>>),
 }
@@ -51,6 +53,12 @@ impl ToOnline {
         match self {
             Self::Fetch(request) => fetch((FETCH, 0), request).done(),
             Self::FetchAsDevice(request) => fetch_as_device(request),
+            Self::FetchWithTicket(request) => {
+                let ComputerRequest { request, keytab } = &**request;
+                let mut frame = fetch((FETCH_WITH_TICKET, keytab.octets().len()), request);
+                frame.long(keytab.octets());
+                frame.done()
+            }
             Self::Signature(signature) => {
                 let signature = signature.as_deref();
                 let mut frame = Writer::new(SIGNATURE, signature.map_or(0, <[u8]>::len));
@@ -70,6 +78,10 @@ impl ToOnline {
             FETCH_AS_DEVICE => {
                 let (request, certificate) = (read_request(&mut reader)?, read_certificate(&mut reader)?);
                 Self::FetchAsDevice(Box::new(request.as_device(certificate).ok()?))
+            }
+            FETCH_WITH_TICKET => {
+                let (request, keytab) = (read_request(&mut reader)?, reader.long(Keytab::LONGEST)?);
+                Self::FetchWithTicket(Box::new(request.as_computer(Keytab::parse(keytab)?).ok()?))
             }
             SIGNATURE => {
                 let (is_there, signature) = (reader.flag()?, reader.long(LARGEST_SIGNATURE)?);
@@ -298,7 +310,8 @@ impl<'a> Reader<'a> {
         self.array().map(u32::from_be_bytes)
     }
 
-    fn text(&mut self) -> Option<&'a str> {
+    /// Text with its length in two octets before it.
+    pub(super) fn text(&mut self) -> Option<&'a str> {
         let length = u16::from_be_bytes(self.array()?);
         std::str::from_utf8(self.octets(length.into())?).ok()
     }
@@ -312,6 +325,7 @@ impl<'a> Reader<'a> {
 const FETCH: u8 = 1;
 const SIGNATURE: u8 = 2;
 const FETCH_AS_DEVICE: u8 = 3;
+const FETCH_WITH_TICKET: u8 = 4;
 const ANSWER: u8 = 17;
 const FAILED: u8 = 18;
 const SIGN: u8 = 19;

@@ -1,5 +1,6 @@
 use proptest::prelude::*;
 
+use super::super::keytab;
 use super::*;
 
 fn sample() -> Request {
@@ -78,6 +79,25 @@ fn an_answer_an_error_and_a_question_arrive_as_they_were_sent() {
         let read = ToOnline::decode(behind_length(&frame));
         assert!(matches!(read, Some(ToOnline::Signature(read)) if read == signature));
     }
+}
+
+#[test]
+fn a_request_with_a_ticket_carries_the_keys_of_the_computer_and_no_word_of_its_own() {
+    let keytab = Keytab::parse(&keytab::tests::of("LAB$")).unwrap();
+    let page = || {
+        let request = Request::get(&Hosts::parse(["sts.example"]).unwrap(), "https://sts.example/").unwrap();
+        request.with(Header::Accept, Zeroizing::new("text/html".into())).unwrap()
+    };
+    let sent = ToOnline::FetchWithTicket(Box::new(page().as_computer(keytab.clone()).unwrap()));
+    let frame = sent.encode();
+    assert!(frame.capacity() - frame.len() <= 2 * FIXED, "it was moved");
+    let Some(ToOnline::FetchWithTicket(read)) = ToOnline::decode(behind_length(&frame)) else {
+        panic!("no request")
+    };
+    assert_eq!((read.keytab.account(), read.keytab.octets()), ("LAB$@CORP.EXAMPLE", keytab.octets()));
+    assert!(page().following(1).as_computer(keytab.clone()).is_err(), "a ticket is for one host");
+    let known = page().with(Header::Authorization, Zeroizing::new("Bearer x.y.z".into())).unwrap();
+    assert!(known.as_computer(keytab).is_err());
 }
 
 #[test]

@@ -21,8 +21,8 @@ use super::names::Names;
 use super::threads::{Threads, Undone};
 use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
 use super::{
-    Address, DeviceRequest, Field, Header, Method, OnlineError, ProxyRefusal, Request, Response, Settings,
-    Span, Stage, Unreached, route, skew, slots,
+    Address, ComputerRequest, DeviceRequest, Field, Header, Method, OnlineError, ProxyRefusal, Request,
+    Response, Settings, Span, Stage, Unreached, route, skew, slots, ticket,
 };
 use crate::clock::Clock;
 
@@ -111,6 +111,20 @@ impl Fetcher {
             Undone::Busy => Err(OnlineError::Busy { host }),
             Undone::Lost => Err(OnlineError::ServiceLost),
         })
+    }
+
+    /// Fetches with a ticket, which is got first. Both together take no longer than the request may.
+    pub(super) async fn fetch_with_ticket(
+        &self,
+        ComputerRequest { request, keytab }: ComputerRequest,
+    ) -> Result<Response, OnlineError> {
+        let begun = Instant::now();
+        let ticket = ticket::for_host(name_of(&request.address), &keytab);
+        let late = OnlineError::Timeout { host: request.host(), stage: Stage::Ticket };
+        let ticket = timeout_at(begun + request.patience, ticket).await.map_err(|_| late)??;
+        let left = request.patience.saturating_sub(begun.elapsed());
+        let ticket = Zeroizing::new(format!("Negotiate {}", *ticket));
+        self.fetch(&request.with(Header::Authorization, ticket)?.within(left)).await
     }
 
     fn way_to(&self, address: &Address) -> Way {

@@ -11,6 +11,7 @@ pub mod frame;
 mod handshake;
 mod hosts;
 mod http;
+mod keytab;
 mod names;
 mod pipes;
 #[cfg(test)]
@@ -23,6 +24,7 @@ mod settings;
 mod skew;
 mod slots;
 mod threads;
+mod ticket;
 mod tls;
 
 use std::os::fd::OwnedFd;
@@ -37,7 +39,8 @@ pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreach
 pub use handshake::Handshake;
 pub use hosts::{Address, Hosts};
 pub use http::{Fetcher, FetcherError};
-pub use request::{Certificate, DeviceRequest, Header, Method, Request};
+pub use keytab::Keytab;
+pub use request::{Certificate, ComputerRequest, DeviceRequest, Header, Method, Request};
 pub use response::{Field, Response};
 pub use service::{Exchange, attend};
 pub use settings::{Proxy, Settings};
@@ -122,6 +125,15 @@ impl Online {
         let terms = Terms::of(&request.request);
         let signer = Signer { schemes: request.certificate.schemes.clone(), key };
         self.fetched(ToOnline::FetchAsDevice(Box::new(request)), terms, Some(signer)).await
+    }
+
+    /// The same with a ticket of the computer account, whose keys go with the request.
+    ///
+    /// # Errors
+    /// As [`Online::fetch`].
+    pub async fn fetch_with_ticket(&self, request: ComputerRequest) -> Result<Response, OnlineError> {
+        let terms = Terms::of(&request.request);
+        self.fetched(ToOnline::FetchWithTicket(Box::new(request)), terms, None).await
     }
 
     async fn fetched(

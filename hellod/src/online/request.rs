@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
-use super::{Address, Hosts, OnlineError, Scheme};
+use super::{Address, Hosts, Keytab, OnlineError, Scheme};
 
 /// A request, whole and in form. It has no `Debug`: what it carries is for the host alone.
 pub struct Request {
@@ -23,6 +23,12 @@ pub struct Request {
 pub struct DeviceRequest {
     pub(super) request: Request,
     pub(super) certificate: Certificate,
+}
+
+/// A request that a ticket of this computer's account goes with (RFC 4559). It follows no redirect: a ticket is for one host.
+pub struct ComputerRequest {
+    pub(super) request: Request,
+    pub(super) keytab: Keytab,
 }
 
 /// What is to be done (RFC 9110 §9.3).
@@ -183,6 +189,20 @@ impl Request {
             return Err(OnlineError::Malformed("it would be redirected as this device".into()));
         }
         Ok(DeviceRequest { request: self, certificate })
+    }
+
+    /// As the computer whose keys these are: the last thing to say of a request.
+    ///
+    /// # Errors
+    /// [`OnlineError::Malformed`] for a request that follows redirects, or that says already who asks.
+    pub fn as_computer(self, keytab: Keytab) -> Result<ComputerRequest, OnlineError> {
+        if self.redirects != 0 {
+            return Err(OnlineError::Malformed("it would be redirected as this computer".into()));
+        }
+        if self.headers.iter().any(|(header, _)| *header == Header::Authorization) {
+            return Err(OnlineError::Malformed("it would come from two".into()));
+        }
+        Ok(ComputerRequest { request: self, keytab })
     }
 
     /// Where it goes.

@@ -44,6 +44,11 @@ pub async fn attend(exchange: Exchange, fetcher: &Fetcher) {
                 () = outgoing.abandoned() => return None,
                 outcome = fetcher.fetch(&request) => outcome,
             },
+            ToOnline::FetchWithTicket(request) => tokio::select! {
+                biased;
+                () = outgoing.abandoned() => return None,
+                outcome = fetcher.fetch_with_ticket(*request) => outcome,
+            },
             ToOnline::FetchAsDevice(request) => {
                 as_device(*request, fetcher, (&mut incoming, &mut outgoing)).await?
             }
@@ -97,7 +102,7 @@ async fn pass_on(
         };
         match ToOnline::decode(&frame)? {
             ToOnline::Signature(signature) => Some(signature),
-            ToOnline::Fetch(_) | ToOnline::FetchAsDevice(_) => None,
+            ToOnline::Fetch(_) | ToOnline::FetchAsDevice(_) | ToOnline::FetchWithTicket(_) => None,
         }
     };
     let signature = timeout(patience, answer).await.ok()??;

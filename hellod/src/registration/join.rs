@@ -54,18 +54,16 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         Ok(Some(joined)) => return already(&joined, &directory, terminal).await,
         Err(error) => return give_up(&error.into(), FORGET_FIRST, terminal).await,
     }
-    if matches!(directory, Directory::AdFs(_)) && wanted.way != Some(Way::Token) {
-        terminal.show(Style::Error, &format!("{domain} belongs to {directory}.\n{OF_THE_COMPUTER}")).await?;
-        return Ok(Outcome::Refused);
-    }
-    let next = if wanted.way == Some(Way::Token) { "" } else { SIGN_IN };
-    terminal.show(Style::Info, format!("{domain} belongs to {directory}.\n{next}").trim_end()).await?;
-    let asking = Asking {
-        online: &parts.online,
-        directory: &directory,
-        freshness: Freshness::AsTheTenantHasIt,
-        way: wanted.way,
+    let (way, next) = match way(&directory, wanted.way) {
+        Ok(way) => way,
+        Err(why) => {
+            terminal.show(Style::Error, &format!("{domain} belongs to {directory}.\n{why}")).await?;
+            return Ok(Outcome::Refused);
+        }
     };
+    terminal.show(Style::Info, format!("{domain} belongs to {directory}.\n{next}").trim_end()).await?;
+    let asking =
+        Asking { online: &parts.online, directory: &directory, freshness: Freshness::AsTheTenantHasIt, way };
     let permit = match asking.ask(terminal).await? {
         Asked::Permitted(permit) => permit,
         Asked::GivenUp => {
@@ -111,6 +109,17 @@ async fn found(parts: &Parts, domain: &Domain) -> Result<Option<Directory>, Fail
         (Ok(Some(farm)), _) => Ok(Some(farm.try_into().map_err(DirectoryError::from)?)),
         (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
         (Ok(None), Ok(_)) => Ok(None),
+    }
+}
+
+/// How somebody signs in there, and what is said before; or why not so. An AD FS lets computers join, and Entra people.
+fn way(directory: &Directory, wanted: Option<Way>) -> Result<(Option<Way>, &'static str), &'static str> {
+    match (directory, wanted) {
+        (_, Some(Way::Token)) => Ok((wanted, "")),
+        (Directory::AdFs(_), None | Some(Way::Computer)) => Ok((Some(Way::Computer), BY_ITS_ACCOUNT)),
+        (Directory::AdFs(_), Some(_)) => Err(OF_THE_COMPUTER),
+        (Directory::Entra(_), Some(Way::Computer)) => Err(OF_A_PERSON),
+        (Directory::Entra(_), _) => Ok((wanted, SIGN_IN)),
     }
 }
 
@@ -237,8 +246,11 @@ const NO_DOMAIN: &str = "That is no domain, such as corp.example. Nothing was ch
 const CHECK_DOMAIN: &str = "Is it spelt right?\n\
     It is the part behind the @ of the name with which people sign in there.";
 const SIGN_IN: &str = "Sign in there as somebody who may join computers.";
-const OF_THE_COMPUTER: &str = "It registers computers of its domain, and not in a person's name: this computer needs a\n\
-    token of its own account there. With one: sudo helloctl join --token-file FILE";
+const BY_ITS_ACCOUNT: &str = "It registers computers of its domain, by the account that they have there.";
+const OF_THE_COMPUTER: &str = "It registers computers of its domain, by the account that they have there, and not in\n\
+    a person's name. Leave --sign-in out: sudo helloctl join DOMAIN";
+const OF_A_PERSON: &str = "It registers computers in the name of somebody who may join them. Leave --keytab out:\n\
+    sudo helloctl join DOMAIN";
 const MAKING: &str = "Making this computer's keys in the security chip. This can take up to half a minute.";
 const NEXT: &str = "Whoever has an account there can now have a PIN of theirs registered: helloctl enroll";
 const FORGET_FIRST: &str = "To begin anew: sudo helloctl leave --forget";

@@ -105,6 +105,10 @@ checks! {
     BearerDevice = "bearer-device",
     /// It comes from multi-factor authentication of the last ten minutes.
     FreshMfa = "fresh-mfa",
+    /// The Kerberos ticket is for this server, whole, and new.
+    Ticket = "ticket",
+    /// It is of a computer of this domain.
+    ComputerKnown = "computer-known",
     /// The device may be joined, in the way that it asks for.
     JoinPermitted = "join-permitted",
     /// The certificate request is signed with its own key.

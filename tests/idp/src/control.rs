@@ -85,6 +85,10 @@ enum Order {
     DeclineDeviceCode {
         user_code: String,
     },
+    /// Has a computer of that name in the domain.
+    CreateComputer {
+        name: String,
+    },
     /// What a computer of that name would get of AD FS for its Kerberos ticket.
     ComputerToken {
         name: String,
@@ -151,7 +155,11 @@ fn carry_out(world: &mut World, order: Order) -> Result<Value, String> {
         Order::DeclineDeviceCode { user_code } => {
             world.sign_ins.by_user_code(&user_code).ok_or("no such code")?.state = Approval::Declined;
         }
-        Order::ComputerToken { name } => return Ok(adfs::computer_token(world, &name).into()),
+        Order::CreateComputer { name } => drop(world.computers.create(&name).sid.clone()),
+        Order::ComputerToken { name } => {
+            world.computers.create(&name);
+            return Ok(adfs::computer_token(world, &format!("{name}$")).into());
+        }
         Order::Fault(fault) => world.faults.add(fault),
         Order::ClearFaults {} => world.faults.clear(),
         Order::Requests { clear } => {
@@ -184,6 +192,15 @@ fn approve(world: &mut World, user_code: &str, upn: &str, mfa: bool) -> Result<(
     let code = world.sign_ins.by_user_code(user_code).ok_or("no such code")?;
     let mfa = mfa.then_some(at);
     let to_register = mfa.is_some() && code.needs.fresh_mfa;
-    code.state = Approval::Approved(SignIn { upn, at, password, key: false, device: None, mfa, to_register });
+    code.state = Approval::Approved(SignIn {
+        upn,
+        at,
+        password,
+        key: false,
+        computer: None,
+        device: None,
+        mfa,
+        to_register,
+    });
     Ok(())
 }

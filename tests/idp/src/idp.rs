@@ -25,6 +25,8 @@ pub struct Options {
     pub domain: Option<String>,
     /// Checks that are left out.
     pub skip: Vec<Check>,
+    /// The keys with which AD FS opens Kerberos tickets, where it takes any.
+    pub keytab: Option<PathBuf>,
     /// Switches that differ, as a JSON object; null changes none.
     pub switches: Value,
 }
@@ -86,6 +88,9 @@ impl Idp {
         command.args(["--switches", &switches.to_string()]);
         if let Some(domain) = &options.domain {
             command.args(["--domain", domain]);
+        }
+        if let Some(keytab) = &options.keytab {
+            command.env("KRB5_KTNAME", keytab);
         }
         for check in &options.skip {
             command.args(["--skip", check.name()]);

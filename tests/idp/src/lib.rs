@@ -15,6 +15,7 @@ mod errors;
 mod faults;
 mod idp;
 mod jose;
+mod kdc;
 mod kdf;
 mod kerberos;
 mod proxy;
@@ -29,6 +30,7 @@ mod web;
 
 pub use checks::Check;
 pub use idp::{Idp, Options, StartError};
+pub use kdc::Kdc;
 pub use proxy::Proxy;
 pub use serve::{Arguments, ServeError, serve};
 pub use switches::{AnswerCipher, Confusion, Kerberos, Lifetimes, Serial, Switches, Wrapping, X5c};

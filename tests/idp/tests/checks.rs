@@ -40,6 +40,15 @@ fn each_check_stops_an_attack_that_passes_without_it() {
     assert!(missing.is_empty(), "no attack for {missing:?}");
 }
 
+/// To AD FS, as a computer.
+fn with_ticket(scene: &Scene, ticket: &str) -> Response {
+    let path = format!(
+        "/adfs/oauth2/authorize/wia?response_type=code&client_id={BROKER}&resource=urn%3Ams-drs%3Asts.corp.example\
+         &redirect_uri=ms-appx-web%3A%2F%2FMicrosoft.AAD.BrokerPlugin%2FDRS"
+    );
+    scene.client.get("sts.corp.example", &path, &[("Authorization", &format!("Negotiate {ticket}"))])
+}
+
 #[test]
 fn a_request_that_fails_has_used_up_its_nonce() {
     let scene = Scene::new(json!({}));
@@ -61,11 +70,7 @@ fn what_is_in_order_passes_all_checks() {
     }
     // A key is two factors, and none of the freshness that another key needs.
     let token = scene.registration_token(&hello);
-    let claims = token
-        .split('.')
-        .nth(1)
-        .map(|part| base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(part).unwrap());
-    let claims: serde_json::Value = serde_json::from_slice(&claims.unwrap()).unwrap();
+    let claims = support::claims(&token);
     assert_eq!(claims["amr"], json!(["rsa", "mfa"]));
     assert_eq!(claims["deviceid"], scene.device.id.as_str());
 }
@@ -251,6 +256,16 @@ const CODES: &[(Check, Attack)] = &[
 ];
 
 const REGISTERING: &[(Check, Attack)] = &[
+    (Check::ComputerKnown, |scene| {
+        scene.idp.skip(Check::Ticket).unwrap();
+        let response = with_ticket(scene, "bm9uZQ==");
+        scene.idp.enforce(Check::Ticket).unwrap();
+        response
+    }),
+    (Check::Ticket, |scene| {
+        scene.idp.order(&json!({"do": "create-computer", "name": "LAB"})).unwrap();
+        with_ticket(scene, "bm9uZQ==")
+    }),
     (Check::BearerSignature, |scene| {
         let claims = json!({"aud": REGISTRATION, "upn": UPN, "exp": scene.now() + 600});
         let forged = scene.device.key.sign(&json!({"alg": "RS256", "typ": "JWT"}), &claims);

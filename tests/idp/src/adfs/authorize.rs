@@ -66,7 +66,7 @@ pub(super) fn answer_page(world: &mut World, request: &Request) -> Said {
     }
 }
 
-fn parse(world: &World, request: &Request) -> Result<Authorization, Refusal> {
+pub(super) fn parse(world: &World, request: &Request) -> Result<Authorization, Refusal> {
     let query = &request.query;
     let app = App::find(query.get("client_id").ok_or(Refusal::aadsts(900_144))?);
     world.demand(Check::ClientKnown, app.is_some(), || Refusal::aadsts(700_016))?;
@@ -100,7 +100,7 @@ fn signed_in(world: &mut World, cookie: &str) -> Result<Option<SignIn>, Refusal>
     Ok(fresh.then_some(token.sign_in))
 }
 
-fn go_on(world: &mut World, authorization: Authorization, mut sign_in: SignIn) -> Said {
+pub(super) fn go_on(world: &mut World, authorization: Authorization, mut sign_in: SignIn) -> Said {
     let (now, needs) = (world.clock.now(), authorization.needs);
     let recent = sign_in.mfa.is_some_and(|at| now - at <= world.switches.fresh_mfa_seconds);
     sign_in.to_register |= needs.fresh_mfa && recent;
@@ -124,7 +124,7 @@ fn go_on(world: &mut World, authorization: Authorization, mut sign_in: SignIn) -
     );
     world.sign_ins.codes.insert(value, Code { authorization, sign_in, at: now, used: false });
     let state = state.map(|state| {
-        form_urlencoded::Serializer::new(String::from("&")).append_pair("state", &state).finish()
+        form_urlencoded::Serializer::for_suffix(String::from("&"), 1).append_pair("state", &state).finish()
     });
     Answer::redirect(&format!("{to}{}", state.unwrap_or_default())).into()
 }
@@ -162,7 +162,7 @@ fn form(
     )
 }
 
-fn refused(refusal: Refusal) -> Said {
+pub(super) fn refused(refusal: Refusal) -> Said {
     let page =
         format!("<html><body><h1>An error occurred</h1><p>{}</p></body></html>", escape(&refusal.text));
     Said { answer: Answer::html(400, page), refusal: Some(refusal) }

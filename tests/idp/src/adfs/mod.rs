@@ -4,13 +4,13 @@ mod authorize;
 mod contract;
 mod device_code;
 mod tokens;
+mod windows;
 
 use serde_json::json;
 
 use crate::drs;
 use crate::entra::{self, Said};
 use crate::errors::Refusal;
-use crate::random;
 use crate::state::{Dialect, World};
 use crate::vary::Members;
 use crate::web::{Answer, Request};
@@ -34,7 +34,11 @@ pub(crate) fn serve(world: &mut World, request: &Request) -> Said {
                 Err(refusal) => Said { answer: refusal.as_adfs(world), refusal: Some(refusal) },
             }
         }
+        ("GET", ["adfs", "oauth2", "authorize"]) if windows::is_in_domain(request) => {
+            windows::page(world, request).into()
+        }
         ("GET", ["adfs", "oauth2", "authorize"]) => authorize::start(world, request),
+        ("GET", ["adfs", "oauth2", "authorize", "wia"]) => windows::answer_page(world, request),
         ("POST", ["adfs", "oauth2", "authorize"]) => authorize::answer_page(world, request),
         ("POST", ["enrollmentserver", "device"]) => drs::join(world, request, Dialect::Adfs),
         ("DELETE", ["enrollmentserver", "device", id]) => drs::leave(world, request, id, Dialect::Adfs),
@@ -88,17 +92,18 @@ impl Refusal {
     }
 }
 
-/// What a computer would get for its Kerberos ticket, to join by (MS-DVRJ 3.1.5.1.1.2).
-pub(crate) fn computer_token(world: &mut World, name: &str) -> String {
+/// What a computer gets for its Kerberos ticket, to join by (MS-DVRJ 3.1.5.1.1.2).
+pub(crate) fn computer_token(world: &mut World, account: &str) -> String {
     let now = world.clock.now();
-    let guid = random::bytes::<16>();
+    let known = world.computers.find(account);
+    let (guid, sid) = known.map_or_else(Default::default, |known| (known.guid, known.sid.clone()));
     let claims: Members = vec![
         ("aud", world.registration_resource().into()),
         ("iss", format!("http://{}/adfs/services/trust", world.sts()).into()),
         ("iat", now.into()),
         ("exp", (now + world.switches.access_seconds).into()),
-        ("upn", format!("{name}$@{}", world.tenant.domain).into()),
-        ("primarysid", format!("S-1-5-21-2378277246-2682074319-435474115-{}", 1200 + now % 1000).into()),
+        ("upn", format!("{account}@{}", world.tenant.domain).into()),
+        ("primarysid", sid.into()),
         ("http://schemas.microsoft.com/authorization/claims/PermitDeviceRegistrationClaim", "true".into()),
         ("http://schemas.microsoft.com/ws/2012/01/accounttype", "DJ".into()),
         ("http://schemas.microsoft.com/identity/claims/onpremobjectguid", crate::jose::base64(&guid).into()),

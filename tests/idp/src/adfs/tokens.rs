@@ -176,11 +176,15 @@ fn session(world: &mut World, signed: &Signed<'_>) -> Result<Answer, Refusal> {
 fn tokens(world: &mut World, wanted: &Wanted, sign_in: &SignIn) -> Members {
     let lifetime = world.switches.access_seconds;
     let resource = wanted.resource.as_deref().unwrap_or(USER_INFO);
+    let access = match &sign_in.computer {
+        Some(account) if resource == world.registration_resource() => super::computer_token(world, account),
+        _ => access_token(world, wanted, resource, sign_in),
+    };
     vec![
         ("token_type", "bearer".into()),
         ("expires_in", lifetime.into()),
         ("resource", resource.into()),
-        ("access_token", access_token(world, wanted, resource, sign_in).into()),
+        ("access_token", access.into()),
         ("refresh_token", refresh_token(world, wanted.app, sign_in, None).into()),
         ("refresh_token_expires_in", WEEK.into()),
         ("scope", wanted.scopes.join(" ").into()),

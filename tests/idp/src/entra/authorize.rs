@@ -44,6 +44,7 @@ pub(crate) fn start(world: &mut World, request: &Request, tenant: &str, v2: bool
                 at: 0,
                 password: None,
                 key: false,
+                computer: None,
                 device: Some(device),
                 mfa: None,
                 to_register: false,

@@ -122,6 +122,7 @@ pub(crate) fn by_password(world: &mut World, username: &str, password: &str) -> 
         at: now,
         password: Some(version),
         key: false,
+        computer: None,
         device: None,
         mfa: None,
         to_register: false,

@@ -136,7 +136,16 @@ fn by_hello_key(
     if !equal {
         world.spend_nonce(inner, Purpose::SignIn(dialect))?;
     }
-    Ok(SignIn { upn, at: now, password: None, key: true, device: None, mfa: None, to_register: false })
+    Ok(SignIn {
+        upn,
+        at: now,
+        password: None,
+        key: true,
+        computer: None,
+        device: None,
+        mfa: None,
+        to_register: false,
+    })
 }
 
 /// The issuer, and for Entra also the tenant and what clients without one write.

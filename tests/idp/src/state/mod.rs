@@ -1,6 +1,7 @@
 //! Everything the server remembers.
 
 pub(crate) mod apps;
+pub(crate) mod computers;
 pub(crate) mod devices;
 pub(crate) mod nonces;
 pub(crate) mod people;
@@ -17,6 +18,7 @@ use crate::jose::SigningKey;
 use crate::random;
 use crate::switches::Switches;
 use crate::vary::Vary;
+use computers::Computers;
 use devices::Devices;
 use nonces::Nonces;
 use people::People;
@@ -31,6 +33,7 @@ pub(crate) struct World {
     pub(crate) switches: Switches,
     pub(crate) vary: Vary,
     pub(crate) people: People,
+    pub(crate) computers: Computers,
     pub(crate) devices: Devices,
     pub(crate) nonces: Nonces,
     pub(crate) tokens: Tokens,
@@ -69,6 +72,7 @@ impl World {
             switches: Switches::default(),
             vary: Vary::new(seed),
             people: People::default(),
+            computers: Computers::default(),
             devices: Devices::default(),
             nonces: Nonces::default(),
             tokens: Tokens::default(),
@@ -102,6 +106,11 @@ impl World {
     /// The host of AD FS.
     pub(crate) fn sts(&self) -> String {
         format!("sts.{}", self.tenant.domain)
+    }
+
+    /// What the domain is called in Kerberos.
+    pub(crate) fn realm(&self) -> String {
+        self.tenant.domain.to_ascii_uppercase()
     }
 
     /// Where AD FS registers devices, beside [`Self::sts`].

@@ -25,6 +25,8 @@ pub(crate) struct SignIn {
     pub(crate) password: Option<u64>,
     /// By a Hello key.
     pub(crate) key: bool,
+    /// By a Kerberos ticket: it is a computer, with this account, and nobody.
+    pub(crate) computer: Option<String>,
     /// With a device that proved itself.
     pub(crate) device: Option<String>,
     /// With a second factor that was asked for in a page, and when.
@@ -139,6 +141,10 @@ impl World {
 
     /// The user may still sign in, and the device is still one.
     pub(crate) fn live_sign_in(&self, sign_in: &SignIn) -> Result<(), Refusal> {
+        if let Some(account) = &sign_in.computer {
+            let known = self.computers.find(account).is_some();
+            return self.demand(Check::ComputerKnown, known, || Refusal::aadsts(50034));
+        }
         let Some(user) = self.people.find(&sign_in.upn) else { return Err(Refusal::aadsts(50034)) };
         self.demand(Check::UserEnabled, user.enabled, || Refusal::aadsts(50057))?;
         if let Some(id) = &sign_in.device {

@@ -7,6 +7,8 @@ pub(crate) mod device;
 pub(crate) mod scene;
 pub(crate) mod web;
 
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hello_idp::{Idp, Options};
 use serde_json::Value;
 
@@ -24,6 +26,12 @@ pub(crate) fn idp(switches: Value) -> Idp {
     let idp = Idp::start(&options).unwrap();
     idp.create_user(UPN, PASSWORD, true).unwrap();
     idp
+}
+
+/// What a token says.
+pub(crate) fn claims(token: &str) -> Value {
+    let payload = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).unwrap()).unwrap();
+    serde_json::from_slice(&payload).unwrap()
 }
 
 /// The check that the last request failed at.

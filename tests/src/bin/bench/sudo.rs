@@ -13,7 +13,7 @@ pub(crate) fn measure(world: &mut World) -> Vec<Figure> {
     let cheap = format!("{}:{}\n", MALLORY.name, MALLORY.password);
     world.lab.run_with_input("root", ["chpasswd", "-c", "SHA256", "-s", "1000"], &cheap).ok();
     let sudoers = world.lab.read("/etc/sudoers");
-    world.lab.write("/etc/sudoers", &format!("{sudoers}\n{} ALL=(ALL) ALL\n", MALLORY.name), 0o440);
+    world.lab.write("/etc/sudoers", format!("{sudoers}\n{} ALL=(ALL) ALL\n", MALLORY.name), 0o440);
     let (mut with, mut without) = (Vec::new(), Vec::new());
     for _ in 0..RUNS {
         with.push(sudo(world));

@@ -1,0 +1,80 @@
+//! A computer signs in by itself at the directory of its domain, with a Kerberos ticket of its own account (RFC 4559): so an AD FS
+//! knows whom it registers ([MS-DVRJ] 3.1.5.1.1.2).
+
+use thiserror::Error;
+use zeroize::Zeroizing;
+
+use super::oauth::{SignIn, succeeded};
+use super::{DirectoryError, Permit};
+use crate::online::{Field, Header, Hosts, Keytab, Request};
+
+/// Why it does not. `Display` is what an administrator reads.
+#[derive(Debug, Error)]
+pub enum NotAsComputer {
+    /// The directory doesn't take the ticket.
+    #[error(
+        "The directory does not take the Kerberos ticket of {account}. Is this computer still in its domain, and is the \
+         name of the directory's host that of the account under which it runs (setspn -Q HOST/NAME)?"
+    )]
+    Refused {
+        /// The account of this computer, with its realm.
+        account: String,
+    },
+    /// It wants somebody at a keyboard.
+    #[error(
+        "The directory asks for a password where this computer has a Kerberos ticket. Its administrators say from whom it \
+         takes tickets: Set-AdfsProperties -WIASupportedUserAgents, with MSAuthHost/1.0/In-Domain among them."
+    )]
+    AsksPeople,
+    /// What should be the computer's keys is something else.
+    #[error("There are no keys of a computer's account in that file. What is in it: klist -k FILE")]
+    NoKeys,
+}
+
+impl SignIn<'_> {
+    /// Signs the computer in, with 64 random octets: what a browser does in Windows, where nobody is asked anything. Whoever
+    /// AD FS takes for such a browser, it sends on to where it asks for a ticket.
+    ///
+    /// # Errors
+    /// [`DirectoryError`].
+    pub async fn by_ticket(
+        &self,
+        random: &Zeroizing<[u8; 64]>,
+        keytab: &Keytab,
+    ) -> Result<Permit, DirectoryError> {
+        let browser = self.authorization(random, &[]);
+        let hosts = Hosts::parse(&self.endpoints.hosts)?;
+        let mut address = hosts.address(browser.address())?;
+        for _ in 0..MOST_PAGES {
+            let page = || -> Result<Request, DirectoryError> {
+                let name = Zeroizing::new(IN_DOMAIN.to_owned());
+                Ok(Request::get(&hosts, address.as_str())?.with(Header::UserAgent, name)?)
+            };
+            let mut response = self.online.fetch(page()?).await?;
+            if response.status == 401 && response.header(Field::WwwAuthenticate).is_some_and(is_negotiate) {
+                response = self.online.fetch_with_ticket(page()?.as_computer(keytab.clone())?).await?;
+            }
+            match (response.status, response.header(Field::Location)) {
+                (301..=303 | 307 | 308, Some(location)) if browser.ends_at(location) => {
+                    return self.redeem_address(&browser, location).await;
+                }
+                (301..=303 | 307 | 308, Some(location)) => address = hosts.redirected(&address, location)?,
+                (401, _) => return Err(NotAsComputer::Refused { account: keytab.account().into() }.into()),
+                (400.., _) => succeeded(response).map(drop)?,
+                _ => break,
+            }
+        }
+        Err(NotAsComputer::AsksPeople.into())
+    }
+}
+
+/// Whether a ticket is asked for; there may be other ways beside it (RFC 9110 §11.6.1).
+fn is_negotiate(challenges: &str) -> bool {
+    challenges.split(',').any(|challenge| challenge.trim().eq_ignore_ascii_case("negotiate"))
+}
+
+/// Whom AD FS asks for a ticket and not for a password, unless its administrators have made another list of such names: the
+/// browser of Windows' own sign-ins, in the domain.
+const IN_DOMAIN: &str = "MSAuthHost/1.0/In-Domain";
+/// How many pages there can be from the first to the last.
+const MOST_PAGES: usize = 4;
