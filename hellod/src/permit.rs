@@ -4,6 +4,7 @@
 //! gone on to without a word of the person's.
 
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::time::Duration;
 
 use hello_dbus::secret_pipe::{receive_file, receive_long};
@@ -251,10 +252,20 @@ async fn by_ticket(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Aske
         return Ok(Asked::GivenUp);
     }
     let Some(file) = ask_for("Keys: ", Role::Keytab, terminal).await? else { return Ok(Asked::GivenUp) };
-    let Some(keytab) = Keytab::parse(&file) else { return Ok(Asked::Failed(NotAsComputer::NoKeys.into())) };
+    let name = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    let keytab = match Keytab::of(&file, &name) {
+        Ok(keytab) => keytab,
+        Err(error) => return Ok(Asked::Failed(NotAsComputer::from(error).into())),
+    };
     drop(file);
     terminal.show(Style::Info, &format!("It signs in as {}.", keytab.account())).await?;
-    Ok(sign_in.by_ticket(&random, &keytab).await.into())
+    let mut asking = pin!(sign_in.by_ticket(&random, &keytab));
+    loop {
+        tokio::select! {
+            outcome = &mut asking => return Ok(outcome.into()),
+            () = sleep(GLANCE) => if terminal.is_gone() { return Err(Gone) },
+        }
+    }
 }
 
 /// Asks for what comes through a pipe; nothing where there was no answer.
@@ -284,6 +295,8 @@ fn as_token(octets: &[u8]) -> Result<Token, WireError> {
 const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
 const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with";
 
+/// How often it is looked whether the administrator is still there.
+const GLANCE: Duration = Duration::from_secs(1);
 /// How often the same is asked.
 const TRIES: usize = 3;
 /// How often somebody who waits hears that they still do. helloctl gives up on a hellod that is silent for two minutes.

@@ -290,7 +290,8 @@ impl Default for Lab {
 }
 
 /// What the package installs, and where.
-const PROJECT_FILES: [(&str, &str); 5] = [
+const PROJECT_FILES: [(&str, &str); 6] = [
+    ("hellod/krb5.conf", "/usr/share/hellod"),
     ("dbus/org.hellod.Hello1.conf", "/usr/share/dbus-1/system.d"),
     ("dbus/org.hellod.Hello1.service", "/usr/share/dbus-1/system-services"),
     ("dbus/org.hellod.Online1.conf", "/usr/share/dbus-1/system.d"),

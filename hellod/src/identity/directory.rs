@@ -181,7 +181,7 @@ impl DirectoryError {
     #[must_use]
     pub fn passes(&self) -> bool {
         match self {
-            Self::Online(_) => true,
+            Self::Online(error) => !matches!(error, OnlineError::NoTicket { .. }),
             Self::Refused { refusal, .. } => {
                 matches!(refusal, Refusal::Throttled | Refusal::Unavailable | Refusal::RetryWithFreshNonce)
             }

@@ -108,13 +108,20 @@ pub enum OnlineError {
     },
     /// Its domain gives this computer no ticket for the host.
     #[error(
-        "{account} gets no Kerberos ticket: {why}. As root, `kinit -k '{account}'` (krb5-user) tries the same"
+        "{account} gets no Kerberos ticket. As root, `kinit -k -t FILE '{account}'` (krb5-user) tries the same \
+         with the file of its keys. What Kerberos says: \"{why}\""
     )]
     NoTicket {
         /// The account of this computer, with its realm.
         account: String,
         /// In the words of the library.
         why: String,
+    },
+    /// Nobody of its domain answers.
+    #[error("no domain controller answers {account}; check network, VPN and name servers")]
+    NoDomainController {
+        /// The account of this computer, with its realm.
+        account: String,
     },
     /// Too much is being fetched already.
     #[error("too many requests wait for {host} already; try again later")]

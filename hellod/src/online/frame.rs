@@ -146,6 +146,7 @@ fn fetch((kind, more): (u8, usize), request: &Request) -> Writer {
     let mut frame = Writer::new(kind, size);
     frame.octet(position(&Method::ALL, request.method));
     frame.octet(request.redirects);
+    frame.octet(u8::from(request.by_http_1));
     frame.number(u32::try_from(request.patience.as_millis()).unwrap_or(u32::MAX));
     frame.number(request.bound);
     frame.octet(request.hosts.names().len() as u8);
@@ -174,7 +175,7 @@ fn fetch_as_device(DeviceRequest { request, certificate }: &DeviceRequest) -> Ze
 /// By the same doors as in hellod: what hellod could not have made is no request.
 fn read_request(reader: &mut Reader<'_>) -> Option<Request> {
     let method = *Method::ALL.get(usize::from(reader.octet()?))?;
-    let redirects = reader.octet()?;
+    let (redirects, by_http_1) = (reader.octet()?, reader.flag()?);
     let (patience, bound) = (Duration::from_millis(reader.number()?.into()), reader.number()?);
     let names = (0..reader.octet()?).map(|_| reader.text()).collect::<Option<Vec<_>>>()?;
     let hosts = Hosts::parse(names).ok()?;
@@ -190,6 +191,7 @@ fn read_request(reader: &mut Reader<'_>) -> Option<Request> {
     for (header, value) in headers {
         request = request.with(header, value).ok()?;
     }
+    let request = if by_http_1 { request.by_http_1() } else { request };
     Some(request.following(redirects).reading(bound).within(patience))
 }
 

@@ -86,7 +86,7 @@ fn a_request_with_a_ticket_carries_the_keys_of_the_computer_and_no_word_of_its_o
     let keytab = Keytab::parse(&keytab::tests::of("LAB$")).unwrap();
     let page = || {
         let request = Request::get(&Hosts::parse(["sts.example"]).unwrap(), "https://sts.example/").unwrap();
-        request.with(Header::Accept, Zeroizing::new("text/html".into())).unwrap()
+        request.with(Header::Accept, Zeroizing::new("text/html".into())).unwrap().by_http_1()
     };
     let sent = ToOnline::FetchWithTicket(Box::new(page().as_computer(keytab.clone()).unwrap()));
     let frame = sent.encode();
@@ -94,6 +94,7 @@ fn a_request_with_a_ticket_carries_the_keys_of_the_computer_and_no_word_of_its_o
     let Some(ToOnline::FetchWithTicket(read)) = ToOnline::decode(behind_length(&frame)) else {
         panic!("no request")
     };
+    assert!(read.request.by_http_1 && !sample().by_http_1);
     assert_eq!((read.keytab.account(), read.keytab.octets()), ("LAB$@CORP.EXAMPLE", keytab.octets()));
     assert!(page().following(1).as_computer(keytab.clone()).is_err(), "a ticket is for one host");
     let known = page().with(Header::Authorization, Zeroizing::new("Bearer x.y.z".into())).unwrap();

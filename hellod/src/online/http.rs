@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 use super::names::Names;
 use super::threads::{Threads, Undone};
-use super::tls::{Question, Trust, TrustError, explain, find, io_kind};
+use super::tls::{Http, Question, Trust, TrustError, explain, find, io_kind};
 use super::{
     Address, ComputerRequest, DeviceRequest, Field, Header, Method, OnlineError, ProxyRefusal, Request,
     Response, Settings, Span, Stage, Unreached, route, skew, slots, ticket,
@@ -31,10 +31,17 @@ pub struct Fetcher {
     settings: Settings,
     trust: Trust,
     clock: Arc<dyn Clock + Send + Sync>,
-    direct: Client,
-    proxied: Option<Client>,
+    usual: Clients,
+    /// For what has to be said by HTTP/1.1.
+    by_http_1: Clients,
     names: Names,
     threads: Threads,
+}
+
+/// What connects, straight and by the proxy, where there is one.
+struct Clients {
+    direct: Client,
+    proxied: Option<Client>,
 }
 
 /// Why nothing can be fetched at all.
@@ -58,12 +65,15 @@ impl Fetcher {
     /// [`FetcherError`].
     pub fn new(settings: Settings, clock: Arc<dyn Clock + Send + Sync>) -> Result<Self, FetcherError> {
         let trust = Trust::read(settings.extra_authorities.as_deref())?;
-        let tls = || trust.client().ok_or(FetcherError::Tls);
         let names = Names::default();
-        let plain = |proxy| client(tls()?, proxy, Resolver(names.clone(), None));
-        let direct = plain(None)?;
-        let proxied = settings.proxy().map(|proxy| plain(Some(proxy))).transpose()?;
-        Ok(Self { settings, trust, clock, direct, proxied, names, threads: Threads::new(slots::MOST) })
+        let clients = |http: Http| {
+            let tls = || trust.client(http).ok_or(FetcherError::Tls);
+            let plain = |proxy| client(tls()?, proxy, Resolver(names.clone(), None));
+            let proxied = settings.proxy().map(|proxy| plain(Some(proxy))).transpose()?;
+            Ok::<_, FetcherError>(Clients { direct: plain(None)?, proxied })
+        };
+        let (usual, by_http_1) = (clients(Http::Newest)?, clients(Http::One)?);
+        Ok(Self { settings, trust, clock, usual, by_http_1, names, threads: Threads::new(slots::MOST) })
     }
 
     /// Fetches, with the redirects that the request follows.
@@ -72,7 +82,7 @@ impl Fetcher {
         let (mut address, mut redirects) = (request.address.clone(), request.redirects);
         loop {
             // Each host has a way of its own: that of the one before may lead past its proxy, or into it.
-            let way = self.way_to(&address);
+            let way = self.way_to(&address, request.by_http_1);
             let hop = Hop { way: &way, address: &address, clock: &*self.clock, request, deadline };
             let (response, span) = hop.head().await?;
             let onward = if redirects > 0 { hop.onward(&response)? } else { None };
@@ -127,10 +137,11 @@ impl Fetcher {
         self.fetch(&request.with(Header::Authorization, ticket)?.within(left)).await
     }
 
-    fn way_to(&self, address: &Address) -> Way {
+    fn way_to(&self, address: &Address, by_http_1: bool) -> Way {
         let via = self.via(address);
-        let client = if via.is_some() { self.proxied.as_ref() } else { None };
-        Way { client: client.unwrap_or(&self.direct).clone(), via }
+        let clients = if by_http_1 { &self.by_http_1 } else { &self.usual };
+        let client = if via.is_some() { clients.proxied.as_ref() } else { None };
+        Way { client: client.unwrap_or(&clients.direct).clone(), via }
     }
 
     fn via(&self, address: &Address) -> Option<String> {
@@ -318,15 +329,19 @@ fn name_of(address: &Address) -> &str {
     address.url().domain().unwrap_or_default()
 }
 
+/// The value of a header; all of them in one line where each is one of a list (RFC 9110 §5.3).
 fn value(response: &reqwest::Response, field: Field) -> Result<Option<Zeroizing<String>>, OnlineError> {
-    let Some(value) = response.headers().get(field.name()).and_then(|value| value.to_str().ok()) else {
+    let most = if field == Field::WwwAuthenticate { usize::MAX } else { 1 };
+    let values = response.headers().get_all(field.name()).iter().filter_map(|value| value.to_str().ok());
+    let values: Vec<&str> = values.take(most).collect();
+    if values.is_empty() {
         return Ok(None);
-    };
-    if value.len() > Field::LARGEST {
+    }
+    if values.iter().map(|value| value.len() + 2).sum::<usize>() > Field::LARGEST + 2 {
         let host = response.url().domain().unwrap_or_default().to_owned();
         return Err(OnlineError::TooLarge { host, bound: Field::LARGEST as u32 });
     }
-    Ok(Some(Zeroizing::new(value.to_owned())))
+    Ok(Some(Zeroizing::new(values.join(", "))))
 }
 
 /// What each error of a chain says. hyper keeps most of its kinds to itself, and tells them in words.
@@ -368,3 +383,22 @@ const WINDOW: u32 = 256 * 1024;
 /// In the words of hyper.
 const BROKEN_OFF: [&str; 2] = ["connection closed before message completed", "tls handshake eof"];
 const HEAD_TOO_LARGE: &str = "message head is too large";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_header_the_first_is_passed_on_and_of_what_may_be_asked_for_all() {
+        let response = http::Response::builder()
+            .header("www-authenticate", "NTLM")
+            .header("www-authenticate", "Negotiate")
+            .header("location", "https://one.example/")
+            .header("location", "https://other.example/");
+        let response = reqwest::Response::from(response.body("").unwrap());
+        let told = |field| value(&response, field).unwrap().map(|value| value.to_string());
+        assert_eq!(told(Field::WwwAuthenticate).as_deref(), Some("NTLM, Negotiate"));
+        assert_eq!(told(Field::Location).as_deref(), Some("https://one.example/"));
+        assert_eq!(told(Field::RetryAfter), None);
+    }
+}

@@ -3,9 +3,26 @@
 //!
 //! Of such a file only what is the computer account's own is taken: keys of services that run here are nobody's business.
 
+use std::collections::BTreeSet;
+
+use hello_dbus::secret_pipe::MAX_FILE;
+use thiserror::Error;
 use zeroize::Zeroizing;
 
 use super::frame::Reader;
+
+/// Why a file has no keys for this computer. `Display` is what the administrator reads.
+#[derive(Debug, Error, PartialEq, Eq)]
+pub enum KeytabError {
+    /// It has none of a computer, or is something else.
+    #[error("There are no keys of a computer's account in that file. What is in it: klist -k FILE")]
+    None,
+    /// It has several, and none is called as this computer is.
+    #[error(
+        "There are keys of several accounts in that file ({0}$), and none is called {1}$, as this computer."
+    )]
+    Several(String, String),
+}
 
 /// The keys of a computer account, and what that is called. It has no `Debug`.
 #[derive(Clone)]
@@ -16,36 +33,47 @@ pub struct Keytab {
 
 impl Keytab {
     /// The largest file, in octets.
-    pub const LONGEST: usize = 64 * 1024;
+    pub const LONGEST: usize = MAX_FILE;
 
-    /// Reads a file. Of several computer accounts in it, the one that was written last. Nothing where it is no keytab, or has
-    /// none: an account is a name that ends in `$`, with no `/` (`sAMAccountName`, \[MS-ADA3\] 2.222).
-    #[must_use]
-    pub fn parse(file: &[u8]) -> Option<Self> {
-        let mut reader = Reader::new(file);
-        if file.len() > Self::LONGEST || reader.array()? != VERSION {
-            return None;
-        }
-        let mut entries = Vec::new();
-        while !reader.is_empty() {
-            let size = i32::from_be_bytes(reader.array()?);
-            let record = reader.octets(usize::try_from(size.unsigned_abs()).ok()?)?;
-            match size {
-                // What is left of the room that was made for the file.
-                0 => break,
-                // What was here has been removed.
-                ..0 => {}
-                1.. => entries.extend(Entry::read(record)),
+    /// Takes the keys of this computer's account, which is called as the computer is, with a `$` behind it and no `/` in it
+    /// (`sAMAccountName`, \[MS-ADA3\] 2.222), or is the only one of that kind in the file: managed accounts of services are
+    /// called so, too. One that is in several domains is taken where it was written last.
+    ///
+    /// # Errors
+    /// [`KeytabError`].
+    pub fn of(file: &[u8], computer: &str) -> Result<Self, KeytabError> {
+        let entries = entries(file).ok_or(KeytabError::None)?;
+        let label = computer.split('.').next().unwrap_or_default();
+        // A name in the old network of Windows has 15 characters (\[MS-NBTE\] 2.2.1).
+        let label: String = label.chars().take(15).collect();
+        let is_own = |entry: &&Entry<'_>| entry.name().eq_ignore_ascii_case(&label);
+        let last = entries.iter().filter(is_own).max_by_key(|entry| entry.written);
+        let names: BTreeSet<&str> = entries.iter().map(Entry::name).collect();
+        let account = match last {
+            Some(entry) => &entry.account,
+            None if names.len() == 1 => {
+                &entries.iter().max_by_key(|e| e.written).ok_or(KeytabError::None)?.account
             }
-        }
-        let account = entries.iter().max_by_key(|entry| entry.written)?.account.clone();
+            None if names.is_empty() => return Err(KeytabError::None),
+            None => {
+                return Err(KeytabError::Several(names.into_iter().collect::<Vec<_>>().join("$, "), label));
+            }
+        };
         let mut octets = Zeroizing::new(Vec::with_capacity(file.len()));
         octets.extend_from_slice(&VERSION);
-        for entry in entries.iter().filter(|entry| entry.account == account) {
-            octets.extend_from_slice(&u32::try_from(entry.record.len()).ok()?.to_be_bytes());
+        for entry in entries.iter().filter(|entry| entry.account == *account) {
+            octets.extend_from_slice(&(entry.record.len() as u32).to_be_bytes());
             octets.extend_from_slice(entry.record);
         }
-        Some(Self { octets, account })
+        Ok(Self { octets, account: account.clone() })
+    }
+
+    /// Reads what [`Keytab::of`] has left: keys of one account.
+    pub(super) fn parse(octets: &[u8]) -> Option<Self> {
+        let entries = entries(octets)?;
+        let account = entries.first()?.account.clone();
+        let is_one = entries.iter().all(|entry| entry.account == account);
+        is_one.then(|| Self { octets: Zeroizing::new(octets.to_vec()), account })
     }
 
     /// The account with its realm, such as `LAB$@CORP.EXAMPLE`.
@@ -60,6 +88,26 @@ impl Keytab {
     }
 }
 
+/// The keys of computer accounts in a file; nothing where it is no keytab. As MIT's library, it takes what is cut off for the end.
+fn entries(file: &[u8]) -> Option<Vec<Entry<'_>>> {
+    let mut reader = Reader::new(file);
+    if file.len() > Keytab::LONGEST || reader.array()? != VERSION {
+        return None;
+    }
+    let mut entries = Vec::new();
+    while let Some(size) = reader.array().map(i32::from_be_bytes) {
+        let Some(record) = reader.octets(size.unsigned_abs() as usize) else { break };
+        match size {
+            // What is left of the room that was made for the file.
+            0 => break,
+            // What was here has been removed.
+            ..0 => {}
+            1.. => entries.extend(Entry::read(record)),
+        }
+    }
+    Some(entries)
+}
+
 /// One key of a computer account.
 struct Entry<'a> {
     account: String,
@@ -68,6 +116,11 @@ struct Entry<'a> {
 }
 
 impl<'a> Entry<'a> {
+    /// Without the realm and the `$`.
+    fn name(&self) -> &str {
+        self.account.split('$').next().unwrap_or_default()
+    }
+
     /// Nothing for what is of another kind of account, or out of form.
     fn read(record: &'a [u8]) -> Option<Self> {
         let mut reader = Reader::new(record);
@@ -75,15 +128,16 @@ impl<'a> Entry<'a> {
         let (realm, name) = (reader.text()?, reader.text()?);
         let _kind: [u8; 4] = reader.array()?;
         let written = u32::from_be_bytes(reader.array()?);
-        let is_computer = parts == 1 && name.len() > 1 && name.ends_with('$');
+        let is_computer = parts == 1 && name.ends_with('$');
         // Libraries read a name with signs in it otherwise than it is written.
-        let is_plain = [realm, name].iter().all(|text| text.bytes().all(is_of_a_name)) && !realm.is_empty();
+        let own = name.strip_suffix('$').unwrap_or(name);
+        let is_plain = [realm, own].iter().all(|text| !text.is_empty() && text.bytes().all(is_of_a_name));
         (is_computer && is_plain).then(|| Self { account: format!("{name}@{realm}"), written, record })
     }
 }
 
 fn is_of_a_name(octet: u8) -> bool {
-    octet.is_ascii_alphanumeric() || b".-_$".contains(&octet)
+    octet.is_ascii_alphanumeric() || b".-_".contains(&octet)
 }
 
 const VERSION: [u8; 2] = [5, 2];
@@ -129,28 +183,50 @@ pub(super) mod tests {
             (-1, entry(&["GONE$"], 9, 3)),
             (1, entry(&["dora"], 9, 4)),
             (1, entry(&["LAB$"], 2, 5)),
-            (1, entry(&["FORMER$"], 1, 6)),
+            (1, entry(&["svc_web$"], 9, 6)),
         ]);
-        let read = Keytab::parse(&keytab).unwrap();
-        assert_eq!(read.account(), "LAB$@CORP.EXAMPLE");
-        assert_eq!(read.octets(), file(&[(1, entry(&["LAB$"], 2, 2)), (1, entry(&["LAB$"], 2, 5))]));
-        assert_eq!(Keytab::parse(read.octets()).unwrap().octets(), read.octets());
-        let padded = [keytab, vec![0; 64]].concat();
-        assert_eq!(Keytab::parse(&padded).unwrap().octets(), read.octets());
+        let own = file(&[(1, entry(&["LAB$"], 2, 2)), (1, entry(&["LAB$"], 2, 5))]);
+        for computer in ["lab", "LAB", "lab.corp.example"] {
+            let read = Keytab::of(&keytab, computer).unwrap();
+            assert_eq!((read.account(), read.octets()), ("LAB$@CORP.EXAMPLE", &own[..]));
+        }
+        let parsed = Keytab::parse(&own).unwrap();
+        assert_eq!((parsed.account(), parsed.octets()), ("LAB$@CORP.EXAMPLE", &own[..]));
+        assert!(Keytab::parse(&keytab).is_none(), "what has others in it, hellod has not written");
+        let several = KeytabError::Several("LAB$, svc_web".into(), "desk".into());
+        assert_eq!(Keytab::of(&keytab, "desk").err(), Some(several));
+        for behind in [&[0; 64][..], &[0, 0, 0], &[0, 0, 1, 0, 9]] {
+            let padded = [&keytab[..], behind].concat();
+            assert_eq!(Keytab::of(&padded, "lab").unwrap().octets(), own, "klist(1) reads it, too");
+        }
     }
 
     #[test]
-    fn what_has_no_computer_in_it_or_is_cut_off_is_no_keytab_of_one() {
+    fn a_computer_by_another_name_is_known_where_it_is_the_only_one() {
+        let renamed = file(&[(1, entry(&["LAB$"], 1, 1)), (1, entry(&["LAB$"], 2, 2))]);
+        assert_eq!(Keytab::of(&renamed, "desk").unwrap().octets(), renamed);
+        let long = file(&[(1, entry(&["A-COMPUTER-OF-TH$"], 1, 1)), (1, entry(&["A-COMPUTER-OF-$"], 1, 2))]);
+        assert!(matches!(Keytab::of(&long, "a-computer-of-the-house"), Err(KeytabError::Several(..))));
+        let cut = file(&[(1, entry(&["A-COMPUTER-OF-T$"], 1, 1)), (1, entry(&["OTHER$"], 1, 2))]);
+        assert_eq!(
+            Keytab::of(&cut, "a-computer-of-the-house").unwrap().account(),
+            "A-COMPUTER-OF-T$@CORP.EXAMPLE"
+        );
+    }
+
+    #[test]
+    fn what_has_no_computer_in_it_is_no_keytab_of_one() {
+        let none = |file: &[u8]| assert_eq!(Keytab::of(file, "lab").err(), Some(KeytabError::None));
         let whole = file(&[(1, entry(&["LAB$"], 2, 2))]);
-        for cut in 1..whole.len() {
-            assert!(Keytab::parse(&whole[..cut]).is_none(), "{cut}");
+        for cut in 0..whole.len() {
+            none(&whole[..cut]);
         }
-        for name in ["dora", "$", "LAB\\$", "LA\0B$", "LAB $"] {
-            assert!(Keytab::parse(&file(&[(1, entry(&[name], 2, 2))])).is_none(), "{name}");
+        for name in ["dora", "$", "LAB\\$", "LA\0B$", "LAB $", "LAB$$", "L$B$"] {
+            none(&file(&[(1, entry(&[name], 2, 2))]));
         }
-        assert!(Keytab::parse(&file(&[(1, entry(&["host", "LAB$"], 2, 2))])).is_none());
+        none(&file(&[(1, entry(&["host", "LAB$"], 2, 2))]));
         let mut of_another_kind = whole;
         of_another_kind[1] = 1;
-        assert!(Keytab::parse(&of_another_kind).is_none());
+        none(&of_another_kind);
     }
 }

@@ -39,7 +39,7 @@ pub use error::{Distrust, Interceptor, OnlineError, ProxyRefusal, Stage, Unreach
 pub use handshake::Handshake;
 pub use hosts::{Address, Hosts};
 pub use http::{Fetcher, FetcherError};
-pub use keytab::Keytab;
+pub use keytab::{Keytab, KeytabError};
 pub use request::{Certificate, ComputerRequest, DeviceRequest, Header, Method, Request};
 pub use response::{Field, Response};
 pub use service::{Exchange, attend};

@@ -16,6 +16,7 @@ pub struct Request {
     pub(super) bound: u32,
     pub(super) patience: Duration,
     pub(super) redirects: u8,
+    pub(super) by_http_1: bool,
 }
 
 /// A request in which TLS shows the host who this device is. It is for that host and follows no redirect: elsewhere
@@ -135,6 +136,7 @@ impl Request {
             bound: Self::BOUND,
             patience: Self::PATIENCE,
             redirects: 0,
+            by_http_1: false,
         })
     }
 
@@ -171,6 +173,14 @@ impl Request {
     #[must_use]
     pub fn following(mut self, redirects: u8) -> Self {
         self.redirects = redirects.min(Self::MOST_REDIRECTS);
+        self
+    }
+
+    /// By HTTP/1.1 even where the host speaks HTTP/2, which has no place for authentication of a connection: servers of
+    /// Microsoft's end what asks for it there (RFC 9113 §7, `HTTP_1_1_REQUIRED`).
+    #[must_use]
+    pub fn by_http_1(mut self) -> Self {
+        self.by_http_1 = true;
         self
     }
 

@@ -94,12 +94,12 @@ impl Trust {
     }
 
     /// TLS as it is spoken with everybody.
-    pub(super) fn client(&self) -> Option<ClientConfig> {
+    pub(super) fn client(&self, http: Http) -> Option<ClientConfig> {
         let versions = ClientConfig::builder_with_provider(self.provider.clone())
             .with_protocol_versions(&[&TLS13, &TLS12])
             .ok()?;
         let verified = versions.dangerous().with_custom_certificate_verifier(self.verifier.clone());
-        Some(with_http(verified.with_no_client_auth()))
+        Some(with(http, verified.with_no_client_auth()))
     }
 
     /// TLS in which the device shows who it is.
@@ -118,17 +118,30 @@ impl Trust {
         let chain = certificate.chain.iter().cloned().map(CertificateDer::from).collect();
         let device = SingleCertAndKey::from(CertifiedKey::new(chain, key));
         let verified = versions.dangerous().with_custom_certificate_verifier(self.verifier.clone());
-        let mut config = with_http(verified.with_client_cert_resolver(Arc::new(device)));
+        let mut config = with(Http::Newest, verified.with_client_cert_resolver(Arc::new(device)));
         // One signature, one connection.
         config.resumption = Resumption::disabled();
         Some(config)
     }
 }
 
-fn with_http(mut config: ClientConfig) -> ClientConfig {
-    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+/// Which versions of HTTP a host is offered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Http {
+    /// Version 2, or else 1.1.
+    Newest,
+    /// Version 1.1 alone.
+    One,
+}
+
+fn with(http: Http, mut config: ClientConfig) -> ClientConfig {
+    let all = [b"h2".to_vec(), HTTP_1.to_vec()];
+    config.alpn_protocols = all.into_iter().skip(usize::from(http == Http::One)).collect();
     config
 }
+
+/// RFC 7301 §6.
+const HTTP_1: &[u8] = b"http/1.1";
 
 fn authorities(
     path: &Path,

@@ -59,7 +59,7 @@ impl Authority {
     pub(crate) fn http2_server(&self, name: &str) -> Arc<ServerConfig> {
         let (chain, key) = self.certify(name, Valid::Now);
         let mut config = versions(false).with_no_client_auth().with_single_cert(chain, key).unwrap();
-        config.alpn_protocols = vec![b"h2".to_vec()];
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         Arc::new(config)
     }
 

@@ -56,9 +56,14 @@ pub(crate) fn answers() {
 pub(crate) fn http2() {
     let server = Server::start(Manner::Http2(Authority::install().http2_server("login.example")));
     let (_bus, _service) = (Bus::start(), service(""));
-    let address = server.at("/x");
+    let address = server.at("/echo");
     for _ in 0..2 {
-        assert_eq!(fetch(|| get(&address)).unwrap().body, "HTTP/2.0 /x");
+        assert_eq!(fetch(|| get(&address)).unwrap().body, "HTTP/2.0 /echo");
+        let older = fetch(|| get(&address).by_http_1()).unwrap().body;
+        assert!(
+            older.starts_with("GET /echo"),
+            "what authenticates a connection has no place in HTTP/2: {older}"
+        );
     }
 }
 

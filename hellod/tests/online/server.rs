@@ -88,8 +88,11 @@ async fn serve(mut stream: TcpStream, manner: Manner, seen: Arc<Mutex<Vec<String
             }
         }
         Manner::Http2(config) => {
-            if let Ok(stream) = TlsAcceptor::from(config).accept(stream).await {
+            let Ok(mut stream) = TlsAcceptor::from(config).accept(stream).await else { return };
+            if stream.get_ref().1.alpn_protocol() == Some(b"h2") {
                 http2(stream).await;
+            } else {
+                while answer(&mut stream, &seen).await.is_some() {}
             }
         }
         Manner::Plain => {
