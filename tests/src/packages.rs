@@ -1,5 +1,6 @@
 //! The packages of this project, as `make deb` builds them.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -41,11 +42,22 @@ impl Packages {
     }
 
     fn build() -> Result<Self, String> {
-        let directory = target_directory().join("deb");
+        let built = target_directory().join("deb");
+        let program = std::env::current_exe().map_err(|error| error.to_string())?;
+        let directory = built.join("for").join(program.file_name().unwrap_or_default());
+        fs::create_dir_all(&directory).map_err(|error| error.to_string())?;
+        // Test programs that run at once build one after the other, and each goes on with a copy of its own.
+        let _turn = File::create(built.join("turn"))
+            .and_then(|turn| turn.lock().map(|()| turn))
+            .map_err(|error| error.to_string())?;
         // Only what is published has to be built with the pinned toolchain.
         run(Command::new(source_root().join("debian/package"))
-            .arg(&directory)
+            .arg(&built)
             .env("DEB_BUILD_OPTIONS", "anytoolchain"))?;
+        for package in (Self { directory: built }).named(|_| true) {
+            let copy = directory.join(package.file_name().unwrap_or_default());
+            fs::copy(&package, copy).map_err(|error| error.to_string())?;
+        }
         let packages = Self { directory };
         packages.current().iter().try_for_each(|package| packages.rename_as_earlier(package))?;
         Ok(packages)
