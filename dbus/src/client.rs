@@ -52,6 +52,8 @@ pub enum Wish {
     Enroll,
     /// A PIN and a key that this machine alone knows, whatever it has joined.
     EnrollLocally,
+    /// Whether to have a PIN: asked on a desktop, which enrols by itself whoever says yes.
+    Offer,
     /// Another PIN for the same key.
     ChangePin,
     /// A new enrolment in the place of one whose PIN is forgotten.
@@ -125,6 +127,7 @@ impl Hellod {
         let begun = match wish {
             Wish::Enroll => call(proxy.enroll(VERSION, user)).await,
             Wish::EnrollLocally => call(proxy.enroll_locally(VERSION, user)).await,
+            Wish::Offer => call(proxy.offer(VERSION, user)).await,
             Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
             Wish::Reset => call(proxy.reset(VERSION, user)).await,
             Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,

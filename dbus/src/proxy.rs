@@ -32,6 +32,10 @@ pub trait Enrolment {
     /// The same with a key that this machine alone knows.
     fn enroll_locally(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 
+    /// Asks whoever is at the desktop whether they want a PIN, where policy has one offered and there can be one; nothing is
+    /// made. Ends at once where there is nothing to offer.
+    fn offer(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
     /// Changes the PIN of `user` (empty: the caller); needs the old one, and keeps the key.
     fn change_pin(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 
@@ -109,6 +113,9 @@ pub trait Status {
     /// State of the device and of `user` (empty: the caller) as a JSON object; helloctl(1) describes it. Only root
     /// may ask about others.
     fn status(&self, user: &str) -> Result<String, BusError>;
+
+    /// The policy in force: a list of (setting, value as TOML writes it, the file that it comes from, or `default`).
+    fn policy(&self) -> Result<Vec<(String, String, String)>, BusError>;
 
     /// Checks whether this machine and the caller can use Hello: a list of (check, state, what was found, remedy),
     /// where state is `ok`, `warn` or `fail`.

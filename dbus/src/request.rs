@@ -35,6 +35,8 @@ pub enum Purpose {
     ChangePin,
     /// Keep the password that has just signed the person in, or has just been set, for the keyring.
     KeepPassword,
+    /// Offer a PIN to whoever has just signed in without one (`pam_sm_open_session`).
+    OfferPin,
 }
 
 /// The state of the account's password.
@@ -64,6 +66,7 @@ impl Request {
             Purpose::Authenticate => "authenticate",
             Purpose::ChangePin => "change-pin",
             Purpose::KeepPassword => "keep-password",
+            Purpose::OfferPin => "offer-pin",
         };
         let account = match self.account {
             Account::Open => "open",
@@ -101,6 +104,7 @@ impl Request {
                 "authenticate" => Purpose::Authenticate,
                 "change-pin" => Purpose::ChangePin,
                 "keep-password" => Purpose::KeepPassword,
+                "offer-pin" => Purpose::OfferPin,
                 _ => return Err(MalformedRequest { field: "purpose" }),
             },
             user: required("user", text("user")?)?,

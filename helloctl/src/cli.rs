@@ -25,6 +25,9 @@ pub(crate) enum Command {
     Leave(Leaving),
     /// Prove who you are and choose a PIN
     Enroll(Enrolling),
+    /// Offer a PIN on the desktop to whoever has none: what the session starts
+    #[command(hide = true)]
+    Offer,
     /// Show the state of this device and of your PIN
     Status(Status),
     /// Change the PIN
@@ -39,6 +42,8 @@ pub(crate) enum Command {
     Keyring(Keyring),
     /// Get a token of your directory for an application
     Token(Token),
+    /// Show the policy in force, and where each setting comes from
+    Policy(PolicyOutput),
     /// Show what happened lately
     Events(Events),
     /// Ask for the PIN at sign-in on this computer, or no longer (root only)
@@ -107,6 +112,14 @@ impl Profile {
             Self::FailClosed => Self::Hello,
         }
     }
+}
+
+/// How the policy is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub(crate) struct PolicyOutput {
+    /// Print JSON, for programs
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// How this computer is to be joined.
@@ -296,6 +309,9 @@ mod tests {
             ("helloctl enroll --user alice", enroll(false, whose("alice"))),
             ("helloctl enroll --local", enroll(true, Whose::default())),
             ("helloctl enroll --user bob --local", enroll(true, whose("bob"))),
+            ("helloctl offer", Command::Offer),
+            ("helloctl policy", Command::Policy(PolicyOutput { json: false })),
+            ("helloctl policy --json", Command::Policy(PolicyOutput { json: true })),
             ("helloctl status", status(false, Whose::default())),
             ("helloctl status --json --user bob", status(true, whose("bob"))),
             ("helloctl pin change", Command::Pin(Pin::Change(Whose::default()))),

@@ -17,7 +17,7 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::terminal::Console;
-use crate::{doctor, events, pam, screen, status};
+use crate::{doctor, events, offer, pam, policy, screen, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -47,6 +47,8 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Leave(how) => {
             register(Registering::Leave { forget: how.forget }, Credentials::default(), &mut interrupts).await
         }
+        Command::Offer => unless_interrupted(&mut interrupts, offer::run()).await,
+        Command::Policy(how) => unless_interrupted(&mut interrupts, show_policy(how.json)).await,
         Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
@@ -67,7 +69,7 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
         }
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
-        Wish::ChangePin | Wish::ForgetPassword => None,
+        Wish::Offer | Wish::ChangePin | Wish::ForgetPassword => None,
     };
     let ended = converse(hellod.wish(wish, user), Credentials::default(), interrupts).await;
     if let Some(agent) = agent {
@@ -130,6 +132,7 @@ fn conclude(achieved: &str, ending: &Ending) -> Result<(), Failure> {
 fn achieved(wish: Wish) -> &'static str {
     match wish {
         Wish::Enroll | Wish::EnrollLocally => "The PIN is set. From now on it signs in on this computer.",
+        Wish::Offer => "",
         Wish::ChangePin => "The PIN is changed.",
         Wish::Reset => "The old PIN is gone. From now on the new one signs in.",
         Wish::Unenroll => "The PIN is removed. The password works as before.",
@@ -178,6 +181,15 @@ async fn examine() -> Result<Vec<doctor::Check>, Unreachable> {
     checks
 }
 
+async fn show_policy(json: bool) -> Result<Exit, Failure> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let settings = hellod.status().await?.policy().await.map_err(Unreachable::Refused);
+    hellod.leave().await;
+    let settings = settings?;
+    screen::result(&if json { policy::json(&settings) } else { policy::table(&settings) })?;
+    Ok(Exit::Done)
+}
+
 async fn show_status(user: &str, json: bool) -> Result<Exit, Failure> {
     let hellod = Hellod::reach(ACTIVATION).await?;
     let state = hellod.status().await?.status(user).await.map_err(Unreachable::Refused);
@@ -221,7 +233,7 @@ async fn unless_interrupted<T>(
 }
 
 /// How long hellod may take to be started by the bus.
-const ACTIVATION: Duration = Duration::from_secs(5);
+pub(crate) const ACTIVATION: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

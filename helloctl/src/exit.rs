@@ -59,6 +59,8 @@ impl From<&Failure> for Exit {
             | Failure::Pipe(_)
             | Failure::TokenFile(_)
             | Failure::Keytab(..)
+            | Failure::Desktop(_)
+            | Failure::NoTerminal
             | Failure::TokenOnTerminal
             | Failure::Output(_)
             | Failure::StatusUnreadable

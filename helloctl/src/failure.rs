@@ -35,6 +35,12 @@ pub(crate) enum Failure {
     /// A token would be shown.
     #[error("a token is a secret, and this is a terminal")]
     TokenOnTerminal,
+    /// The desktop shows no notification.
+    #[error("this desktop shows no notification: {0}")]
+    Desktop(zbus::Error),
+    /// No terminal can be opened.
+    #[error("no terminal is installed that helloctl knows")]
+    NoTerminal,
     /// Standard output takes nothing.
     #[error("the result can't be written: {0}")]
     Output(io::Error),
@@ -71,6 +77,7 @@ impl Failure {
             Self::TokenOnTerminal => {
                 Some("Pass it on to a program or into a file; with --show it is printed here.")
             }
+            Self::Desktop(_) | Self::NoTerminal => Some("Open a terminal yourself and run: helloctl enroll"),
             Self::Output(_) => Some("See whether the disk is full."),
             Self::StatusUnreadable => Some(SAME_VERSION),
             Self::Interrupted => Some("'helloctl status' shows how things stand."),

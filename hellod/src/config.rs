@@ -1,27 +1,29 @@
 //! `/etc/hellod/hellod.toml`: parsed once, at the start, into the settings of each part.
 
-use std::fs::File;
-use std::io::Read;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::online;
-use crate::policy::{Policy, Surfaces};
+use crate::policy::{Layers, PolicyError, Surfaces};
 
 /// Everything that an administrator may set. hellod.toml(5) describes it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
     /// The daemon itself.
     pub daemon: Daemon,
     /// Where the TPM is.
     pub tpm: TpmPath,
-    /// What is allowed.
-    pub policy: Policy,
+    /// What is allowed, by this file and the others; or why they are not taken.
+    #[serde(rename = "policy", deserialize_with = "read_apart")]
+    pub layers: Read,
     /// Which programs may ask.
     pub surfaces: Surfaces,
     /// The network, for hellod-online.
@@ -29,6 +31,9 @@ pub struct Config {
     /// The directory that this machine has joined.
     pub directory: Contact,
 }
+
+/// The files of a policy, read together.
+type Read = Result<Layers, PolicyError>;
 
 /// How a sign-in goes by the directory.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -89,34 +94,97 @@ pub enum ConfigError {
 }
 
 impl Config {
-    /// Reads the file; the defaults where there is none.
+    /// Reads the file; the defaults where there is none. Beside it lies what an organisation delivers, and the system's vendor may
+    /// have shipped a policy, too.
     ///
     /// # Errors
-    /// [`ConfigError`].
+    /// [`ConfigError`]; a policy that is not taken is none, for the one before it may stay in force.
     pub fn read(path: &Path) -> Result<Self, ConfigError> {
-        let io = |source| ConfigError::Io { path: path.to_owned(), source };
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io(error)),
-        };
-        let status = file.metadata().map_err(io)?;
-        if status.uid() != 0 || status.mode() & 0o022 != 0 {
-            return Err(ConfigError::Open { path: path.to_owned() });
-        }
-        let mut text = String::new();
-        file.read_to_string(&mut text).map_err(io)?;
-        Self::parse(&text).map_err(|reason| ConfigError::Invalid { path: path.to_owned(), reason })
+        let text = of_root(path)?.unwrap_or_default();
+        let invalid = |reason| ConfigError::Invalid { path: path.to_owned(), reason };
+        let mut config: Self = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        config.layers = Self::policies(path, text);
+        Ok(config)
     }
 
-    /// Reads the text of the file.
+    /// Reads the text of the file, by itself.
     ///
     /// # Errors
     /// What is wrong, with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
-        toml::from_str(text).map_err(|error| error.to_string())
+        let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
+        config.layers = Ok(Layers::of([("hellod.toml", text)]).map_err(|error| error.to_string())?);
+        Ok(config)
+    }
+
+    /// In the order in which one is laid over the other.
+    fn policies(path: &Path, text: String) -> Read {
+        let mut files = folder(Path::new(VENDOR))?;
+        files.push((path.display().to_string(), text));
+        files.extend(folder(&path.with_file_name(DELIVERED))?);
+        Layers::of(files.iter().map(|(file, text)| (file.as_str(), text.as_str())))
     }
 }
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            daemon: Daemon::default(),
+            tpm: TpmPath::default(),
+            layers: Ok(Layers::default()),
+            surfaces: Surfaces::default(),
+            online: online::Settings::default(),
+            directory: Contact::default(),
+        }
+    }
+}
+
+/// The files of a policy are read together, and a setting that is wrong is no reason to do without all the rest.
+fn read_apart<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Read, D::Error> {
+    IgnoredAny::deserialize(deserializer).map(|_| Ok(Layers::default()))
+}
+
+/// The files in a folder whose names end in `.toml`, in the order of their names; none where there is no folder.
+fn folder(path: &Path) -> Result<Vec<(String, String)>, PolicyError> {
+    let refused = |path: &Path, reason: String| PolicyError { file: path.display().to_string(), reason };
+    let entries = match fs::read_dir(path) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) => return Err(refused(path, error.to_string())),
+    };
+    let mut files = Vec::new();
+    for entry in entries {
+        let file = entry.map_err(|error| refused(path, error.to_string()))?.path();
+        if file.extension().is_some_and(|extension| extension == "toml") {
+            let text = of_root(&file).map_err(|error| refused(&file, error.to_string()))?;
+            files.push((file.display().to_string(), text.unwrap_or_default()));
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+/// A file that root alone may write; nothing where it isn't there.
+fn of_root(path: &Path) -> Result<Option<String>, ConfigError> {
+    let io = |source| ConfigError::Io { path: path.to_owned(), source };
+    let mut file = match File::open(path) {
+        Ok(file) => file,
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(error)),
+    };
+    let status = file.metadata().map_err(io)?;
+    if status.uid() != 0 || status.mode() & 0o022 != 0 {
+        return Err(ConfigError::Open { path: path.to_owned() });
+    }
+    let mut text = String::new();
+    file.read_to_string(&mut text).map_err(io)?;
+    Ok(Some(text))
+}
+
+/// What a system's vendor ships.
+const VENDOR: &str = "/usr/lib/hellod/policy.d";
+/// What an organisation delivers, beside hellod.toml.
+const DELIVERED: &str = "policy.d";
 
 impl Daemon {
     /// How long to stay without anything to do.
@@ -170,7 +238,8 @@ mod tests {
         assert_eq!(Config::parse("").unwrap(), Config::default());
         let config = Config::default();
         assert_eq!(config.tpm.device, Path::new("/dev/tpmrm0"));
-        assert!(config.policy.use_passport_for_work && !config.policy.allow_da_auth);
+        let policy = config.layers.unwrap().policy;
+        assert!(policy.use_passport_for_work && !policy.allow_da_auth);
         assert!(!config.surfaces.assume_local_session && config.surfaces.remote.is_empty());
     }
 
@@ -180,7 +249,8 @@ mod tests {
             "[policy]\nUsePassportForWork = false\nAllowDaAuth = true\n[policy.PINComplexity]\nMinimumPINLength = 8\n",
         )
         .unwrap();
-        assert!(!config.policy.use_passport_for_work && config.policy.allow_da_auth);
+        let policy = config.layers.unwrap().policy;
+        assert!(!policy.use_passport_for_work && policy.allow_da_auth);
     }
 
     #[test]

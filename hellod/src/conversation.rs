@@ -18,6 +18,7 @@ pub struct Terminal {
     steps: mpsc::Sender<Step>,
     answers: mpsc::Receiver<Said>,
     version: u32,
+    little_room: bool,
 }
 
 /// The bus's end.
@@ -85,7 +86,7 @@ enum Owed {
 pub fn pair(version: u32) -> (Terminal, Conversation) {
     let (steps, steps_out) = mpsc::channel(1);
     let (answers, answers_in) = mpsc::channel(1);
-    let terminal = Terminal { steps, answers: answers_in, version };
+    let terminal = Terminal { steps, answers: answers_in, version, little_room: false };
     (terminal, Conversation { steps: steps_out, answers, owed: Owed::Patience })
 }
 
@@ -149,6 +150,17 @@ impl Terminal {
     /// [`Gone`].
     pub async fn word(&mut self, text: &str) -> Result<Option<String>, Gone> {
         self.seen(text, Role::Word).await
+    }
+
+    /// Notes that a program shows this which has room for a few lines, and takes no long answer: through PAM.
+    pub fn has_little_room(&mut self) {
+        self.little_room = true;
+    }
+
+    /// Whether drawings, long addresses and long answers have a place.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        !self.little_room
     }
 
     /// Whether nobody is there any more, as far as that shows without a question.

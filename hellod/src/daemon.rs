@@ -28,9 +28,10 @@ use crate::jobs::Job;
 use crate::keyring::Keyrings;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
 use crate::membership::Membership;
+use crate::offers::Offers;
 use crate::online::Online;
 use crate::parts::{Notes, Parts};
-use crate::policy::{Admission, Class};
+use crate::policy::{Admission, Class, Layers, PolicyError};
 use crate::provisioning::Place;
 use crate::random::SystemRandom;
 use crate::secret::WrappingKey;
@@ -57,6 +58,9 @@ pub enum DaemonError {
     #[error("this machine gives no random numbers")]
     Random,
     /// A signal handler can't be set up.
+    #[error("there is no policy to go by: {0}")]
+    Policy(#[source] PolicyError),
+    /// No signals.
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
 }
@@ -76,6 +80,10 @@ pub async fn serve(config: Config) -> Result<(), DaemonError> {
     let (jobs, incoming) = mpsc::channel(JOBS);
     bus.serve(jobs).await?;
     parts.record(&Event::Started, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
+    if let Some(error) = &parts.policy_refused {
+        let event = Event::PolicyRefused { why: error.to_string().replace('\n', " ") };
+        parts.record(&event, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
+    }
     // Not under systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let local = LocalSet::new();
@@ -159,6 +167,9 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Wish { wish: Wish::EnrollLocally, caller, account, terminal } => {
             provisioning::enroll(&parts, &caller, &account, Place::Here, terminal).await;
         }
+        Job::Wish { wish: Wish::Offer, caller, account, terminal } => {
+            provisioning::offer_on_desktop(&parts, &caller, &account, terminal).await;
+        }
         Job::Wish { wish: Wish::Reset, caller, account, terminal } => {
             provisioning::reset(&parts, &caller, &account, terminal).await;
         }
@@ -191,6 +202,7 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Status { account, reply } => {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
         }
+        Job::Policy { reply } => drop(reply.send(parts.settings.clone())),
         Job::Doctor { caller, reply } => drop(reply.send(doctor::examine(&parts, &caller).await)),
         Job::Events { uid, limit, reply } => drop(reply.send(parts.audit.last(limit, uid))),
     }
@@ -200,6 +212,12 @@ async fn login(parts: &Rc<Parts>, caller: &Caller, request: &Request, terminal: 
     match request.purpose {
         Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
         Purpose::KeepPassword => authentication::keep_password(parts, caller, request, terminal).await,
+        Purpose::OfferPin => match authentication::admitted(parts, caller, request).await {
+            Ok(authentication::Admitted { account, class }) => {
+                provisioning::offer_pin(parts, caller, (&account, class), &request.service, terminal).await;
+            }
+            Err(outcome) => terminal.end(outcome).await,
+        },
         Purpose::ChangePin => match authentication::admitted(parts, caller, request).await {
             Ok(admitted) => {
                 let tried = provisioning::Tried { service: &request.service, class: admitted.class };
@@ -243,10 +261,12 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         standings: standings.clone(),
         enrolments: enrolments.clone(),
     });
+    let (layers, policy_refused) = in_force(config.layers, &store)?;
     Ok(Parts {
         audit,
         enrolments,
-        keyrings: Keyrings::new(store.clone(), config.policy.allow_keyring_password),
+        keyrings: Keyrings::new(store.clone(), layers.policy.allow_keyring_password),
+        offers: Offers::new(store.clone(), layers.policy.launch_pause()),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm,
         providers: Providers::new(Local::new(&device, store.clone(), clock.clone()), online.clone()),
@@ -256,7 +276,9 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         prover: Rc::new(bus.prover()),
         standings,
         contact: config.directory,
-        policy: config.policy,
+        settings: layers.settings(),
+        policy: layers.policy,
+        policy_refused,
         surfaces: config.surfaces,
         proving: Notes::default(),
         at_work: Notes::default(),
@@ -265,6 +287,26 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         clock,
     })
 }
+
+/// The policy of the files; where they are not taken, the one that was in force before stays, and is said to.
+fn in_force(
+    read: Result<Layers, PolicyError>,
+    store: &Store,
+) -> Result<(Layers, Option<PolicyError>), DaemonError> {
+    let kept = store.get::<Layers>(Kind::Device, POLICY).ok().flatten();
+    match (read, kept) {
+        (Ok(layers), Some(kept)) if layers == kept => Ok((layers, None)),
+        (Ok(layers), _) => {
+            store.put(Kind::Device, POLICY, &layers)?;
+            Ok((layers, None))
+        }
+        (Err(error), Some(kept)) => Ok((kept, Some(error))),
+        (Err(error), None) => Err(DaemonError::Policy(error)),
+    }
+}
+
+/// The name of the record with the last policy that was taken.
+const POLICY: &str = "policy";
 
 fn tcti(path: TpmPath) -> Tcti {
     path.swtpm.map_or(Tcti::Device(path.device), Tcti::Swtpm)

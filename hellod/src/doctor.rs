@@ -63,6 +63,14 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
 }
 
 fn policy_check(parts: &Parts) -> Check {
+    if let Some(error) = &parts.policy_refused {
+        return Check {
+            name: "Policy",
+            state: State::Warn,
+            found: format!("what was in force before stays: {error}"),
+            remedy: "Your administrator mends the file, and then: systemctl reload hellod".into(),
+        };
+    }
     if parts.policy.use_passport_for_work {
         return well("Policy", "Hello is allowed on this machine".into());
     }
@@ -90,7 +98,7 @@ fn tpm_check(report: &Result<TpmReport, KeyError>) -> Check {
 
 fn counter_check(report: &TpmReport) -> Check {
     const NAME: &str = "Counts wrong PINs";
-    if report.revision >= COUNTS_SINCE {
+    if report.counts_pins() {
         return well(NAME, "the chip keeps a counter of its own for each person".into());
     }
     Check {
@@ -182,6 +190,3 @@ fn person(account: Account) -> Result<Account, ()> {
 fn well(name: &'static str, found: String) -> Check {
     Check { name, state: State::Ok, found, remedy: String::new() }
 }
-
-/// The revision of the TPM library specification, times 100, that brought PIN counters.
-const COUNTS_SINCE: u32 = 138;

@@ -10,6 +10,7 @@ use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::conversation::Terminal;
 use crate::doctor::Check;
+use crate::policy::Setting;
 use crate::registration::Wanted;
 use crate::secret::Token;
 use crate::sign_on::NotSignedOn;
@@ -75,6 +76,11 @@ pub enum Job {
         account: Account,
         /// Where the answer goes.
         reply: oneshot::Sender<String>,
+    },
+    /// Tell the policy, and where each setting of it comes from.
+    Policy {
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<Setting>>,
     },
     /// Check whether this machine and the caller can use Hello.
     Doctor {

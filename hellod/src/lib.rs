@@ -27,6 +27,7 @@ pub mod gesture;
 pub mod identity;
 pub mod keyring;
 pub mod membership;
+pub mod offers;
 pub mod parts;
 pub mod party;
 pub mod permit;

@@ -19,9 +19,10 @@ use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
 use crate::keys::child::Tpm;
 use crate::membership::Membership;
+use crate::offers::Offers;
 use crate::online::Online;
 use crate::party::RelyingParty;
-use crate::policy::{Policy, Surfaces};
+use crate::policy::{Policy, PolicyError, Setting, Surfaces};
 use crate::standing::Standings;
 use crate::store::Store;
 use crate::tokens::Tokens;
@@ -39,6 +40,8 @@ pub struct Parts {
     pub enrolments: Rc<Enrolments>,
     /// Whose password is kept for a keyring.
     pub keyrings: Keyrings,
+    /// Who would rather have no PIN for now.
+    pub offers: Offers,
     /// Who may try.
     pub tries: TriesLog,
     /// The TPM, behind its child process.
@@ -59,6 +62,10 @@ pub struct Parts {
     pub contact: Contact,
     /// What is allowed.
     pub policy: Policy,
+    /// The same as a list, with where each comes from.
+    pub settings: Vec<Setting>,
+    /// Why the files of the policy are not taken, and the one before stays in force.
+    pub policy_refused: Option<PolicyError>,
     /// Which programs may ask.
     pub surfaces: Surfaces,
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is

@@ -108,6 +108,10 @@ impl Asking<'_> {
                 Asked::Permitted(permit) if self.too_stale(&permit) => STALE.to_owned(),
                 asked => return Ok(asked),
             };
+            if !terminal.has_room() {
+                terminal.show(Style::Info, &format!("{why}\n{ELSEWHERE}")).await?;
+                return Ok(Asked::GivenUp);
+            }
             terminal.show(Style::Info, &format!("{why}\nThe browser is another way.")).await?;
         }
         self.by(*last, terminal).await
@@ -150,7 +154,7 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
         Ok(code) => code,
         Err(error) => return Ok(Asked::Failed(error)),
     };
-    terminal.show(Style::Info, &how_to_type(&code)).await?;
+    terminal.show(Style::Info, &how_to_type(&code, terminal.has_room())).await?;
     let begun = Instant::now();
     let ends = begun + Duration::from_secs(code.lifetime);
     let (mut interval, mut said) = (code.interval, begun);
@@ -176,12 +180,12 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
     }
 }
 
-fn how_to_type(code: &DeviceCode) -> String {
+fn how_to_type(code: &DeviceCode, has_room: bool) -> String {
     let address = code.address.as_str();
     format!(
         "On any device, open   {address}\nand type the code     {}\n{}The code holds for {} min. Ctrl-C stops.",
         code.user_code,
-        square(address),
+        if has_room { square(address) } else { String::new() },
         code.lifetime / 60
     )
 }
@@ -292,6 +296,7 @@ fn as_token(octets: &[u8]) -> Result<Token, WireError> {
     Token::parse(Zeroizing::new(text.to_owned())).ok_or(WireError::Form(What::Tokens))
 }
 
+const ELSEWHERE: &str = "The browser is another way, once you are signed in: helloctl enroll";
 const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
 const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with";
 

@@ -46,6 +46,8 @@ pub enum Kind {
     Token,
     /// How people stand with their directory, named by uid.
     Standing,
+    /// Who would rather have no PIN for now, named by uid.
+    Offer,
     /// The public keys that the local provider knows, named by `kid`.
     Directory,
     /// What concerns the machine as a whole.
@@ -222,6 +224,7 @@ impl Kind {
         Self::Keyring,
         Self::Token,
         Self::Standing,
+        Self::Offer,
         Self::Directory,
         Self::Device,
     ];
@@ -235,6 +238,7 @@ impl Kind {
             Self::Keyring => "keyrings",
             Self::Token => "tokens",
             Self::Standing => "standings",
+            Self::Offer => "offers",
             Self::Directory => "directory",
             Self::Device => "device",
         }

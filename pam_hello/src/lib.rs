@@ -15,6 +15,7 @@ mod conversation;
 mod ffi;
 mod keyring;
 mod log;
+mod offer;
 mod outcome;
 mod prompt;
 mod sort;
@@ -24,7 +25,7 @@ mod talk;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hello_dbus::{Purpose, Step, Unreachable};
+use hello_dbus::{Outcome, Purpose, Step, Unreachable};
 use pam::constants::{PAM_CHANGE_EXPIRED_AUTHTOK, PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{OldAuthTok, User};
 use pam::module::{PamHandle, PamHooks};
@@ -70,6 +71,11 @@ impl PamHooks for Door {
         guard(PamResultCode::PAM_IGNORE, || vote_for_who_signed_in(handle))
     }
 
+    /// pam_sm_open_session(3): offers a PIN to whoever has signed in without one. Never a refusal.
+    fn sm_open_session(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
+        guard(PamResultCode::PAM_IGNORE, || offer::after_sign_in(handle, &Arguments::read(&arguments), flags))
+    }
+
     /// pam_sm_chauthtok(3): changes the PIN.
     fn sm_chauthtok(handle: &mut PamHandle, arguments: Vec<&CStr>, flags: PamFlag) -> PamResultCode {
         guard(PamResultCode::PAM_AUTHTOK_ERR, || {
@@ -90,8 +96,8 @@ impl PamHooks for Door {
 
 /// Authenticates the person at the other end of the PAM conversation.
 fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
-    if ![Memory::SignedIn, Memory::WantsPassword].into_iter().all(|memory| ffi::remember(handle, memory, ""))
-    {
+    let memories = [Memory::SignedIn, Memory::HasNoPin, Memory::WantsPassword];
+    if !memories.into_iter().all(|memory| ffi::remember(handle, memory, "")) {
         return PamResultCode::PAM_AUTHINFO_UNAVAIL;
     }
     let surface = match Surface::of(handle) {
@@ -111,6 +117,10 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
     log.ending(&surface.user, &ending);
     if keyring.wants_password && !ffi::remember(handle, Memory::WantsPassword, &surface.user) {
         log.warn("that the password is to be kept can't be remembered");
+    }
+    if matches!(ending, Ending::Outcome(Outcome::NotEnrolled)) {
+        // Where it can't be, nobody is offered one.
+        let _ = ffi::remember(handle, Memory::HasNoPin, &surface.user);
     }
     match outcome::of_sign_in(&ending) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {

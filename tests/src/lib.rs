@@ -39,6 +39,7 @@ mod tpm;
 mod transcript;
 mod values;
 mod wait;
+mod wayland;
 mod world;
 
 pub use bus::{Bus, Polkit};
@@ -68,4 +69,5 @@ pub use tpm::Tpm;
 pub use transcript::{Exchange, Mark};
 pub use values::{auth_value, hexadecimal};
 pub use wait::{PATIENCE, until, within};
+pub use wayland::{RUNTIME, compositor, in_session, runtime};
 pub use world::{ONE_OFF, PIN, PROMPT, SUDO_PASSWORD, World, finish_with_password, leave};

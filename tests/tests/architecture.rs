@@ -205,7 +205,8 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
 
 const EDGE: [&str; 3] = ["bus", "daemon", "jobs"];
 const FLOWS: [&str; 5] = ["registration", "provisioning", "authentication", "doctor", "sign_on"];
-const PARTS: [&str; 17] = [
+const PARTS: [&str; 18] = [
+    "offers",
     "accounts",
     "audit",
     "config",

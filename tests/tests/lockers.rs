@@ -7,7 +7,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use hello_tests::{ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, Running, World, modules, until};
+use hello_tests::{
+    ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, Running, World, compositor, in_session, modules, runtime,
+    until,
+};
 
 #[test]
 fn swaylock_opens_with_the_pin_with_the_password_and_after_a_slip() {
@@ -20,7 +23,7 @@ fn swaylock_opens_with_the_pin_with_the_password_and_after_a_slip() {
             // A keyboard that was just plugged in loses its first key: that one takes nothing away.
             let keys =
                 ["wtype", "-s", "500", "-k", "BackSpace", "-s", "200", "-d", "20", text, "-k", "Return"];
-            world.lab.run_as("alice", wayland(&keys)).ok();
+            world.lab.run_as("alice", in_session(&keys)).ok();
             if at + 1 < typed.len() {
                 until("swaylock to say that it was wrong", PATIENCE, || {
                     world.lab.read(SWAYLOCK).contains("pam_authenticate failed").then_some(())
@@ -102,24 +105,11 @@ fn said(world: &World) -> String {
     world.lab.journal().entries().iter().map(|entry| entry.message() + "\n").collect()
 }
 
-/// A Wayland session of alice's without a screen.
-fn compositor(lab: &Lab) -> Running {
-    runtime(lab);
-    lab.write("/etc/sway/headless", "xwayland disable\n", 0o644);
-    let headless = ["WLR_BACKENDS=headless", "WLR_RENDERER=pixman", "WLR_LIBINPUT_NO_DEVICES=1"];
-    let argv = wayland(&[&headless[..], &["sway", "--config", "/etc/sway/headless"]].concat());
-    let sway = lab.start("alice", argv);
-    until("sway to listen (sway and swaylock are needed: `make check` installs them)", PATIENCE, || {
-        lab.outside(&format!("{RUNTIME}/wayland-1")).exists().then_some(())
-    });
-    sway
-}
-
 /// swaylock, once it has locked.
 fn locked(lab: &Lab) -> Running {
     lab.run_as("root", ["rm", "-f", SWAYLOCK]).ok();
     let command = format!("exec swaylock --debug >{SWAYLOCK} 2>&1");
-    let mut swaylock = lab.start("alice", wayland(&["sh", "-c", &command]));
+    let mut swaylock = lab.start("alice", in_session(&["sh", "-c", &command]));
     until("swaylock to lock", PATIENCE, || {
         assert!(swaylock.ended().is_none(), "{}", lab.read(SWAYLOCK));
         lab.read(SWAYLOCK).contains("Prepared to authorize").then_some(())
@@ -127,12 +117,6 @@ fn locked(lab: &Lab) -> Running {
     // It says nothing when its surface has the keys.
     lab.run_as("alice", ["sleep", "1"]).ok();
     swaylock
-}
-
-fn wayland(argv: &[&str]) -> Vec<String> {
-    let runtime = format!("XDG_RUNTIME_DIR={RUNTIME}");
-    let environment = ["env", &runtime, "WAYLAND_DISPLAY=wayland-1", "HOME=/home/alice"];
-    environment.iter().chain(argv).map(|word| (*word).to_owned()).collect()
 }
 
 /// Types a line to the greeter, as its VNC client.
@@ -150,11 +134,6 @@ fn press(lab: &Lab, text: &str) {
     lab.run_as("alice", ["bash", "-c", &format!("{client}{keys}sleep 0.5")]).ok();
 }
 
-fn runtime(lab: &Lab) {
-    lab.directory(RUNTIME, ALICE.uid, 0o700);
-}
-
-const RUNTIME: &str = "/run/user/6001";
 const SWAYLOCK: &str = "/tmp/swaylock.log";
 const KSCREENLOCKER: &str = "/tmp/kscreenlocker.log";
 const QML: &str = "/usr/local/lib/qml";

@@ -27,6 +27,12 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// The files of the policy are not taken.
+    #[error("the policy was not taken, and the one before stays in force: {why}")]
+    PolicyRefused {
+        /// Which file, and what is wrong with it.
+        why: String,
+    },
     /// The machine has joined a directory.
     #[error("joined {directory} as the device {device}")]
     Joined {
@@ -64,6 +70,18 @@ pub enum Event {
     /// Enrolment begins.
     #[error("setting up a PIN has begun")]
     EnrolmentStarted,
+    /// Somebody who has signed in was offered a PIN.
+    #[error("a PIN was offered after a sign-in; the answer: {answer}")]
+    PinOffered {
+        /// Yes or no, or that policy asks for none.
+        answer: &'static str,
+    },
+    /// A PIN would have been offered, if there could be one.
+    #[error("a PIN would have been offered after a sign-in, but there can be none: {why}")]
+    PinNotOffered {
+        /// Why.
+        why: String,
+    },
     /// Enrolment is complete.
     #[error("a PIN was set up; its key is {kid}")]
     Enrolled {
@@ -272,12 +290,15 @@ impl Event {
             Self::Started => "5000",
             Self::Recovered { .. } => "5010",
             Self::RecoveryFailed { .. } => "7010",
+            Self::PolicyRefused { .. } => "7300",
             Self::Joined { .. } => "8100",
             Self::NotJoined { .. } => "7100",
             Self::Left { .. } => "8110",
             Self::NotLeft { .. } => "7110",
             Self::Forgotten { .. } => "6110",
             Self::EnrolmentStarted => "3200",
+            Self::PinOffered { .. } => "5200",
+            Self::PinNotOffered { .. } => "6201",
             Self::Enrolled { .. } => "8200",
             Self::KeyRegistered { .. } => "8201",
             Self::KeyLeft { .. } => "6210",
@@ -333,6 +354,8 @@ impl Event {
                 | Self::OnlyAtLogin
                 | Self::Unavailable { .. }
                 | Self::EnrolmentStarted
+                | Self::PinOffered { .. }
+                | Self::PinNotOffered { .. }
                 | Self::EnrolmentFailed { .. }
                 | Self::PinChangeFailed { .. }
                 | Self::KeyringAnswered { .. }

@@ -33,6 +33,15 @@ impl Enrolment {
         self.begin(&header, version, Wish::EnrollLocally, user).await
     }
 
+    async fn offer(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::Offer, user).await
+    }
+
     async fn change_pin(
         &self,
         #[zbus(header)] header: message::Header<'_>,

@@ -24,6 +24,15 @@ impl Status {
         self.0.ask(|reply| Job::Status { account, reply }).await
     }
 
+    async fn policy(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+    ) -> Result<Vec<(String, String, String)>, BusError> {
+        let _visitor = self.0.receive(&header).await?;
+        let settings = self.0.ask(|reply| Job::Policy { reply }).await?;
+        Ok(settings.into_iter().map(|setting| (setting.name, setting.value, setting.source)).collect())
+    }
+
     async fn doctor(
         &self,
         #[zbus(header)] header: message::Header<'_>,

@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, end, entitled, too_often};
+use super::{AT_WORK, REPLACED, at_work, end, entitled, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -71,7 +71,7 @@ async fn run(
     };
     // From here on, and not while somebody sits before the questions, who would so keep everybody else from the
     // enrolment.
-    let Some(_note) = parts.at_work.begin(account.uid) else {
+    let Some(_note) = at_work(parts, account.uid).await else {
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };

@@ -6,7 +6,7 @@ use super::choose::{Chosen, choose};
 use super::keyring::offer;
 use super::making::{Failure, Made, Making, Registering, is_in_force};
 use super::person::{SignedIn, Vouched, sign_in};
-use super::{AT_WORK, REPLACED, end, entitled, proven, still_listed, too_often};
+use super::{AT_WORK, REPLACED, at_work, end, entitled, proven, still_listed, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -30,13 +30,24 @@ pub enum Place {
 
 /// Gives `account` a PIN and a key, and ends the conversation.
 pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, place: Place, mut terminal: Terminal) {
-    let enrolling = Enrolling { parts, caller, account, action: Action::Enroll, place };
-    let outcome = enrolling.run(&mut terminal).await;
+    let outcome = enrolled(parts, caller, account, place, &mut terminal).await;
     if outcome == Ok(Outcome::Success) {
         // The enrolment stands, whatever is answered.
         let _ = offer(parts, caller, account, &mut terminal).await;
     }
     end(terminal, outcome).await;
+}
+
+/// The same in a conversation that goes on.
+pub(super) async fn enrolled(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    place: Place,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let enrolling = Enrolling { parts, caller, account, action: Action::Enroll, place };
+    enrolling.run(terminal).await
 }
 
 /// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation. It is registered with
@@ -106,7 +117,7 @@ impl Enrolling<'_> {
             *vouched = self.vouched(joined, Some(before), terminal).await?;
         }
         // From here on, and not while somebody sits before the questions, who would so keep root from taking the PIN away.
-        let Some(_note) = parts.at_work.begin(account.uid) else {
+        let Some(_note) = at_work(parts, account.uid).await else {
             self.failed("it is being worked on in another window");
             terminal.show(Style::Error, AT_WORK).await?;
             return Ok(Outcome::Refused);

@@ -6,16 +6,20 @@ mod enroll;
 mod intent;
 mod keyring;
 mod making;
+mod offered;
 mod person;
 mod unenroll;
 
+use std::time::Duration;
+
 use hello_dbus::{Outcome, Style};
+use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
-use crate::parts::{Action, NoProof, Parts};
+use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
 use crate::tries::{MayWrite, in_words};
 
@@ -23,6 +27,7 @@ pub use change::{Tried, change_pin};
 pub use enroll::{Place, enroll, reset};
 pub use intent::recover;
 pub use keyring::{forget_password, keep_password};
+pub use offered::{offer_on_desktop, offer_pin};
 pub use unenroll::unenroll;
 
 /// A person for whom `caller` may work on an enrolment; where it may not, the person is told.
@@ -105,6 +110,22 @@ fn too_often(may: MayWrite) -> Option<String> {
 fn still_listed(directory: &str) -> String {
     format!("{directory} may go on listing a key of this computer that opens nothing any more.\n{REMOVE}")
 }
+
+/// Notes that the enrolment of somebody is worked on. Whoever is at it just now is waited for, a little: at the start of hellod
+/// what a crash has left is cleared up, and nobody in another window is to be blamed for that.
+async fn at_work(parts: &Parts, uid: u32) -> Option<Note<'_>> {
+    for _ in 0..GLANCES {
+        if let Some(note) = parts.at_work.begin(uid) {
+            return Some(note);
+        }
+        sleep(GLANCE).await;
+    }
+    parts.at_work.begin(uid)
+}
+
+/// How often it is looked whether somebody is still at work, and how long that is waited between two looks.
+const GLANCES: u32 = 20;
+const GLANCE: Duration = Duration::from_millis(250);
 
 /// Ends a conversation with what a flow came to.
 async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {

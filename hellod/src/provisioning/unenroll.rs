@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Style};
 
 use super::intent::{Footprint, Intent, Unfinished, settle_earlier};
-use super::{AT_WORK, end, entitled, proven, still_listed};
+use super::{AT_WORK, at_work, end, entitled, proven, still_listed};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -40,7 +40,7 @@ async fn run(
     if !proven(parts, caller, account, Action::Unenroll, terminal).await? {
         return Ok(Outcome::Refused);
     }
-    let Some(_note) = parts.at_work.begin(account.uid) else {
+    let Some(_note) = at_work(parts, account.uid).await else {
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };

@@ -17,6 +17,7 @@ use hellod::identity::Providers;
 use hellod::identity::local::Local;
 use hellod::keyring::Keyrings;
 use hellod::membership::Membership;
+use hellod::offers::Offers;
 use hellod::parts::{Action, Notes, Parts, Proof, Prover};
 use hellod::permit::Way;
 use hellod::policy::{Policy, Surfaces};
@@ -86,6 +87,7 @@ impl Machine {
             contact: Contact::default(),
             enrolments,
             keyrings: Keyrings::new(store.clone(), true),
+            offers: Offers::new(store.clone(), Policy::default().launch_pause()),
             tries: TriesLog::new(store.clone(), clock.clone()),
             tpm: house.lab.tpm.clone(),
             providers: Providers::new(local, house.lab.online.clone()),
@@ -93,6 +95,8 @@ impl Machine {
             online: house.lab.online.clone(),
             prover: Rc::new(Proves),
             policy: Policy::default(),
+            settings: Vec::new(),
+            policy_refused: None,
             surfaces: Surfaces::default(),
             proving: Notes::default(),
             at_work: Notes::default(),

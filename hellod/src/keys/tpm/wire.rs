@@ -296,6 +296,14 @@ pub struct TpmReport {
     pub nv_free_estimate: u32,
 }
 
+impl TpmReport {
+    /// Whether it can keep a counter for each person: since revision 1.38 of the library specification.
+    #[must_use]
+    pub fn counts_pins(&self) -> bool {
+        self.revision >= 138
+    }
+}
+
 /// A signature.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signed {

@@ -1,36 +1,9 @@
-//! What is allowed. Pure: facts in, a decision out.
+//! Who may ask for whose gesture, and where.
 
 use serde::Deserialize;
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Seat, Session};
-use crate::gesture::pin::PinRules;
-
-/// The settings, under the names that Windows Hello for Business gives them (PassportForWork CSP).
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-pub struct Policy {
-    /// Whether Hello may be used at all.
-    pub use_passport_for_work: bool,
-    /// Whether a key may be guarded by the TPM's common counter where a counter of its own can't be had.
-    pub allow_da_auth: bool,
-    /// Whether people may have their password kept for their keyring.
-    pub allow_keyring_password: bool,
-    /// What a PIN must look like.
-    #[serde(rename = "PINComplexity")]
-    pub pin_complexity: PinRules,
-}
-
-impl Default for Policy {
-    fn default() -> Self {
-        Self {
-            use_passport_for_work: true,
-            allow_da_auth: false,
-            allow_keyring_password: true,
-            pin_complexity: PinRules::default(),
-        }
-    }
-}
 
 /// The programs that may ask for a gesture, by PAM service. What is on no list is declined: cron, sshd and the mail
 /// server of tomorrow use the same PAM files.

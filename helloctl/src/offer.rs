@@ -1,0 +1,139 @@
+//! The offer of a PIN on a desktop: a notification of the session's own kind, whose button opens a terminal in which
+//! `helloctl enroll` runs. It is started with the session; where there is nothing to offer, it is gone at once.
+
+use std::collections::HashMap;
+use std::process::{Command, Stdio};
+
+use futures_util::StreamExt as _;
+use hello_dbus::client::{Hellod, Wish};
+use hello_dbus::{Answer, Step, Unreachable};
+use zbus::{Connection, Variant};
+
+use crate::commands::ACTIVATION;
+use crate::exit::Exit;
+use crate::failure::Failure;
+use crate::text::plain;
+
+/// Desktop Notifications Specification 1.2.
+#[zbus::proxy(
+    interface = "org.freedesktop.Notifications",
+    default_service = "org.freedesktop.Notifications",
+    default_path = "/org/freedesktop/Notifications"
+)]
+trait Notifications {
+    #[allow(clippy::too_many_arguments, reason = "the specification has as many")]
+    fn notify(
+        &self,
+        app_name: &str,
+        replaces_id: u32,
+        app_icon: &str,
+        summary: &str,
+        body: &str,
+        actions: &[&str],
+        hints: HashMap<&str, Variant<'_>>,
+        expire_timeout: i32,
+    ) -> zbus::Result<u32>;
+
+    #[zbus(signal)]
+    fn action_invoked(&self, id: u32, action_key: &str) -> zbus::Result<()>;
+
+    #[zbus(signal)]
+    fn notification_closed(&self, id: u32, reason: u32) -> zbus::Result<()>;
+}
+
+/// What the person does with the notification.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Chosen {
+    SetUp,
+    Later,
+    /// It was closed, and says nothing: it comes again with the next session.
+    Nothing,
+}
+
+/// Shows the offer, if there is one, and does what the person wishes.
+pub(crate) async fn run() -> Result<Exit, Failure> {
+    let Some(body) = ask(None).await? else { return Ok(Exit::Done) };
+    match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
+        Chosen::SetUp => open_terminal(),
+        Chosen::Later => ask(Some("no")).await.map(|_| Exit::Done),
+        Chosen::Nothing => Ok(Exit::Done),
+    }
+}
+
+/// What hellod has to say, if it has something to offer; with an answer to it.
+async fn ask(answer: Option<&str>) -> Result<Option<String>, Failure> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let asked = async {
+        let (conversation, mut step) = hellod.wish(Wish::Offer, "").await?;
+        while matches!(step, Step::Wait) {
+            step = conversation.answer(Answer::Continue).await?;
+        }
+        let Step::Prompt(prompt) = step else { return Ok(None) };
+        match answer {
+            Some(answer) => drop(conversation.answer(Answer::Text(answer.to_owned())).await?),
+            // It may stand on the screen for hours, and nobody waits for that.
+            None => conversation.cancel().await?,
+        }
+        Ok::<_, Unreachable>(Some(prompt.text))
+    };
+    let asked = asked.await;
+    hellod.leave().await;
+    Ok(asked?)
+}
+
+async fn shown(body: &str) -> zbus::Result<Chosen> {
+    let session = Connection::session().await?;
+    let notifications = NotificationsProxy::new(&session).await?;
+    let mut invoked = notifications.receive_action_invoked().await?;
+    let mut closed = notifications.receive_notification_closed().await?;
+    let hints = HashMap::from([("urgency", Variant::U8(1)), ("desktop-entry", Variant::from("hello-offer"))]);
+    let body = format!("{}\n{IN_A_TERMINAL}", body.replace('\n', " "));
+    let shown =
+        notifications.notify("Hello", 0, "dialog-password", SUMMARY, &body, &ACTIONS, hints, STAYS).await?;
+    loop {
+        tokio::select! {
+            Some(signal) = invoked.next() => {
+                let signal = signal.args()?;
+                match signal.action_key {
+                    _ if signal.id != shown => {}
+                    key if key == ACTIONS[2] => return Ok(Chosen::Later),
+                    _ => return Ok(Chosen::SetUp),
+                }
+            }
+            Some(signal) = closed.next() => if signal.args()?.id == shown { return Ok(Chosen::Nothing) },
+            // The session is over.
+            else => return Ok(Chosen::Nothing),
+        }
+    }
+}
+
+/// The first terminal that there is, by the names under which desktops and Debian know theirs.
+fn open_terminal() -> Result<Exit, Failure> {
+    for (program, before) in TERMINALS {
+        let mut command = Command::new(program);
+        command.args(*before).args(["sh", "-c", ENROLLING]);
+        let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        if streams.spawn().is_ok() {
+            return Ok(Exit::Done);
+        }
+    }
+    Err(Failure::NoTerminal)
+}
+
+const SUMMARY: &str = "A PIN for this computer";
+const IN_A_TERMINAL: &str = "In a terminal: helloctl enroll";
+/// Key and label of each; a click on the notification itself is the first.
+const ACTIONS: [&str; 6] = ["default", "Set it up", "later", "Not now", "enroll", "Set it up"];
+/// Until somebody closes it.
+const STAYS: i32 = 0;
+/// What it has said should be read before its window goes.
+const ENROLLING: &str = "helloctl enroll; printf '\\nPress Enter to close this window. '; read -r _";
+const TERMINALS: &[(&str, &[&str])] = &[
+    ("xdg-terminal-exec", &[]),
+    ("x-terminal-emulator", &["-e"]),
+    ("gnome-terminal", &["--"]),
+    ("konsole", &["-e"]),
+    ("xfce4-terminal", &["-x"]),
+    ("xterm", &["-e"]),
+];

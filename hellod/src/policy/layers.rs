@@ -1,0 +1,222 @@
+//! Policy comes from several files; for each setting the last one that names it wins. That is all there is to precedence: what the
+//! vendor of a system ships, then what this machine's administrator wrote, then what an organisation delivers.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use toml::{Table, Value};
+
+use super::Policy;
+
+/// The policy in force, and where each of its settings comes from.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Layers {
+    /// What is in force.
+    pub policy: Policy,
+    /// By the name of the setting; what is not in it is hellod's own default.
+    sources: BTreeMap<String, String>,
+}
+
+/// One setting, for whoever asks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Setting {
+    /// As in the file, with the table before it: `PINComplexity.MinimumPINLength`.
+    pub name: String,
+    /// As TOML writes it.
+    pub value: String,
+    /// The file, or that it is the default.
+    pub source: String,
+}
+
+/// Why a file, and with it the whole, is not taken.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("{file} is not valid: {reason}")]
+pub struct PolicyError {
+    /// Which file.
+    pub file: String,
+    /// What is wrong, with line and column.
+    pub reason: String,
+}
+
+/// A file, as far as it is about this.
+#[derive(Deserialize)]
+struct File {
+    #[serde(default)]
+    policy: Policy,
+}
+
+impl Layers {
+    /// Lays files one over the other, each by its name and with its text; the last is on top.
+    ///
+    /// # Errors
+    /// [`PolicyError`] for the first that has a setting that doesn't exist, or a value that it can't have.
+    pub fn of<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PolicyError> {
+        let mut settings: BTreeMap<String, (Value, String)> = BTreeMap::new();
+        for (file, text) in files {
+            let refused = |error: toml::de::Error| PolicyError {
+                file: file.to_owned(),
+                reason: error.to_string().trim_end().to_owned(),
+            };
+            // Each by itself, for the line: whatever a file may say it may say alone.
+            let _alone: Policy = toml::from_str::<File>(text).map_err(refused)?.policy;
+            let all: Table = toml::from_str(text).map_err(refused)?;
+            if let Some(Value::Table(policy)) = all.get("policy") {
+                let mut leaves = Vec::new();
+                flatten("", policy, &mut leaves);
+                settings.extend(leaves.into_iter().map(|(name, value)| (name, (value, file.to_owned()))));
+            }
+        }
+        let mut policy = Table::new();
+        for (name, (value, _)) in &settings {
+            insert(&mut policy, name, value.clone());
+        }
+        let last = settings.values().last().map(|(_, file)| file.clone()).unwrap_or_default();
+        let policy = Policy::deserialize(policy)
+            .map_err(|error| PolicyError { file: last, reason: error.to_string() })?;
+        let layers =
+            Self { policy, sources: settings.into_iter().map(|(name, (_, file))| (name, file)).collect() };
+        layers.contradiction().map_or(Ok(layers), Err)
+    }
+
+    /// Two settings, each of which could be, that can't be together; they may be of two files.
+    fn contradiction(&self) -> Option<PolicyError> {
+        const NAMES: [&str; 2] = ["PINComplexity.MinimumPINLength", "PINComplexity.MaximumPINLength"];
+        let rules = &self.policy.pin_complexity;
+        let [minimum, maximum] = NAMES.map(|name| self.source(name));
+        (rules.minimum > rules.maximum).then(|| PolicyError {
+            file: minimum.to_owned(),
+            reason: format!(
+                "MinimumPINLength = {} is above MaximumPINLength = {} ({maximum})",
+                rules.minimum, rules.maximum
+            ),
+        })
+    }
+
+    /// All settings, in the order of their names.
+    #[must_use]
+    pub fn settings(&self) -> Vec<Setting> {
+        let mut leaves = Vec::new();
+        // Its fields are numbers, words and truths.
+        if let Ok(Value::Table(policy)) = Value::try_from(&self.policy) {
+            flatten("", &policy, &mut leaves);
+        }
+        leaves.sort_by(|(one, _), (other, _)| one.cmp(other));
+        leaves
+            .into_iter()
+            .map(|(name, value)| Setting {
+                source: self.source(&name).to_owned(),
+                value: written(&value),
+                name,
+            })
+            .collect()
+    }
+
+    fn source(&self, name: &str) -> &str {
+        self.sources.get(name).map_or(DEFAULT, String::as_str)
+    }
+}
+
+/// As it would stand in a file.
+fn written(value: &Value) -> String {
+    match value {
+        Value::String(text) => format!("\"{text}\""),
+        Value::Integer(number) => number.to_string(),
+        Value::Boolean(truth) => truth.to_string(),
+        _ => String::new(),
+    }
+}
+
+fn flatten(before: &str, table: &Table, leaves: &mut Vec<(String, Value)>) {
+    for (name, value) in table {
+        let name = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        match value {
+            Value::Table(table) => flatten(&name, table, leaves),
+            value => leaves.push((name, value.clone())),
+        }
+    }
+}
+
+fn insert(table: &mut Table, name: &str, value: Value) {
+    match name.split_once('.') {
+        None => drop(table.insert(name.to_owned(), value)),
+        Some((first, rest)) => {
+            let below = table.entry(first).or_insert_with(|| Value::Table(Table::new()));
+            if let Value::Table(below) = below {
+                insert(below, rest, value);
+            }
+        }
+    }
+}
+
+/// What stands where no file has named a setting.
+const DEFAULT: &str = "default";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const VENDOR: &str = "[policy]\nAllowDaAuth = true\nPostLogonProvisioning = \"off\"\n\
+        [policy.PINComplexity]\nMinimumPINLength = 7\nDigits = \"required\"\n";
+    const MACHINE: &str = "[tpm]\ndevice = \"/dev/tpmrm0\"\n[policy]\nAllowDaAuth = false\n\
+        [policy.PINComplexity]\nMinimumPINLength = 8\n";
+    const DELIVERED: &str = "[policy.PINComplexity]\nMinimumPINLength = 10\n";
+
+    fn setting(layers: &Layers, name: &str) -> (String, String) {
+        let setting = layers.settings().into_iter().find(|setting| setting.name == name).unwrap();
+        (setting.value, setting.source)
+    }
+
+    #[test]
+    fn the_last_file_that_names_a_setting_wins_and_is_named() {
+        let layers =
+            Layers::of([("vendor", VENDOR), ("machine", MACHINE), ("delivered", DELIVERED)]).unwrap();
+        for (name, value, source) in [
+            ("PINComplexity.MinimumPINLength", "10", "delivered"),
+            ("AllowDaAuth", "false", "machine"),
+            ("PostLogonProvisioning", "\"off\"", "vendor"),
+            ("PINComplexity.Digits", "\"required\"", "vendor"),
+            ("UsePassportForWork", "true", "default"),
+            ("PINComplexity.MaximumPINLength", "127", "default"),
+        ] {
+            assert_eq!(setting(&layers, name), (value.to_owned(), source.to_owned()), "{name}");
+        }
+        assert_eq!(layers.policy.pin_complexity.minimum, 10);
+        let turned =
+            Layers::of([("delivered", DELIVERED), ("machine", MACHINE), ("vendor", VENDOR)]).unwrap();
+        assert_eq!(turned.policy.pin_complexity.minimum, 7, "it is the order that decides");
+        assert_eq!(Layers::of([]).unwrap(), Layers::default());
+    }
+
+    #[test]
+    fn a_setting_that_does_not_exist_or_a_value_that_it_can_not_have_is_named_with_file_and_line() {
+        for (text, line) in [
+            ("[policy]\nUsePasportForWork = true\n", "line 2"),
+            ("[policy]\nAllowDaAuth = true\nPostLogonPauseDays = \"seven\"\n", "line 3"),
+            ("[policy.PINComplexity]\nDigits = \"maybe\"\n", "line 2"),
+            ("[policy]\nPostLogonProvisioning = \"always\"\n", "line 2"),
+            ("[policy\n", "line 1"),
+        ] {
+            let error = Layers::of([("machine", MACHINE), ("odd", text)]).unwrap_err();
+            assert!(error.file == "odd" && error.reason.contains(line), "{error}");
+        }
+    }
+
+    #[test]
+    fn what_contradicts_itself_over_two_files_is_refused_with_both() {
+        let error = Layers::of([
+            ("machine", "[policy.PINComplexity]\nMaximumPINLength = 6\n"),
+            ("delivered", "[policy.PINComplexity]\nMinimumPINLength = 8\n"),
+        ]);
+        let error = error.unwrap_err();
+        assert!(error.file == "delivered" && error.reason.contains("machine"), "{error}");
+    }
+
+    #[test]
+    fn what_is_kept_comes_back_as_it_was() {
+        let layers = Layers::of([("vendor", VENDOR), ("machine", MACHINE)]).unwrap();
+        let kept = serde_json::to_string(&layers).unwrap();
+        assert_eq!(serde_json::from_str::<Layers>(&kept).unwrap(), layers);
+    }
+}

@@ -1,0 +1,117 @@
+//! What is allowed. Pure: facts in, a decision out.
+
+mod admission;
+mod layers;
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+pub use admission::{Admission, Asked, Class, Decline, Surfaces};
+pub use layers::{Layers, PolicyError, Setting};
+
+use crate::gesture::pin::PinRules;
+
+/// The settings, under the names that Windows Hello for Business gives them (PassportForWork CSP).
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub struct Policy {
+    /// Whether Hello may be used at all.
+    pub use_passport_for_work: bool,
+    /// Whether a key may be guarded by the TPM's common counter where a counter of its own can't be had.
+    pub allow_da_auth: bool,
+    /// Whether people may have their password kept for their keyring.
+    pub allow_keyring_password: bool,
+    /// Whether nobody is offered a PIN after signing in, whatever the next one says.
+    pub disable_post_logon_provisioning: bool,
+    /// Whether whoever has signed in with the password at a console is offered a PIN.
+    pub post_logon_provisioning: PostLogon,
+    /// For how many days nobody is asked again who said no to the offer.
+    pub post_logon_pause_days: u32,
+    /// What a PIN must look like.
+    #[serde(rename = "PINComplexity")]
+    pub pin_complexity: PinRules,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            use_passport_for_work: true,
+            allow_da_auth: false,
+            allow_keyring_password: true,
+            disable_post_logon_provisioning: false,
+            post_logon_provisioning: PostLogon::Offer,
+            post_logon_pause_days: 7,
+            pin_complexity: PinRules::default(),
+        }
+    }
+}
+
+/// What becomes of people without a PIN who sign in with the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PostLogon {
+    /// Nothing.
+    Off,
+    /// They are asked whether they want one.
+    Offer,
+    /// They are to choose one, and are asked at each sign-in until they do.
+    Require,
+}
+
+/// How somebody gets to a PIN without having asked for one.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Launch {
+    /// By saying yes.
+    Offered,
+    /// Because policy says so.
+    Required,
+}
+
+impl Policy {
+    /// Whether and how provisioning begins by itself.
+    #[must_use]
+    pub fn launch(&self) -> Option<Launch> {
+        if !self.use_passport_for_work || self.disable_post_logon_provisioning {
+            return None;
+        }
+        match self.post_logon_provisioning {
+            PostLogon::Off => None,
+            PostLogon::Offer => Some(Launch::Offered),
+            PostLogon::Require => Some(Launch::Required),
+        }
+    }
+
+    /// For how long nobody is asked again who said no.
+    #[must_use]
+    pub fn launch_pause(&self) -> Duration {
+        Duration::from_secs(u64::from(self.post_logon_pause_days) * 24 * 3600)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn provisioning_begins_by_itself_only_where_nothing_forbids_it() {
+        use PostLogon::{Off, Offer, Require};
+        for (allowed, disabled, wish, launch) in [
+            (true, false, Off, None),
+            (true, false, Offer, Some(Launch::Offered)),
+            (true, false, Require, Some(Launch::Required)),
+            (true, true, Offer, None),
+            (true, true, Require, None),
+            (false, false, Require, None),
+        ] {
+            let policy = Policy {
+                use_passport_for_work: allowed,
+                disable_post_logon_provisioning: disabled,
+                post_logon_provisioning: wish,
+                ..Policy::default()
+            };
+            assert_eq!(policy.launch(), launch, "{policy:?}");
+        }
+    }
+}

@@ -1,0 +1,160 @@
+//! Provisioning by itself: whoever has signed in at a console with the password, and could have a PIN, is offered one there and
+//! then, in the same conversation.
+//!
+//! The sign-in is over and stands, whatever comes of this. That the person is who they are, the program at the console has
+//! seen, which is root's; so nobody is asked for the password twice.
+
+use hello_dbus::{Outcome, Style};
+
+use super::end;
+use super::enroll::{Place, enrolled};
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::caller::Caller;
+use crate::conversation::{Gone, Terminal};
+use crate::keys::queue::Asker;
+use crate::parts::Parts;
+use crate::policy::{Admission, Class, Launch};
+
+/// Offers a PIN to somebody who may sign in here, and ends the conversation: at once, and without a word, where there is nothing
+/// to offer.
+pub async fn offer_pin(
+    parts: &Parts,
+    caller: &Caller,
+    (account, class): (&Account, Class),
+    service: &str,
+    mut terminal: Terminal,
+) {
+    // The console alone: elsewhere PAM has no room for this, and only the word of root's program is a proof.
+    let is_at_console = class == Class::Login && caller.uid == 0;
+    let launch = if is_at_console { will_launch(parts, account, service).await } else { None };
+    let outcome = match launch {
+        Some(launch) => offer(parts, caller, account, launch, &mut terminal).await,
+        None => Ok(Outcome::Declined),
+    };
+    end(terminal, outcome).await;
+}
+
+/// The same for a desktop: says what there is to say, hears yes or no, and makes nothing. Whoever says yes enrols by themselves,
+/// in a terminal.
+pub async fn offer_on_desktop(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
+    let is_here = caller.uid == account.uid
+        && matches!(parts.surfaces.admit_enrolment(caller, account), Admission::Admitted(_));
+    let launch = if is_here { will_launch(parts, account, "desktop").await } else { None };
+    let outcome = match launch {
+        Some(launch) => asked(parts, account, launch, &mut terminal).await,
+        None => Ok(Outcome::Declined),
+    };
+    end(terminal, outcome).await;
+}
+
+async fn asked(
+    parts: &Parts,
+    account: &Account,
+    launch: Launch,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let text = if launch == Launch::Required { REQUIRED } else { OFFER };
+    let Some(typed) = terminal.word(text).await? else { return Ok(Outcome::Declined) };
+    if is_yes(Some(typed)) {
+        parts.record(&Event::PinOffered { answer: "yes" }, account, "desktop");
+        return Ok(Outcome::Success);
+    }
+    parts.record(&Event::PinOffered { answer: "no" }, account, "desktop");
+    refused(parts, account);
+    Ok(Outcome::Refused)
+}
+
+/// The prerequisites, in the order of what they cost: policy, what the person has and has said, and the chip.
+async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<Launch> {
+    let launch = parts.policy.launch()?;
+    if account.uid == 0 || parts.enrolments.exists(account.uid) {
+        return None;
+    }
+    if launch == Launch::Offered && !parts.offers.may_be_made(account, &parts.clock.now()) {
+        return None;
+    }
+    let why = match parts.tpm.probe(Asker::Looking(account.uid)).await {
+        Ok(report) if report.counts_pins() && !report.owner_auth_set => return Some(launch),
+        Ok(_) => "the security chip can't keep a PIN".to_owned(),
+        Err(error) => error.to_string(),
+    };
+    parts.record(&Event::PinNotOffered { why }, account, service);
+    None
+}
+
+/// Writes a no down; whether it will be known the next time.
+fn refused(parts: &Parts, account: &Account) -> bool {
+    let written = parts.offers.refused(account, parts.clock.now());
+    if let Err(error) = &written {
+        tracing::warn!("that somebody wants no PIN now can't be written down: {error}");
+    }
+    written.is_ok()
+}
+
+async fn offer(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    launch: Launch,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    terminal.has_little_room();
+    let wanted = match launch {
+        Launch::Required => {
+            terminal.show(Style::Info, REQUIRED).await?;
+            true
+        }
+        Launch::Offered => {
+            terminal.show(Style::Info, OFFER).await?;
+            is_yes(terminal.word("Set it up now? Type yes or no: ").await?)
+        }
+    };
+    let answer = if launch == Launch::Required {
+        "not asked for"
+    } else if wanted {
+        "yes"
+    } else {
+        "no"
+    };
+    parts.record(&Event::PinOffered { answer }, account, "offer");
+    let outcome = if wanted {
+        enrolled(parts, caller, account, Place::Joined, terminal).await?
+    } else {
+        Outcome::Refused
+    };
+    match (launch, outcome) {
+        (_, Outcome::Success) => {}
+        (Launch::Required, _) => terminal.show(Style::Info, NEXT_TIME).await?,
+        (Launch::Offered, Outcome::Refused) => {
+            let later = if refused(parts, account) {
+                format!(
+                    "You will be asked again in {} days at the earliest.",
+                    parts.policy.post_logon_pause_days
+                )
+            } else {
+                "You will be asked again at your next sign-in.".to_owned()
+            };
+            terminal.show(Style::Info, &format!("{later}\n{SOONER}")).await?;
+        }
+        // Something stood in the way, which was told. It may not stand there next time.
+        (Launch::Offered, _) => {}
+    }
+    Ok(outcome)
+}
+
+/// Anything but a clear yes is a no.
+fn is_yes(typed: Option<String>) -> bool {
+    typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
+}
+
+const OFFER: &str = "\
+    A short PIN can sign you in on this computer from now on,\n\
+    in the place of your password, which works as before.\n\
+    The PIN is good on this computer alone.";
+const REQUIRED: &str = "\
+    On this computer people sign in with a PIN of their own.\n\
+    Choose yours now. It is good on this computer alone.";
+const SOONER: &str = "To set it up sooner: helloctl enroll";
+const NEXT_TIME: &str =
+    "You are signed in without one this time, and are asked again\nat the next. Or: helloctl enroll";

@@ -1,0 +1,225 @@
+//! Provisioning by itself: a PIN is offered to whoever signs in at a console with the password, in the same conversation.
+#![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use hello_tests::{
+    ALICE, Config, Corp, DORA, Ending, Lab, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Terminal, World,
+    compositor, in_session, leave, request, until,
+};
+use serde_json::{Value, json};
+
+/// As pam-auth-update writes it with the profile of the package.
+const SESSION: &str = "session\t[default=1]\tpam_permit.so\nsession\trequisite\tpam_deny.so\n\
+    session\trequired\tpam_permit.so\nsession\toptional\tpam_hello.so\nsession\trequired\tpam_unix.so\n";
+const QUESTION: &str = "Set it up now? Type yes or no: ";
+
+#[track_caller]
+fn world(policy: &str) -> World {
+    let config = Config::with(&format!("[policy]\n{policy}\n"));
+    let world = World::of(Lab::with_hello().without_activation(), &config);
+    world.lab.write("/etc/pam.d/common-session", SESSION, 0o644);
+    world
+}
+
+/// alice at the console, whose password was right.
+#[track_caller]
+fn signed_in(world: &World) -> Terminal {
+    let mut login = world.login();
+    login.expect("Password: ");
+    login.send_secret(ALICE.password);
+    login
+}
+
+/// Her shell, before which nothing was asked.
+#[track_caller]
+fn not_asked(mut login: Terminal) {
+    let before = login.expect("$ ").before;
+    assert!(!before.contains("PIN"), "{before}");
+    login.send_line("exit");
+    login.finish();
+}
+
+#[track_caller]
+fn choose(login: &mut Terminal) {
+    login.expect("New PIN: ");
+    login.send_secret(PIN);
+    login.expect("The same PIN again: ");
+    login.send_secret(PIN);
+}
+
+fn events(world: &World) -> String {
+    world.helloctl("root", &["events"], &[]).stdout
+}
+
+#[test]
+fn whoever_says_yes_after_the_password_signs_in_with_the_pin_the_next_time() {
+    let world = world("");
+    let mut login = signed_in(&world);
+    let offer = login.expect(QUESTION).before;
+    assert!(offer.contains("A short PIN can sign you in"), "{offer}");
+    for line in offer.lines().skip_while(|line| !line.contains("A short PIN")) {
+        assert!(line.trim_end().chars().count() <= 60, "{line:?} is too wide for a greeter");
+    }
+    login.send_line("yes");
+    choose(&mut login);
+    login.expect("Done.");
+    leave(&mut login);
+    let mut next = world.login();
+    next.expect(PROMPT);
+    next.send_secret(PIN);
+    not_asked(next);
+    let events = events(&world);
+    assert!(events.contains("the answer: yes") && events.contains("a PIN was set up"), "{events}");
+}
+
+#[test]
+fn whoever_says_no_is_signed_in_and_left_alone_for_a_week() {
+    let world = world("");
+    for answer in ["no", ""] {
+        world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/offers/6001.json"]).ok();
+        let mut login = signed_in(&world);
+        login.expect(QUESTION);
+        login.send_line(answer);
+        login.expect("asked again in 7 days");
+        login.expect("helloctl enroll");
+        leave(&mut login);
+        not_asked(signed_in(&world));
+    }
+    assert!(events(&world).contains("the answer: no"));
+}
+
+#[test]
+fn who_begins_and_stops_is_signed_in_without_a_pin_and_nothing_is_left() {
+    let world = world("");
+    let mut login = signed_in(&world);
+    login.expect(QUESTION);
+    login.send_line("yes");
+    login.expect("New PIN: ");
+    login.send_secret("");
+    login.expect("asked again in 7 days");
+    leave(&mut login);
+    assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
+    // Somebody who goes away in the middle has no PIN either, and is asked the next time.
+    world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/offers/6001.json"]).ok();
+    let mut login = signed_in(&world);
+    login.expect(QUESTION);
+    login.send_line("yes");
+    login.expect("New PIN: ");
+    drop(login);
+    let mut login = signed_in(&world);
+    login.expect(QUESTION);
+    drop(login);
+    assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
+}
+
+#[test]
+fn policy_says_whether_a_pin_is_offered_wanted_or_not_spoken_of() {
+    for silent in [
+        "PostLogonProvisioning = \"off\"",
+        "DisablePostLogonProvisioning = true",
+        "UsePassportForWork = false",
+    ] {
+        not_asked(signed_in(&world(silent)));
+    }
+    let world = world("PostLogonProvisioning = \"require\"");
+    for _ in 0..2 {
+        let mut login = signed_in(&world);
+        let wanted = login.expect("New PIN: ").before;
+        assert!(wanted.contains("Choose yours now") && !wanted.contains(QUESTION), "{wanted}");
+        login.send_secret("");
+        login.expect("asked again");
+        leave(&mut login);
+    }
+    let mut login = signed_in(&world);
+    choose(&mut login);
+    login.expect("Done.");
+    leave(&mut login);
+}
+
+#[test]
+fn nobody_is_offered_a_pin_elsewhere_or_where_there_can_be_none() {
+    let mut world = world("");
+    let mut su = world.lab.pty("alice", ["su", "-l", "alice"]);
+    su.expect("Password: ");
+    su.send_secret(ALICE.password);
+    not_asked(su);
+    world.lab.write("/home/alice/.hushlogin", "", 0o644);
+    not_asked(signed_in(&world));
+    world.lab.run_as("root", ["rm", "/home/alice/.hushlogin"]).ok();
+    world.tpm.pull_the_plug();
+    not_asked(signed_in(&world));
+    let events = events(&world);
+    assert!(events.contains("but there can be none"), "{events}");
+}
+
+#[test]
+fn a_program_of_the_persons_is_offered_nothing_and_so_gets_no_pin_without_the_password() {
+    let world = world("");
+    for (who, service) in [(&ALICE, "login"), (&ALICE, "su"), (&ROOT, "su"), (&ROOT, "gdm-password")] {
+        let entries = [("purpose", "offer-pin"), ("service", service), ("user", "alice"), ("ruser", "alice")];
+        let (_, step) = world.peer(who).open("Login.Begin", request(3, &entries)).unwrap();
+        assert_eq!(step.outcome(), Some(Ending::Declined), "{} as {service}", who.name);
+    }
+}
+
+#[test]
+fn at_a_directory_the_code_is_shown_without_a_drawing_and_the_key_is_registered() {
+    let corp = Corp::with(json!({}));
+    corp.lab.write("/etc/pam.d/common-session", SESSION, 0o644);
+    corp.join();
+    let mut login = signed_in(&corp);
+    login.expect(QUESTION);
+    login.send_line("yes");
+    corp.approve(&mut login);
+    let said = login.expect("New PIN: ").before;
+    assert!(said.contains(&format!("Signed in as {DORA}.")), "{said}");
+    login.send_secret(PIN);
+    login.expect("The same PIN again: ");
+    login.send_secret(PIN);
+    login.expect("Done.");
+    assert!(!login.output().contains('█'), "PAM has no room for a drawing");
+    leave(&mut login);
+    assert_eq!(corp.status(&ALICE)["enrolment"]["provider"], "entra");
+}
+
+#[test]
+fn a_notification_on_the_desktop_opens_a_terminal_or_is_put_off() {
+    let world = world("");
+    let _sway = compositor(&world.lab);
+    let address = format!("--address=unix:path={RUNTIME}/bus");
+    let _bus = world.lab.start("alice", in_session(&["dbus-daemon", "--session", "--nofork", &address]));
+    until("the bus of the session", PATIENCE, || {
+        world.lab.outside(&format!("{RUNTIME}/bus")).exists().then_some(())
+    });
+    let _mako = world.lab.start("alice", in_session(&["mako"]));
+    let terminal = format!("#!/bin/sh\nprintf '%s ' \"$@\" > {RUNTIME}/terminal\n");
+    world.lab.write("/usr/local/bin/xdg-terminal-exec", &terminal, 0o755);
+    let notified = || {
+        let list = world.lab.run_as("alice", in_session(&["makoctl", "list"]));
+        let all: Value = serde_json::from_str(&list.stdout).ok()?;
+        let one = all["data"][0][0].clone();
+        one["id"]["data"].is_number().then_some(one)
+    };
+    let choose = |action: &str| {
+        let mut offer = world.lab.start("alice", in_session(&["helloctl", "offer"]));
+        let one = until("the notification", PATIENCE, notified);
+        let body = one["body"]["data"].as_str().unwrap_or_default();
+        assert!(body.contains("A short PIN can sign you in") && body.contains("helloctl enroll"), "{one}");
+        world.lab.run_as("alice", in_session(&["makoctl", "invoke", action])).ok();
+        let ended = until("the offer to end", PATIENCE, || offer.ended());
+        assert_eq!(ended.code(), Some(0));
+        world.lab.run_as("alice", in_session(&["makoctl", "dismiss", "--all"])).ok();
+    };
+    choose("enroll");
+    let opened = until("a terminal", PATIENCE, || {
+        Some(world.lab.read(&format!("{RUNTIME}/terminal"))).filter(|words| !words.is_empty())
+    });
+    assert!(opened.starts_with("sh -c helloctl enroll;"), "{opened}");
+    choose("later");
+    // Nothing is shown any more: neither after a no, nor to whoever has a PIN.
+    world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
+    assert_eq!(notified(), None);
+    world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/offers/6001.json"]).ok();
+    world.enrol(&ALICE, PIN);
+    world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
+    assert_eq!(notified(), None);
+}
