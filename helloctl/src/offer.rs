@@ -53,6 +53,10 @@ enum Chosen {
 
 /// Shows the offer, if there is one, and does what the person wishes.
 pub(crate) async fn run() -> Result<Exit, Failure> {
+    // Where no login asks for a PIN, one would be good for nothing much.
+    if !std::fs::read_to_string(COMMON_AUTH).is_ok_and(|stack| stack.contains("pam_hello.so")) {
+        return Ok(Exit::Done);
+    }
     let Some(body) = ask(None).await? else { return Ok(Exit::Done) };
     match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
         Chosen::SetUp => open_terminal(),
@@ -121,6 +125,8 @@ fn open_terminal() -> Result<Exit, Failure> {
     Err(Failure::NoTerminal)
 }
 
+/// What logins ask, in Debian.
+const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
 const SUMMARY: &str = "A PIN for this computer";
 const IN_A_TERMINAL: &str = "In a terminal: helloctl enroll";
 /// Key and label of each; a click on the notification itself is the first.

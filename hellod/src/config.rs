@@ -1,17 +1,18 @@
 //! `/etc/hellod/hellod.toml`: parsed once, at the start, into the settings of each part.
 
-use std::fs::{self, File};
+use std::fs::{self, OpenOptions};
 use std::io::{ErrorKind, Read as _};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use rustix::fs::OFlags;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::online;
-use crate::policy::{Layers, PolicyError, Surfaces};
+use crate::policy::{Besides, Layers, PolicyError, Surfaces};
 
 /// Everything that an administrator may set. hellod.toml(5) describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -113,16 +114,29 @@ impl Config {
     /// What is wrong, with line and column.
     pub fn parse(text: &str) -> Result<Self, String> {
         let mut config: Self = toml::from_str(text).map_err(|error| error.to_string())?;
-        config.layers = Ok(Layers::of([("hellod.toml", text)]).map_err(|error| error.to_string())?);
+        config.layers =
+            Ok(Layers::of(&[("hellod.toml", text, Besides::Settings)]).map_err(|error| error.to_string())?);
         Ok(config)
     }
 
     /// In the order in which one is laid over the other.
     fn policies(path: &Path, text: String) -> Read {
-        let mut files = folder(Path::new(VENDOR))?;
-        files.push((path.display().to_string(), text));
-        files.extend(folder(&path.with_file_name(DELIVERED))?);
-        Layers::of(files.iter().map(|(file, text)| (file.as_str(), text.as_str())))
+        let (shipped, delivered) = (folder(Path::new(VENDOR)), folder(&path.with_file_name(DELIVERED)));
+        let own = (path.display().to_string(), text, Besides::Settings);
+        let refused = [&shipped, &delivered].into_iter().find_map(|folder| folder.as_ref().err().cloned());
+        let files: Vec<_> =
+            shipped.into_iter().flatten().chain([own]).chain(delivered.into_iter().flatten()).collect();
+        let files: Vec<_> =
+            files.iter().map(|(file, text, besides)| (file.as_str(), text.as_str(), *besides)).collect();
+        let layers = Layers::of(&files);
+        // A folder that isn't taken is a mistake like any other, and the files beside it may turn Hello off.
+        match (refused, layers) {
+            (None, layers) => layers,
+            (Some((file, reason)), Ok(layers)) => {
+                Err(PolicyError { file, reason, turns_off: !layers.policy.use_passport_for_work })
+            }
+            (Some(_), Err(error)) => Err(error),
+        }
     }
 }
 
@@ -144,41 +158,56 @@ fn read_apart<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Read, D::Err
     IgnoredAny::deserialize(deserializer).map(|_| Ok(Layers::default()))
 }
 
-/// The files in a folder whose names end in `.toml`, in the order of their names; none where there is no folder.
-fn folder(path: &Path) -> Result<Vec<(String, String)>, PolicyError> {
-    let refused = |path: &Path, reason: String| PolicyError { file: path.display().to_string(), reason };
+/// A file of a policy: its name, its text, and what else may stand in it.
+type Text = (String, String, Besides);
+
+/// The files in a folder whose names end in `.toml`, in the order of their names; none where there is no folder. Whoever may write
+/// the folder has the last word, so that has to be root alone, too.
+fn folder(path: &Path) -> Result<Vec<Text>, (String, String)> {
+    let refused = |path: &Path, reason: String| (path.display().to_string(), reason);
     let entries = match fs::read_dir(path) {
         Ok(entries) => entries,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(refused(path, error.to_string())),
     };
+    if !fs::symlink_metadata(path).is_ok_and(|status| status.is_dir() && is_of_root(&status)) {
+        return Err(refused(path, "it must belong to root and be writable by root alone".into()));
+    }
     let mut files = Vec::new();
     for entry in entries {
         let file = entry.map_err(|error| refused(path, error.to_string()))?.path();
-        if file.extension().is_some_and(|extension| extension == "toml") {
+        let hidden = file.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if !hidden && file.extension().is_some_and(|extension| extension == "toml") {
             let text = of_root(&file).map_err(|error| refused(&file, error.to_string()))?;
-            files.push((file.display().to_string(), text.unwrap_or_default()));
+            let text = text.ok_or_else(|| refused(&file, "it is gone".into()))?;
+            files.push((file.display().to_string(), text, Besides::Nothing));
         }
     }
-    files.sort();
+    files.sort_by(|(one, ..), (other, ..)| one.cmp(other));
     Ok(files)
 }
 
 /// A file that root alone may write; nothing where it isn't there.
 fn of_root(path: &Path) -> Result<Option<String>, ConfigError> {
     let io = |source| ConfigError::Io { path: path.to_owned(), source };
-    let mut file = match File::open(path) {
+    // A pipe by that name keeps nobody waiting.
+    let flags = OFlags::NONBLOCK.bits().cast_signed();
+    let mut file = match OpenOptions::new().read(true).custom_flags(flags).open(path) {
         Ok(file) => file,
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(io(error)),
     };
     let status = file.metadata().map_err(io)?;
-    if status.uid() != 0 || status.mode() & 0o022 != 0 {
+    if !status.is_file() || !is_of_root(&status) {
         return Err(ConfigError::Open { path: path.to_owned() });
     }
     let mut text = String::new();
     file.read_to_string(&mut text).map_err(io)?;
     Ok(Some(text))
+}
+
+fn is_of_root(status: &fs::Metadata) -> bool {
+    status.uid() == 0 && status.mode() & 0o022 == 0
 }
 
 /// What a system's vendor ships.

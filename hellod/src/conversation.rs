@@ -202,7 +202,11 @@ impl Terminal {
     }
 
     async fn heard(&mut self) -> Result<Said, Gone> {
-        tokio::time::timeout(PATIENCE, self.answers.recv()).await.ok().flatten().ok_or(Gone)
+        tokio::time::timeout(if self.little_room { SHORT_PATIENCE } else { PATIENCE }, self.answers.recv())
+            .await
+            .ok()
+            .flatten()
+            .ok_or(Gone)
     }
 }
 
@@ -252,6 +256,9 @@ impl Conversation {
     }
 }
 
+/// How long a person may take over a question that nobody has asked for: whoever comes by a console that was left at it is not to
+/// answer for them.
+const SHORT_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a person may take over one question. Longer than the five minutes that sudo gives.
 const PATIENCE: Duration = Duration::from_secs(600);
 

@@ -58,9 +58,6 @@ pub enum DaemonError {
     #[error("this machine gives no random numbers")]
     Random,
     /// A signal handler can't be set up.
-    #[error("there is no policy to go by: {0}")]
-    Policy(#[source] PolicyError),
-    /// No signals.
     #[error("signals can't be received: {0}")]
     Signals(#[source] std::io::Error),
 }
@@ -261,7 +258,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         standings: standings.clone(),
         enrolments: enrolments.clone(),
     });
-    let (layers, policy_refused) = in_force(config.layers, &store)?;
+    let (layers, policy_refused) = in_force(config.layers, &store);
     Ok(Parts {
         audit,
         enrolments,
@@ -288,25 +285,28 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
     })
 }
 
-/// The policy of the files; where they are not taken, the one that was in force before stays, and is said to.
-fn in_force(
-    read: Result<Layers, PolicyError>,
-    store: &Store,
-) -> Result<(Layers, Option<PolicyError>), DaemonError> {
-    let kept = store.get::<Layers>(Kind::Device, POLICY).ok().flatten();
+/// The policy of the files; where they are not taken, the one that was in force before stays, and is said to. Nobody is locked out
+/// over it: where there was none before, there were the defaults.
+fn in_force(read: Result<Layers, PolicyError>, store: &Store) -> (Layers, Option<PolicyError>) {
+    let kept = store.get::<Layers>(Kind::Policy, POLICY).ok().flatten();
     match (read, kept) {
-        (Ok(layers), Some(kept)) if layers == kept => Ok((layers, None)),
+        (Ok(layers), Some(kept)) if layers == kept => (layers, None),
         (Ok(layers), _) => {
-            store.put(Kind::Device, POLICY, &layers)?;
-            Ok((layers, None))
+            if let Err(error) = store.put(Kind::Policy, POLICY, &layers) {
+                tracing::warn!("the policy can't be kept for when its files have a mistake: {error}");
+            }
+            (layers, None)
         }
-        (Err(error), Some(kept)) => Ok((kept, Some(error))),
-        (Err(error), None) => Err(DaemonError::Policy(error)),
+        (Err(error), kept) => {
+            let mut layers = kept.unwrap_or_default();
+            layers.policy.use_passport_for_work &= !error.turns_off;
+            (layers, Some(error))
+        }
     }
 }
 
-/// The name of the record with the last policy that was taken.
-const POLICY: &str = "policy";
+/// The name of the record.
+const POLICY: &str = "taken";
 
 fn tcti(path: TpmPath) -> Tcti {
     path.swtpm.map_or(Tcti::Device(path.device), Tcti::Swtpm)

@@ -1,12 +1,16 @@
-//! Who would rather have no PIN for now, so that they are not asked at each sign-in.
+//! What people are to be asked after a sign-in: whether they want a PIN, and for another one where theirs is no longer good enough.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::accounts::Account;
 use crate::clock::Stamp;
+use crate::gesture::pin::PinRefused;
 use crate::store::{Kind, Store, StoreError};
 
 /// What people have said to the offer of a PIN.
@@ -14,6 +18,23 @@ use crate::store::{Kind, Store, StoreError};
 pub struct Offers {
     store: Rc<Store>,
     pause: Duration,
+    /// Of those who have signed in with a PIN that isn't good enough, by uid. In memory alone: it tells something of a PIN, and the
+    /// next sign-in tells it again.
+    outdated: RefCell<HashMap<u32, Outdated>>,
+}
+
+/// Why somebody is to choose another PIN. `Display` is what they read.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Outdated {
+    /// The rules have changed.
+    #[error("The rules have changed since you chose your PIN.\n{0}")]
+    Rules(PinRefused),
+    /// It is too old.
+    #[error("Your PIN is older than {days} days. Here that is as old as it gets.")]
+    Expired {
+        /// As policy says.
+        days: u16,
+    },
 }
 
 /// A no. The name is in it because a number may become somebody else's.
@@ -28,7 +49,7 @@ impl Offers {
     /// After a no, nobody is asked again for so long.
     #[must_use]
     pub fn new(store: Rc<Store>, pause: Duration) -> Self {
-        Self { store, pause }
+        Self { store, pause, outdated: RefCell::default() }
     }
 
     /// Whether `account` may be asked. A record that can't be read keeps nobody from it, and neither does a no of a time that
@@ -42,6 +63,21 @@ impl Offers {
             }
             _ => true,
         }
+    }
+
+    /// Keeps in mind what came out at a sign-in.
+    pub fn note(&self, uid: u32, outdated: Option<Outdated>) {
+        let mut all = self.outdated.borrow_mut();
+        match outdated {
+            Some(outdated) => drop(all.insert(uid, outdated)),
+            None => drop(all.remove(&uid)),
+        }
+    }
+
+    /// Why somebody is to choose another PIN.
+    #[must_use]
+    pub fn outdated(&self, uid: u32) -> Option<Outdated> {
+        self.outdated.borrow().get(&uid).cloned()
     }
 
     /// Writes a no down.

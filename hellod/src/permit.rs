@@ -155,6 +155,9 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
         Err(error) => return Ok(Asked::Failed(error)),
     };
     terminal.show(Style::Info, &how_to_type(&code, terminal.has_room())).await?;
+    if !terminal.has_room() {
+        return typed_elsewhere(sign_in, &code, terminal).await;
+    }
     let begun = Instant::now();
     let ends = begun + Duration::from_secs(code.lifetime);
     let (mut interval, mut said) = (code.interval, begun);
@@ -180,12 +183,36 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
     }
 }
 
+/// The same where nothing can be called off but at a question: whoever sits there says when to ask.
+async fn typed_elsewhere(
+    sign_in: &SignIn<'_>,
+    code: &DeviceCode,
+    terminal: &mut Terminal,
+) -> Result<Asked, Gone> {
+    let (ends, mut interval) = (Instant::now() + Duration::from_secs(code.lifetime), code.interval);
+    while Instant::now() < ends {
+        let asked = Instant::now();
+        let said = terminal.word("Enter once you have signed in there, or no to stop: ").await?;
+        if said.is_some_and(|said| matches!(said.trim().to_lowercase().as_str(), "no" | "n")) {
+            return Ok(Asked::GivenUp);
+        }
+        sleep(Duration::from_secs(interval).saturating_sub(asked.elapsed())).await;
+        match sign_in.poll(code, interval).await {
+            Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
+            Ok(Polled::After(longer)) => interval = longer.min(LONGEST_INTERVAL),
+            Err(error) => return Ok(Asked::Failed(error)),
+        }
+        terminal.show(Style::Info, "Nobody has signed in there with this code yet.").await?;
+    }
+    Ok(Asked::GivenUp)
+}
+
 fn how_to_type(code: &DeviceCode, has_room: bool) -> String {
     let address = code.address.as_str();
+    let (drawn, stops) = if has_room { (square(address), " Ctrl-C stops.") } else { (String::new(), "") };
     format!(
-        "On any device, open   {address}\nand type the code     {}\n{}The code holds for {} min. Ctrl-C stops.",
+        "On any device, open   {address}\nand type the code     {}\n{drawn}The code holds for {} min.{stops}",
         code.user_code,
-        if has_room { square(address) } else { String::new() },
         code.lifetime / 60
     )
 }

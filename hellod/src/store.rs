@@ -52,6 +52,8 @@ pub enum Kind {
     Directory,
     /// What concerns the machine as a whole.
     Device,
+    /// The last policy that was taken.
+    Policy,
 }
 
 /// Why a record can't be read or written.
@@ -227,6 +229,7 @@ impl Kind {
         Self::Offer,
         Self::Directory,
         Self::Device,
+        Self::Policy,
     ];
 
     fn folder(self) -> &'static str {
@@ -241,6 +244,7 @@ impl Kind {
             Self::Offer => "offers",
             Self::Directory => "directory",
             Self::Device => "device",
+            Self::Policy => "policy",
         }
     }
 }

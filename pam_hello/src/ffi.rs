@@ -24,8 +24,8 @@ pub(crate) enum Memory {
     MayChange,
     /// Whose PIN the last preliminary check has changed.
     Changed,
-    /// Whom the last authenticate found to have no PIN.
-    HasNoPin,
+    /// Of whom hellod may want something once they are in: who has no PIN, or has signed in with one.
+    MayBeAsked,
     /// Whose password hellod would keep for the keyring, should it be right.
     WantsPassword,
 }
@@ -36,7 +36,7 @@ impl Memory {
             Self::SignedIn => "pam_hello.signed-in",
             Self::MayChange => "pam_hello.may-change",
             Self::Changed => "pam_hello.changed",
-            Self::HasNoPin => "pam_hello.has-no-pin",
+            Self::MayBeAsked => "pam_hello.may-be-asked",
             Self::WantsPassword => "pam_hello.wants-password",
         }
     }

@@ -96,7 +96,7 @@ impl PamHooks for Door {
 
 /// Authenticates the person at the other end of the PAM conversation.
 fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> PamResultCode {
-    let memories = [Memory::SignedIn, Memory::HasNoPin, Memory::WantsPassword];
+    let memories = [Memory::SignedIn, Memory::MayBeAsked, Memory::WantsPassword];
     if !memories.into_iter().all(|memory| ffi::remember(handle, memory, "")) {
         return PamResultCode::PAM_AUTHINFO_UNAVAIL;
     }
@@ -118,9 +118,9 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
     if keyring.wants_password && !ffi::remember(handle, Memory::WantsPassword, &surface.user) {
         log.warn("that the password is to be kept can't be remembered");
     }
-    if matches!(ending, Ending::Outcome(Outcome::NotEnrolled)) {
-        // Where it can't be, nobody is offered one.
-        let _ = ffi::remember(handle, Memory::HasNoPin, &surface.user);
+    if matches!(ending, Ending::Outcome(Outcome::NotEnrolled | Outcome::Success)) {
+        // Where it can't be, nobody is asked anything.
+        let _ = ffi::remember(handle, Memory::MayBeAsked, &surface.user);
     }
     match outcome::of_sign_in(&ending) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {

@@ -159,6 +159,21 @@ impl Container {
     pub fn sign_in(&mut self, person: &Person, prompt: &str, secret: &str) {
         self.console.send_line(person.name);
         self.answer(prompt, secret);
+        // Whoever has no PIN is offered one, until they have said no.
+        let shell = format!("{}@lab:~$ ", person.name);
+        match self.console.which(&["Type yes or no: ", &shell], PATIENCE) {
+            Some(0) => {
+                self.console.send_line("no");
+                self.is_in(person);
+            }
+            Some(_) => {}
+            None => panic!("{} is not in: {}", person.name, self.console.output()),
+        }
+    }
+
+    /// Waits for somebody's shell.
+    #[track_caller]
+    pub fn is_in(&mut self, person: &Person) {
         self.console.expect(&format!("{}@lab:~$ ", person.name));
     }
 

@@ -157,7 +157,12 @@ impl Machine {
     pub fn sign_in(&mut self, person: &Person, prompt: &str, secret: &str) {
         self.give_name(person);
         self.answer(prompt, secret);
-        self.see(&format!("{}@lab:~$ ", person.name));
+        let shell = format!("{}@lab:~$ ", person.name);
+        // Whoever has no PIN is offered one, until they have said no.
+        if self.either(["Type yes or no: ", &shell]) == 0 {
+            self.console.send_line("no");
+        }
+        self.see(&shell);
     }
 
     /// Types the name, where `login: ` stands.

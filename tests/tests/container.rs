@@ -37,12 +37,16 @@ fn installing_changes_nobodys_login_and_removing_leaves_what_was_there() {
 #[test]
 fn alice_enrols_and_then_her_pin_answers_the_getty_sudo_su_and_pkexec() {
     let mut container = Container::with_hello_enabled(Debian::Trixie);
-    container.sign_in(&ALICE, "Password: ", ALICE.password);
-    container.console.send_line("helloctl enroll");
+    container.console.send_line(ALICE.name);
     container.answer("Password: ", ALICE.password);
+    container.console.expect("Set it up now? Type yes or no: ");
+    // login(1) of util-linux gives everybody a minute to sign in. Who has is not thrown out over a question.
+    container.run(["sleep", "70"]).ok();
+    container.console.send_line("yes");
     container.answer("New PIN: ", PIN);
     container.answer("The same PIN again: ", PIN);
     container.console.expect("Done.");
+    container.is_in(&ALICE);
     container.sign_out();
 
     container.sign_in(&ALICE, PROMPT, PIN);

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 /// As pam-auth-update writes it with the profile of the package.
 const SESSION: &str = "session\t[default=1]\tpam_permit.so\nsession\trequisite\tpam_deny.so\n\
     session\trequired\tpam_permit.so\nsession\toptional\tpam_hello.so\nsession\trequired\tpam_unix.so\n";
+const LONGER: &str = "31415926";
 const QUESTION: &str = "Set it up now? Type yes or no: ";
 
 #[track_caller]
@@ -170,6 +171,8 @@ fn at_a_directory_the_code_is_shown_without_a_drawing_and_the_key_is_registered(
     login.expect(QUESTION);
     login.send_line("yes");
     corp.approve(&mut login);
+    login.expect("Enter once you have signed in there, or no to stop: ");
+    login.send_line("");
     let said = login.expect("New PIN: ").before;
     assert!(said.contains(&format!("Signed in as {DORA}.")), "{said}");
     login.send_secret(PIN);
@@ -179,6 +182,81 @@ fn at_a_directory_the_code_is_shown_without_a_drawing_and_the_key_is_registered(
     assert!(!login.output().contains('█'), "PAM has no room for a drawing");
     leave(&mut login);
     assert_eq!(corp.status(&ALICE)["enrolment"]["provider"], "entra");
+}
+
+/// alice has a PIN, and this becomes policy after that.
+#[track_caller]
+fn enrolled_before(policy: &str) -> World {
+    let mut world = world("");
+    world.enrol(&ALICE, PIN);
+    world.lab.write(
+        "/etc/hellod/policy.d/50-corp.toml",
+        format!("[policy.PINComplexity]\n{policy}\n"),
+        0o644,
+    );
+    world.restart_hellod();
+    world
+}
+
+/// alice at the console, with her PIN.
+#[track_caller]
+fn signs_in(world: &World, pin: &str) -> Terminal {
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(pin);
+    login
+}
+
+#[test]
+fn a_pin_that_policy_no_longer_takes_works_and_another_one_is_asked_for() {
+    let world = enrolled_before("MinimumPINLength = 8");
+    let mut su = world.su();
+    su.expect(PROMPT);
+    su.send_secret(PIN);
+    su.expect("The rules have changed");
+    su.expect("helloctl pin change");
+    su.expect("it is done");
+    su.finish_ok();
+    let mut login = signs_in(&world, PIN);
+    login.expect("at least 8 characters");
+    login.expect("Choose another one now.");
+    login.expect("Current PIN: ");
+    login.send_secret("");
+    login.expect("You are asked again");
+    leave(&mut login);
+    let mut login = signs_in(&world, PIN);
+    login.expect("Current PIN: ");
+    login.send_secret(PIN);
+    login.expect("New PIN: ");
+    login.send_secret(LONGER);
+    login.expect("The same PIN again: ");
+    login.send_secret(LONGER);
+    login.expect("Your new PIN works");
+    leave(&mut login);
+    not_asked(signs_in(&world, LONGER));
+    let said = format!("{}{}", events(&world), world.lab.read("/var/lib/hellod/enrolments/6001.json"));
+    assert!(!said.contains("rules") && !said.contains("characters"), "that says something of a PIN: {said}");
+}
+
+#[test]
+fn a_pin_that_has_become_too_old_is_asked_for_another_and_a_young_one_is_not() {
+    let world = enrolled_before("Expiration = 30");
+    not_asked(signs_in(&world, PIN));
+    let record = "/var/lib/hellod/enrolments/6001.json";
+    let mut known: Value = serde_json::from_str(&world.lab.read(record)).unwrap();
+    known["pin_set"] = json!(known["pin_set"].as_i64().unwrap() - 31 * 24 * 3600);
+    world.lab.write(record, known.to_string(), 0o600);
+    let mut login = signs_in(&world, PIN);
+    login.expect("older than 30 days");
+    login.expect("Current PIN: ");
+    login.send_secret(PIN);
+    login.expect("New PIN: ");
+    login.send_secret(LONGER);
+    login.expect("The same PIN again: ");
+    login.send_secret(LONGER);
+    login.expect("Your new PIN works");
+    leave(&mut login);
+    not_asked(signs_in(&world, LONGER));
 }
 
 #[test]

@@ -53,7 +53,12 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_the_policy_before_it_stays() {
         let events = world.helloctl("root", &["events", "--limit", "3"], &[]).stdout;
         assert!(events.contains("the policy was not taken") && events.contains(DELIVERED), "{events}");
     }
+    // Whoever may write the folder has the last word.
     world.lab.write(DELIVERED, "[policy]\nPostLogonProvisioning = \"off\"\n", 0o644);
+    world.lab.run_as("root", ["chmod", "777", "/etc/hellod/policy.d"]).ok();
+    world.restart_hellod();
+    assert_eq!(setting(&world, "PostLogonProvisioning").0, "require");
+    world.lab.run_as("root", ["chmod", "755", "/etc/hellod/policy.d"]).ok();
     world.restart_hellod();
     assert_eq!(setting(&world, "PostLogonProvisioning").0, "off");
 }

@@ -16,6 +16,7 @@ use crate::identity::ProviderError;
 use crate::jose::jws::SigningInput;
 use crate::keys::KeyError;
 use crate::keys::child::{Opening, SignIn};
+use crate::offers::Outdated;
 use crate::parts::Parts;
 use crate::standing::NotAlone;
 use crate::tokens::Wrapped;
@@ -27,6 +28,7 @@ pub struct Proven {
     online: bool,
     opened: Option<Result<(), KeyError>>,
     brought: Option<Brought>,
+    outdated: Option<Outdated>,
 }
 
 /// What a person did to be let in, and where what is kept under it goes.
@@ -43,6 +45,12 @@ impl Proven {
     #[must_use]
     pub fn online(&self) -> bool {
         self.online
+    }
+
+    /// Why another PIN is to be chosen, if so.
+    #[must_use]
+    pub(super) fn outdated(&self) -> Option<Outdated> {
+        self.outdated.clone()
     }
 
     /// What the directory has sent along, and what the PIN has opened for it.
@@ -127,20 +135,30 @@ pub(super) async fn attempt(
         keyring: kept,
         tokens: tokens.clone(),
         request: exchange.as_ref().and_then(Exchange::request),
+        rules: Some(&parts.policy.pin_complexity),
     };
     // What comes back was verified with the registered public key; a signature that is none is an error.
     let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await?;
     settle_change(parts, &enrolled, signed.shape);
+    let outdated = signed.outdated.map(Outdated::Rules).or_else(|| expired(parts, &enrolled));
     let opened = signed.opened;
     let Some(exchange) = exchange else {
         let online = challenge.online
             && accepted_here(parts, &enrolled, (&input, &signed.signature), &mut patience).await?;
-        return Ok(Proven { online, opened, brought: None });
+        return Ok(Proven { online, opened, brought: None, outdated });
     };
     let answer = exchange.hand_in(signed.request, &signed.root, &mut patience).await?;
     let online = answer.is_some();
     let wrapped = signed.tokens.and_then(Result::ok).zip(tokens).map(|(key, sealed)| Wrapped { key, sealed });
-    Ok(Proven { online, opened, brought: Some(exchange.judged(answer, (wrapped, signed.root))?) })
+    let brought = Some(exchange.judged(answer, (wrapped, signed.root))?);
+    Ok(Proven { online, opened, brought, outdated })
+}
+
+/// Whether the PIN is older than policy has them. A clock that is behind makes nobody's older.
+fn expired(parts: &Parts, enrolled: &Enrolled) -> Option<Outdated> {
+    let days = parts.policy.pin_complexity.expiration;
+    let age = parts.clock.now().wall.saturating_sub(enrolled.record.pin_set);
+    (days > 0 && age >= i64::from(days) * 24 * 3600).then_some(Outdated::Expired { days })
 }
 
 /// Whether a provider that takes the assertion as it is accepts it; it may do without, where it can't be reached.

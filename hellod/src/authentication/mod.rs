@@ -176,6 +176,12 @@ async fn converse(
         let failure = match attempt(parts, account, gesture, fetching).await {
             Ok(proven) => {
                 let outcome = welcome(parts, admitted, request, (charge, &proven));
+                let outdated = proven.outdated();
+                parts.offers.note(account.uid, outdated.clone());
+                if let Some(outdated) = outdated {
+                    // They are in, whether or not there is a place for it.
+                    let _ = terminal.show(Style::Info, &format!("{outdated}\n{CHANGE}")).await;
+                }
                 return Ok(Ending { outcome, brought: proven.brought() });
             }
             // Twice is enough: the clock is wrong, or somebody keeps the answers back.
@@ -305,6 +311,8 @@ fn put_off_text(may: MayTry) -> String {
 
 /// The one field for PIN or password. Short, and the same on every surface.
 const PROMPT: &str = "PIN or password: ";
+
+const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";
 
 const TAMPERED: &str = "Your PIN can't be used: its record on this machine was changed.\n\
     Use your password, then set up a new PIN: helloctl reset";

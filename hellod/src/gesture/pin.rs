@@ -42,7 +42,7 @@ impl Pin {
     }
 }
 
-/// The rules for a new PIN. They're never applied to a PIN that is already in use.
+/// The rules for a PIN. One that is in use and doesn't meet them goes on to work, and another one is asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PinRules {
@@ -64,6 +64,9 @@ pub struct PinRules {
     /// `SpecialCharacters`: everything else, the space included.
     #[serde(rename = "SpecialCharacters")]
     pub special: ClassRule,
+    /// `Expiration`: after how many days another one is to be chosen, 1 to 730; 0 for never.
+    #[serde(rename = "Expiration")]
+    pub expiration: u16,
 }
 
 /// Whether a class of characters may, must or must not occur.
@@ -205,6 +208,7 @@ impl Default for PinRules {
             lowercase: ClassRule::Allowed,
             uppercase: ClassRule::Allowed,
             special: ClassRule::Allowed,
+            expiration: 0,
         }
     }
 }

@@ -96,9 +96,9 @@ impl Tpm {
         pin: OwnedFd,
         (message, kept): (&[u8], Option<Opening>),
     ) -> Result<Signed, KeyError> {
-        let wanted = SignIn { message, keyring: kept, tokens: None, request: None };
+        let wanted = SignIn { message, keyring: kept, tokens: None, request: None, rules: None };
         let SignedIn { signature, shape, opened, .. } = self.sign_in(uid, key, pin, wanted).await?;
-        Ok(Signed { signature, shape, opened, tokens: None, request: None })
+        Ok(Signed { signature, shape, opened, tokens: None, outdated: None, request: None })
     }
 
     /// Seals the password in the pipe for the PIN of `key`, which is not asked for.

@@ -38,6 +38,25 @@ pub struct PolicyError {
     pub file: String,
     /// What is wrong, with line and column.
     pub reason: String,
+    /// Whether one of the files that are in order turns Hello off, which counts all the same.
+    pub turns_off: bool,
+}
+
+/// What else may stand in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Besides {
+    /// Nothing: it is a policy.
+    Nothing,
+    /// The settings of hellod.
+    Settings,
+}
+
+/// A file that is a policy and nothing else.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Alone {
+    #[serde(default)]
+    policy: Policy,
 }
 
 /// A file, as far as it is about this.
@@ -52,20 +71,28 @@ impl Layers {
     ///
     /// # Errors
     /// [`PolicyError`] for the first that has a setting that doesn't exist, or a value that it can't have.
-    pub fn of<'a>(files: impl IntoIterator<Item = (&'a str, &'a str)>) -> Result<Self, PolicyError> {
+    pub fn of(files: &[(&str, &str, Besides)]) -> Result<Self, PolicyError> {
+        Self::laid(files).map_err(|(file, reason)| PolicyError {
+            file,
+            reason,
+            turns_off: files.iter().any(|(_, text, besides)| {
+                parsed(text, *besides).is_ok_and(|policy| !policy.use_passport_for_work)
+            }),
+        })
+    }
+
+    fn laid(files: &[(&str, &str, Besides)]) -> Result<Self, (String, String)> {
         let mut settings: BTreeMap<String, (Value, String)> = BTreeMap::new();
-        for (file, text) in files {
-            let refused = |error: toml::de::Error| PolicyError {
-                file: file.to_owned(),
-                reason: error.to_string().trim_end().to_owned(),
-            };
+        for (file, text, besides) in files {
+            let refused =
+                |error: toml::de::Error| ((*file).to_owned(), error.to_string().trim_end().to_owned());
             // Each by itself, for the line: whatever a file may say it may say alone.
-            let _alone: Policy = toml::from_str::<File>(text).map_err(refused)?.policy;
+            let _alone: Policy = parsed(text, *besides).map_err(refused)?;
             let all: Table = toml::from_str(text).map_err(refused)?;
             if let Some(Value::Table(policy)) = all.get("policy") {
                 let mut leaves = Vec::new();
                 flatten("", policy, &mut leaves);
-                settings.extend(leaves.into_iter().map(|(name, value)| (name, (value, file.to_owned()))));
+                settings.extend(leaves.into_iter().map(|(name, value)| (name, (value, (*file).to_owned()))));
             }
         }
         let mut policy = Table::new();
@@ -73,24 +100,28 @@ impl Layers {
             insert(&mut policy, name, value.clone());
         }
         let last = settings.values().last().map(|(_, file)| file.clone()).unwrap_or_default();
-        let policy = Policy::deserialize(policy)
-            .map_err(|error| PolicyError { file: last, reason: error.to_string() })?;
+        let policy = Policy::deserialize(policy).map_err(|error| (last, error.to_string()))?;
         let layers =
             Self { policy, sources: settings.into_iter().map(|(name, (_, file))| (name, file)).collect() };
         layers.contradiction().map_or(Ok(layers), Err)
     }
 
-    /// Two settings, each of which could be, that can't be together; they may be of two files.
-    fn contradiction(&self) -> Option<PolicyError> {
+    /// A value that its type allows and it can't have; or two settings, each of which could be, that can't be together; they may be of two files.
+    fn contradiction(&self) -> Option<(String, String)> {
         const NAMES: [&str; 2] = ["PINComplexity.MinimumPINLength", "PINComplexity.MaximumPINLength"];
         let rules = &self.policy.pin_complexity;
+        if rules.expiration > LONGEST_LIFE {
+            let reason = format!("Expiration = {} is above {LONGEST_LIFE} days", rules.expiration);
+            return Some((self.source("PINComplexity.Expiration").to_owned(), reason));
+        }
         let [minimum, maximum] = NAMES.map(|name| self.source(name));
-        (rules.minimum > rules.maximum).then(|| PolicyError {
-            file: minimum.to_owned(),
-            reason: format!(
-                "MinimumPINLength = {} is above MaximumPINLength = {} ({maximum})",
+        let file = if minimum == DEFAULT { maximum } else { minimum };
+        (rules.minimum > rules.maximum).then(|| {
+            let reason = format!(
+                "MinimumPINLength = {} ({minimum}) is above MaximumPINLength = {} ({maximum})",
                 rules.minimum, rules.maximum
-            ),
+            );
+            (file.to_owned(), reason)
         })
     }
 
@@ -128,6 +159,13 @@ fn written(value: &Value) -> String {
     }
 }
 
+fn parsed(text: &str, besides: Besides) -> Result<Policy, toml::de::Error> {
+    match besides {
+        Besides::Nothing => toml::from_str::<Alone>(text).map(|file| file.policy),
+        Besides::Settings => toml::from_str::<File>(text).map(|file| file.policy),
+    }
+}
+
 fn flatten(before: &str, table: &Table, leaves: &mut Vec<(String, Value)>) {
     for (name, value) in table {
         let name = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
@@ -150,6 +188,8 @@ fn insert(table: &mut Table, name: &str, value: Value) {
     }
 }
 
+/// Of a PIN, in days.
+const LONGEST_LIFE: u16 = 730;
 /// What stands where no file has named a setting.
 const DEFAULT: &str = "default";
 
@@ -163,6 +203,12 @@ mod tests {
         [policy.PINComplexity]\nMinimumPINLength = 8\n";
     const DELIVERED: &str = "[policy.PINComplexity]\nMinimumPINLength = 10\n";
 
+    fn of(files: &[(&str, &str)]) -> Result<Layers, PolicyError> {
+        let besides = |file| if file == "machine" { Besides::Settings } else { Besides::Nothing };
+        let files: Vec<_> = files.iter().map(|(file, text)| (*file, *text, besides(*file))).collect();
+        Layers::of(&files)
+    }
+
     fn setting(layers: &Layers, name: &str) -> (String, String) {
         let setting = layers.settings().into_iter().find(|setting| setting.name == name).unwrap();
         (setting.value, setting.source)
@@ -170,8 +216,7 @@ mod tests {
 
     #[test]
     fn the_last_file_that_names_a_setting_wins_and_is_named() {
-        let layers =
-            Layers::of([("vendor", VENDOR), ("machine", MACHINE), ("delivered", DELIVERED)]).unwrap();
+        let layers = of(&[("vendor", VENDOR), ("machine", MACHINE), ("delivered", DELIVERED)]).unwrap();
         for (name, value, source) in [
             ("PINComplexity.MinimumPINLength", "10", "delivered"),
             ("AllowDaAuth", "false", "machine"),
@@ -183,10 +228,9 @@ mod tests {
             assert_eq!(setting(&layers, name), (value.to_owned(), source.to_owned()), "{name}");
         }
         assert_eq!(layers.policy.pin_complexity.minimum, 10);
-        let turned =
-            Layers::of([("delivered", DELIVERED), ("machine", MACHINE), ("vendor", VENDOR)]).unwrap();
+        let turned = of(&[("delivered", DELIVERED), ("machine", MACHINE), ("vendor", VENDOR)]).unwrap();
         assert_eq!(turned.policy.pin_complexity.minimum, 7, "it is the order that decides");
-        assert_eq!(Layers::of([]).unwrap(), Layers::default());
+        assert_eq!(of(&[]).unwrap(), Layers::default());
     }
 
     #[test]
@@ -197,25 +241,42 @@ mod tests {
             ("[policy.PINComplexity]\nDigits = \"maybe\"\n", "line 2"),
             ("[policy]\nPostLogonProvisioning = \"always\"\n", "line 2"),
             ("[policy\n", "line 1"),
+            // A table of its own, or none: well formed, and without effect.
+            ("[PINComplexity]\nMinimumPINLength = 8\n", "line 1"),
+            ("MinimumPINLength = 8\n", "line 1"),
         ] {
-            let error = Layers::of([("machine", MACHINE), ("odd", text)]).unwrap_err();
+            let error = of(&[("machine", MACHINE), ("odd", text)]).unwrap_err();
             assert!(error.file == "odd" && error.reason.contains(line), "{error}");
         }
     }
 
     #[test]
     fn what_contradicts_itself_over_two_files_is_refused_with_both() {
-        let error = Layers::of([
+        let error = of(&[
             ("machine", "[policy.PINComplexity]\nMaximumPINLength = 6\n"),
             ("delivered", "[policy.PINComplexity]\nMinimumPINLength = 8\n"),
         ]);
+        let old = of(&[("machine", "[policy.PINComplexity]\nExpiration = 731\n")]).unwrap_err();
+        assert!(old.file == "machine" && old.reason.contains("730"), "{old}");
         let error = error.unwrap_err();
         assert!(error.file == "delivered" && error.reason.contains("machine"), "{error}");
     }
 
     #[test]
+    fn a_mistake_elsewhere_does_not_keep_hello_from_being_turned_off() {
+        let off = "[policy]\nUsePassportForWork = false\n";
+        for (files, turns_off) in [
+            ([("machine", off), ("odd", "[policy]\nX = 1\n")], true),
+            ([("odd", "[policy]\nX = 1\n"), ("machine", off)], true),
+            ([("machine", MACHINE), ("odd", "[policy]\nUsePassportForWork = false\nX = 1\n")], false),
+        ] {
+            assert_eq!(of(&files).unwrap_err().turns_off, turns_off, "{files:?}");
+        }
+    }
+
+    #[test]
     fn what_is_kept_comes_back_as_it_was() {
-        let layers = Layers::of([("vendor", VENDOR), ("machine", MACHINE)]).unwrap();
+        let layers = of(&[("vendor", VENDOR), ("machine", MACHINE)]).unwrap();
         let kept = serde_json::to_string(&layers).unwrap();
         assert_eq!(serde_json::from_str::<Layers>(&kept).unwrap(), layers);
     }

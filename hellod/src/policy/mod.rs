@@ -8,7 +8,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 pub use admission::{Admission, Asked, Class, Decline, Surfaces};
-pub use layers::{Layers, PolicyError, Setting};
+pub use layers::{Besides, Layers, PolicyError, Setting};
 
 use crate::gesture::pin::PinRules;
 

@@ -41,7 +41,8 @@ pub async fn change_pin(
     end(terminal, outcome).await;
 }
 
-async fn run(
+/// The same in a conversation that goes on, for a caller that is entitled.
+pub(super) async fn run(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,

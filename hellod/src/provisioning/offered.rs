@@ -1,11 +1,15 @@
 //! Provisioning by itself: whoever has signed in at a console with the password, and could have a PIN, is offered one there and
-//! then, in the same conversation.
+//! then, in the same conversation. And whoever has one that is no longer good enough is asked for another.
 //!
 //! The sign-in is over and stands, whatever comes of this. That the person is who they are, the program at the console has
 //! seen, which is root's; so nobody is asked for the password twice.
 
-use hello_dbus::{Outcome, Style};
+use std::time::Duration;
 
+use hello_dbus::{Outcome, Style};
+use tokio::time::timeout;
+
+use super::change::{self, Tried};
 use super::end;
 use super::enroll::{Place, enrolled};
 use crate::accounts::Account;
@@ -13,6 +17,7 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::keys::queue::Asker;
+use crate::offers::Outdated;
 use crate::parts::Parts;
 use crate::policy::{Admission, Class, Launch};
 
@@ -27,12 +32,36 @@ pub async fn offer_pin(
 ) {
     // The console alone: elsewhere PAM has no room for this, and only the word of root's program is a proof.
     let is_at_console = class == Class::Login && caller.uid == 0;
+    if is_at_console && let Some(outdated) = parts.offers.outdated(account.uid) {
+        let tried = Tried { service, class };
+        let outcome = renew(parts, account, tried, &outdated, &mut terminal).await;
+        return end(terminal, outcome).await;
+    }
     let launch = if is_at_console { will_launch(parts, account, service).await } else { None };
     let outcome = match launch {
         Some(launch) => offer(parts, caller, account, launch, &mut terminal).await,
         None => Ok(Outcome::Declined),
     };
     end(terminal, outcome).await;
+}
+
+/// Asks for another PIN. Whoever chooses none is asked again the next time, and goes on with the one that there is: a lock that
+/// policy turns could not be opened by whoever has nothing else.
+async fn renew(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    outdated: &Outdated,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    terminal.show(Style::Info, &format!("{outdated}\nChoose another one now.")).await?;
+    let outcome = change::run(parts, account, tried, terminal).await?;
+    if outcome == Outcome::Success {
+        parts.offers.note(account.uid, None);
+    } else {
+        terminal.show(Style::Info, AS_BEFORE).await?;
+    }
+    Ok(outcome)
 }
 
 /// The same for a desktop: says what there is to say, hears yes or no, and makes nothing. Whoever says yes enrols by themselves,
@@ -74,7 +103,9 @@ async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<
     if launch == Launch::Offered && !parts.offers.may_be_made(account, &parts.clock.now()) {
         return None;
     }
-    let why = match parts.tpm.probe(Asker::Looking(account.uid)).await {
+    // Somebody waits for their shell.
+    let Ok(looked) = timeout(A_LOOK, parts.tpm.probe(Asker::Looking(account.uid))).await else { return None };
+    let why = match looked {
         Ok(report) if report.counts_pins() && !report.owner_auth_set => return Some(launch),
         Ok(_) => "the security chip can't keep a PIN".to_owned(),
         Err(error) => error.to_string(),
@@ -148,6 +179,8 @@ fn is_yes(typed: Option<String>) -> bool {
     typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
 }
 
+/// How long a look at the chip may take, which may be busy with others.
+const A_LOOK: Duration = Duration::from_secs(3);
 const OFFER: &str = "\
     A short PIN can sign you in on this computer from now on,\n\
     in the place of your password, which works as before.\n\
@@ -155,6 +188,7 @@ const OFFER: &str = "\
 const REQUIRED: &str = "\
     On this computer people sign in with a PIN of their own.\n\
     Choose yours now. It is good on this computer alone.";
+const AS_BEFORE: &str = "Your PIN is as before. You are asked again at your next sign-in.";
 const SOONER: &str = "To set it up sooner: helloctl enroll";
 const NEXT_TIME: &str =
     "You are signed in without one this time, and are asked again\nat the next. Or: helloctl enroll";

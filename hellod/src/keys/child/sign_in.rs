@@ -23,7 +23,10 @@ use super::{
     },
     Tpm, bound, unasked, verified,
 };
-use crate::{gesture::pin::PinShape, secret::WrappingKey};
+use crate::{
+    gesture::pin::{PinRefused, PinRules, PinShape},
+    secret::WrappingKey,
+};
 
 /// All that one right PIN is to bring about.
 pub struct SignIn<'s> {
@@ -35,6 +38,8 @@ pub struct SignIn<'s> {
     pub tokens: Option<Blob>,
     /// What the machine signs beside the person.
     pub request: Option<Request<'s>>,
+    /// What a PIN has to be by now.
+    pub rules: Option<&'s PinRules>,
 }
 
 /// What a right PIN is to open, and where it goes from there.
@@ -92,6 +97,8 @@ pub struct SignedIn {
     pub signature: Vec<u8>,
     /// What the PIN consists of, which was right.
     pub shape: PinShape,
+    /// Which of the rules of now it does not meet.
+    pub outdated: Option<PinRefused>,
     /// By way of which root.
     pub root: ProvenRoot,
     /// What became of the password for the program that asked.
@@ -124,7 +131,7 @@ impl Tpm {
         uid: u32,
         key: &CheckedKey,
         pin: OwnedFd,
-        SignIn { message, keyring, tokens, request }: SignIn<'_>,
+        SignIn { message, keyring, tokens, request, rules }: SignIn<'_>,
     ) -> Result<SignedIn, KeyError> {
         if message.len() > LONGEST_MESSAGE {
             return Err(KeyError::TooLong);
@@ -139,7 +146,8 @@ impl Tpm {
         };
         // At once: the child stretches the PIN as soon as it has it.
         let machine = request.as_ref().map(|request| Box::new(request.keys.record().clone()));
-        let job = Job::Sign { key: bound(key), message: message.to_vec(), opens, tokens, machine };
+        let rules = rules.cloned();
+        let job = Job::Sign { key: bound(key), message: message.to_vec(), opens, tokens, machine, rules };
         worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), outlet).await.map_err(unasked)?;
         match worker.hear().await.map_err(unasked)? {
             FromChild::Verdict(Verdict::Taken) => {}
@@ -152,9 +160,9 @@ impl Tpm {
         let tokens = signed.tokens.map(|opened| {
             opened.and_then(|()| WrappingKey::parse(&arrived(inlet.as_ref())?).ok_or(KeyError::Child))
         });
-        let Signed { signature, shape, opened, .. } = signed;
+        let Signed { signature, shape, opened, outdated, .. } = signed;
         let root = ProvenRoot(key.record().srk.clone());
-        Ok(SignedIn { signature, shape, root, opened, tokens, request: request.or(refused) })
+        Ok(SignedIn { signature, shape, outdated, root, opened, tokens, request: request.or(refused) })
     }
 }
 

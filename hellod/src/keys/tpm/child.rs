@@ -101,6 +101,7 @@ fn obey(
         (ToChild::Go, None) => {}
         _ => return Err(KeyError::Child),
     }
+    let typed = current.as_ref().map(|current| current.pin.clone());
     let shape = current.as_ref().map_or(PinShape::Any, |current| current.pin.shape());
     let mut old = |kdf: &Kdf| current.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
     let mut fresh = |kdf: &Kdf| new.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
@@ -115,7 +116,7 @@ fn obey(
             let key = checked(key)?;
             swept(chip, |chip| lockout::tries(chip, &key)).map(Reply::Tries)
         }
-        Job::Sign { key, message, opens, tokens, machine } => {
+        Job::Sign { key, message, opens, tokens, machine, rules } => {
             let (key, machine) = (checked(key)?, machine.as_deref().map(MachineKeys::check).transpose()?);
             let wanted = Wanted {
                 message: &message,
@@ -129,7 +130,15 @@ fn obey(
             let tokens =
                 signed.tokens.map(|opened| opened.and_then(|it| hand_on(for_hellod.as_ref(), it.expose())));
             let request = signed.request.map(|signature| signature.map(Octets));
-            Ok(Reply::Signed(Signed { signature: signed.signature, shape, opened, tokens, request }))
+            let outdated = rules.zip(typed).and_then(|(rules, pin)| rules.judge(&pin).err());
+            Ok(Reply::Signed(Signed {
+                signature: signed.signature,
+                shape,
+                opened,
+                tokens,
+                outdated,
+                request,
+            }))
         }
         Job::Seal { key } => {
             let key = checked(key)?;

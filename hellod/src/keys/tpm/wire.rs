@@ -140,6 +140,8 @@ pub enum Job {
         tokens: Option<Blob>,
         /// With which keys the machine signs beside the person.
         machine: Option<Box<MachineKeys>>,
+        /// What a PIN has to be by now. A right one that isn't signs all the same.
+        rules: Option<PinRules>,
     },
     /// Seal the password, for the PIN to open.
     Seal {
@@ -316,6 +318,8 @@ pub struct Signed {
     pub opened: Option<Result<(), KeyError>>,
     /// What became of [`Job::Sign::tokens`].
     pub tokens: Option<Result<(), KeyError>>,
+    /// Which of the rules the PIN, which was right, no longer meets.
+    pub outdated: Option<PinRefused>,
     /// What became of the machine's signature.
     pub request: Option<Result<Octets, KeyError>>,
 }
