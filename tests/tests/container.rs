@@ -107,6 +107,32 @@ fn a_program_that_the_persons_service_manager_started_is_where_the_person_is() {
 }
 
 #[test]
+fn hellod_online_starts_within_its_walls_and_may_run_what_gets_a_ticket_and_nothing_else() {
+    let container = Container::with_hello_enabled(Debian::Trixie);
+    container.write("/var/lib/sss/pubconf/kdcinfo.CORP.EXAMPLE", "192.0.2.7\n");
+    // Whom to trust; the container has no ca-certificates, and without any it does not start.
+    let authorities = std::fs::read_to_string("/etc/ssl/certs/ca-certificates.crt").unwrap();
+    container.write("/etc/ssl/certs/ca-certificates.crt", &authorities);
+    container.run(["systemctl", "start", "hellod-online.service"]).ok();
+    let pid = container.run(["systemctl", "show", "--property=MainPID", "--value", "hellod-online.service"]);
+    let pid = pid.stdout.trim();
+    let seen = |what: &str| container.sh(&what.replace("AT", &format!("/proc/{pid}/root")));
+    // What domain controllers there are it may read, and nothing else that others keep.
+    assert_eq!(seen("cat AT/var/lib/sss/pubconf/kdcinfo.CORP.EXAMPLE").ok().trim(), "192.0.2.7");
+    assert_eq!(
+        seen("ls AT/var/lib; ls AT/var/lib/sss").ok().split_whitespace().collect::<Vec<_>>(),
+        ["sss", "pubconf"]
+    );
+    assert!(seen("cat AT/usr/share/hellod/krb5.conf").ok().contains("dns_canonicalize_hostname = false"));
+    let run = |program: &str| container.sh(&format!("nsenter --target {pid} --mount -- {program}"));
+    let asked = run("/usr/libexec/hellod-ticket");
+    assert!(asked.code == Some(2) && asked.stdout.contains("usage: hellod-ticket"), "{asked:?}");
+    for other in ["/usr/bin/true", "/usr/bin/helloctl"] {
+        assert_eq!(run(other).code, Some(126), "{other} can be run there");
+    }
+}
+
+#[test]
 fn over_ssh_the_password_works_and_the_pin_does_not() {
     let mut container = Container::with_hello_enabled(Debian::Trixie);
     container.enrol(&ALICE, PIN);
