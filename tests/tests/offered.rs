@@ -207,6 +207,20 @@ fn signs_in(world: &World, pin: &str) -> Terminal {
     login
 }
 
+/// She does what she is asked for, and is asked no more.
+#[track_caller]
+fn chooses_another(world: &World, mut login: Terminal) {
+    login.expect("Current PIN: ");
+    login.send_secret(PIN);
+    login.expect("New PIN: ");
+    login.send_secret(LONGER);
+    login.expect("The same PIN again: ");
+    login.send_secret(LONGER);
+    login.expect("Your new PIN works");
+    leave(&mut login);
+    not_asked(signs_in(world, LONGER));
+}
+
 #[test]
 fn a_pin_that_policy_no_longer_takes_works_and_another_one_is_asked_for() {
     let world = enrolled_before("MinimumPINLength = 8");
@@ -224,16 +238,8 @@ fn a_pin_that_policy_no_longer_takes_works_and_another_one_is_asked_for() {
     login.send_secret("");
     login.expect("You are asked again");
     leave(&mut login);
-    let mut login = signs_in(&world, PIN);
-    login.expect("Current PIN: ");
-    login.send_secret(PIN);
-    login.expect("New PIN: ");
-    login.send_secret(LONGER);
-    login.expect("The same PIN again: ");
-    login.send_secret(LONGER);
-    login.expect("Your new PIN works");
-    leave(&mut login);
-    not_asked(signs_in(&world, LONGER));
+    let login = signs_in(&world, PIN);
+    chooses_another(&world, login);
     let said = format!("{}{}", events(&world), world.lab.read("/var/lib/hellod/enrolments/6001.json"));
     assert!(!said.contains("rules") && !said.contains("characters"), "that says something of a PIN: {said}");
 }
@@ -248,15 +254,7 @@ fn a_pin_that_has_become_too_old_is_asked_for_another_and_a_young_one_is_not() {
     world.lab.write(record, known.to_string(), 0o600);
     let mut login = signs_in(&world, PIN);
     login.expect("older than 30 days");
-    login.expect("Current PIN: ");
-    login.send_secret(PIN);
-    login.expect("New PIN: ");
-    login.send_secret(LONGER);
-    login.expect("The same PIN again: ");
-    login.send_secret(LONGER);
-    login.expect("Your new PIN works");
-    leave(&mut login);
-    not_asked(signs_in(&world, LONGER));
+    chooses_another(&world, login);
 }
 
 #[test]
