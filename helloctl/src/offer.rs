@@ -101,7 +101,7 @@ async fn shown(body: &str) -> zbus::Result<Chosen> {
                 let signal = signal.args()?;
                 match signal.action_key {
                     _ if signal.id != shown => {}
-                    key if key == ACTIONS[2] => return Ok(Chosen::Later),
+                    key if key == LATER => return Ok(Chosen::Later),
                     _ => return Ok(Chosen::SetUp),
                 }
             }
@@ -130,7 +130,8 @@ const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
 const SUMMARY: &str = "A PIN for this computer";
 const IN_A_TERMINAL: &str = "In a terminal: helloctl enroll";
 /// Key and label of each; a click on the notification itself is the first.
-const ACTIONS: [&str; 6] = ["default", "Set it up", "later", "Not now", "enroll", "Set it up"];
+const ACTIONS: [&str; 6] = ["default", "Set it up", LATER, "Not now", "enroll", "Set it up"];
+const LATER: &str = "later";
 /// Until somebody closes it.
 const STAYS: i32 = 0;
 /// What it has said should be read before its window goes.

@@ -152,8 +152,8 @@ impl Terminal {
         self.seen(text, Role::Word).await
     }
 
-    /// Notes that a program shows this which has room for a few lines, and takes no long answer: through PAM.
-    pub fn has_little_room(&mut self) {
+    /// Keeps to what a program takes that has asked for none of this, through PAM: a few lines, short answers, and not for long.
+    pub fn limit_room(&mut self) {
         self.little_room = true;
     }
 
@@ -202,11 +202,8 @@ impl Terminal {
     }
 
     async fn heard(&mut self) -> Result<Said, Gone> {
-        tokio::time::timeout(if self.little_room { SHORT_PATIENCE } else { PATIENCE }, self.answers.recv())
-            .await
-            .ok()
-            .flatten()
-            .ok_or(Gone)
+        let patience = if self.little_room { SHORT_PATIENCE } else { PATIENCE };
+        tokio::time::timeout(patience, self.answers.recv()).await.ok().flatten().ok_or(Gone)
     }
 }
 

@@ -245,6 +245,20 @@ fn a_pin_that_policy_no_longer_takes_works_and_another_one_is_asked_for() {
 }
 
 #[test]
+fn whoever_has_had_such_a_pin_removed_is_not_asked_for_another_but_offered_one() {
+    let world = enrolled_before("MinimumPINLength = 8");
+    let mut su = world.su();
+    su.expect(PROMPT);
+    su.send_secret(PIN);
+    su.expect("The rules have changed");
+    su.finish_ok();
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    let mut login = signed_in(&world);
+    let offer = login.expect(QUESTION).before;
+    assert!(!offer.contains("Choose another one"), "{offer}");
+}
+
+#[test]
 fn a_pin_that_has_become_too_old_is_asked_for_another_and_a_young_one_is_not() {
     let world = enrolled_before("Expiration = 30");
     not_asked(signs_in(&world, PIN));

@@ -30,9 +30,15 @@ pub async fn offer_pin(
     service: &str,
     mut terminal: Terminal,
 ) {
+    terminal.limit_room();
     // The console alone: elsewhere PAM has no room for this, and only the word of root's program is a proof.
     let is_at_console = class == Class::Login && caller.uid == 0;
-    if is_at_console && let Some(outdated) = parts.offers.outdated(account.uid) {
+    // What was noted of a PIN is nothing once it is removed.
+    let enrolled = parts.enrolments.exists(account.uid);
+    if is_at_console
+        && enrolled
+        && let Some(outdated) = parts.offers.outdated(account.uid)
+    {
         let tried = Tried { service, class };
         let outcome = renew(parts, account, tried, &outdated, &mut terminal).await;
         return end(terminal, outcome).await;
@@ -130,7 +136,6 @@ async fn offer(
     launch: Launch,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    terminal.has_little_room();
     let wanted = match launch {
         Launch::Required => {
             terminal.show(Style::Info, REQUIRED).await?;
