@@ -39,7 +39,7 @@ fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
             assert_eq!((&heard["in_messages"], &heard["in_descriptors"]), (&json!(false), &json!(false)));
             assert!(!corp.lab.journal().contains(secret), "the journal has {secret}");
             let places = ["/var/lib/hellod", "/var/log", "/run", "/tmp", "/home"];
-            let grep = corp.lab.run_as("root", ["grep", "-rlF", secret].iter().chain(&places));
+            let grep = corp.lab.run_as("root", ["grep", "-rlF", "--", secret].iter().chain(&places));
             assert_eq!(grep.stdout, "", "{secret}");
         }
         // Nor the key as octets.
@@ -50,7 +50,7 @@ fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
         }
         // The search finds what is there.
         let kid = corp.status(&ALICE)["enrolment"]["key_id"].as_str().unwrap().to_owned();
-        let grep = corp.lab.run_as("root", ["grep", "-rlF", &kid, "/var/lib/hellod"]);
+        let grep = corp.lab.run_as("root", ["grep", "-rlF", "--", &kid, "/var/lib/hellod"]);
         assert!(grep.ok().contains("enrolments/6001.json"), "{grep:?}");
     }
 }

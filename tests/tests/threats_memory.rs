@@ -231,7 +231,8 @@ fn hostile_settings_of_libtss2_in_hellods_own_environment_log_nothing() {
     for needle in [PIN, NEXT_PIN, &value, &value.to_uppercase()] {
         assert!(!world.lab.journal().contains(needle), "the journal has {needle}");
         assert!(!stderr.contains(needle), "standard error has {needle}");
-        let grep = world.lab.run_as("root", ["grep", "-rlF", needle, "/var/lib/hellod", "/run", "/var/log"]);
+        let grep =
+            world.lab.run_as("root", ["grep", "-rlF", "--", needle, "/var/lib/hellod", "/run", "/var/log"]);
         assert_eq!(grep.stdout, "", "{needle}");
     }
     // libtss2 does write when it is let.
