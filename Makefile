@@ -29,7 +29,9 @@ PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAG
 LOCKER_PACKAGES := libpam-fprintd mako-notifier perl-base sway swaylock wtype
 PLASMA_PACKAGES := libkscreenlocker5 libkworkspace5-5 plasma-framework qml-module-org-kde-kquickcontrolsaddons
 HAS_PLASMA := $(filter 12.%,$(file < /etc/debian_version))
-DESKTOP_PACKAGES := $(LOCKER_PACKAGES) $(if $(HAS_PLASMA),$(PLASMA_PACKAGES))
+# Where somebody signs in at a directory as people do. 400 MB, once unpacked.
+BROWSER_PACKAGES := chromium chromium-driver
+DESKTOP_PACKAGES := $(LOCKER_PACKAGES) $(BROWSER_PACKAGES) $(if $(HAS_PLASMA),$(PLASMA_PACKAGES))
 
 .PHONY: demo
 demo:

@@ -15,7 +15,7 @@ use crate::secret_pipe::SecretPipeError;
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
     LOOK_DEADLINE, LoginProxy, RegistrationProxy, Request, StatusProxy, Step, TokensProxy, Unreachable,
-    VERSION, WireStep, secret_pipe,
+    VERSION, Way, WireStep, secret_pipe,
 };
 
 /// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
@@ -45,11 +45,11 @@ pub struct Conversation {
     number: u64,
 }
 
-/// What a person may want of an enrolment.
+/// What a person may want of an enrolment. Where that takes signing in at a directory, it may be said how.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wish {
     /// A PIN and a key.
-    Enroll,
+    Enroll(Option<Way>),
     /// A PIN and a key that this machine alone knows, whatever it has joined.
     EnrollLocally,
     /// Whether to have a PIN: asked on a desktop, which enrols by itself whoever says yes.
@@ -57,7 +57,7 @@ pub enum Wish {
     /// Another PIN for the same key.
     ChangePin,
     /// A new enrolment in the place of one whose PIN is forgotten.
-    Reset,
+    Reset(Option<Way>),
     /// No enrolment any more.
     Unenroll,
     /// The password kept for the keyring.
@@ -73,8 +73,8 @@ pub enum Registering<'a> {
     Join {
         /// With whose directory; empty where hellod is to ask.
         domain: &'a str,
-        /// How to sign in there, in the words of [`crate::RegistrationProxy::join`].
-        way: &'a str,
+        /// How to sign in there, if that is said.
+        way: Option<Way>,
     },
     /// That there is none any more.
     Leave {
@@ -125,11 +125,11 @@ impl Hellod {
     pub async fn wish(&self, wish: Wish, user: &str) -> Result<(Conversation, Step), Unreachable> {
         let proxy = proxy!(EnrolmentProxy, self);
         let begun = match wish {
-            Wish::Enroll => call(proxy.enroll(VERSION, user)).await,
+            Wish::Enroll(way) => call(proxy.enroll(VERSION, user, Way::word(way))).await,
             Wish::EnrollLocally => call(proxy.enroll_locally(VERSION, user)).await,
             Wish::Offer => call(proxy.offer(VERSION, user)).await,
             Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
-            Wish::Reset => call(proxy.reset(VERSION, user)).await,
+            Wish::Reset(way) => call(proxy.reset(VERSION, user, Way::word(way))).await,
             Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,
             Wish::KeepPassword => call(proxy.keep_password(VERSION, user)).await,
             Wish::ForgetPassword => call(proxy.forget_password(VERSION, user)).await,
@@ -144,7 +144,7 @@ impl Hellod {
     pub async fn register(&self, wish: Registering<'_>) -> Result<(Conversation, Step), Unreachable> {
         let proxy = proxy!(RegistrationProxy, self);
         let begun = match wish {
-            Registering::Join { domain, way } => call(proxy.join(VERSION, domain, way)).await,
+            Registering::Join { domain, way } => call(proxy.join(VERSION, domain, Way::word(way))).await,
             Registering::Leave { forget } => call(proxy.leave(VERSION, forget)).await,
         }?;
         self.converse(begun).await

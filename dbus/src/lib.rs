@@ -14,6 +14,7 @@ mod proxy;
 mod request;
 pub mod secret_pipe;
 mod step;
+mod way;
 
 pub use error::{BusError, Unreachable};
 pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy, TokensProxy};
@@ -22,6 +23,7 @@ pub use step::{
     Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,
     close_on_exec,
 };
+pub use way::Way;
 
 use std::time::Duration;
 

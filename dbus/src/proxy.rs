@@ -26,8 +26,9 @@ pub trait Login {
 )]
 pub trait Enrolment {
     /// Gives `user` (empty: the caller) a PIN and a key, and registers that with the directory that the machine has joined,
-    /// if it has joined one.
-    fn enroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+    /// if it has joined one. `way` is how to sign in there: `browser`, `code`, `password`, or empty for what the directory
+    /// leaves open.
+    fn enroll(&self, version: u32, user: &str, way: &str) -> Result<(u64, WireStep), BusError>;
 
     /// The same with a key that this machine alone knows.
     fn enroll_locally(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
@@ -39,8 +40,9 @@ pub trait Enrolment {
     /// Changes the PIN of `user` (empty: the caller); needs the old one, and keeps the key.
     fn change_pin(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 
-    /// Replaces a forgotten PIN of `user` (empty: the caller) by a new enrolment; the old key is destroyed.
-    fn reset(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+    /// Replaces a forgotten PIN of `user` (empty: the caller) by a new enrolment; the old key is destroyed. `way` as for
+    /// [`EnrolmentProxy::enroll`].
+    fn reset(&self, version: u32, user: &str, way: &str) -> Result<(u64, WireStep), BusError>;
 
     /// Destroys the enrolment of `user` (empty: the caller).
     fn unenroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
@@ -61,7 +63,7 @@ pub trait Enrolment {
 )]
 pub trait Registration {
     /// Registers the machine with the directory of `domain` (empty: hellod asks). `way` is how to sign in there:
-    /// `browser`, `code`, `password`, `token`, or empty for what the directory leaves open.
+    /// `browser`, `code`, `password`, `token`, `computer`, or empty for what the directory leaves open.
     fn join(&self, version: u32, domain: &str, way: &str) -> Result<(u64, WireStep), BusError>;
 
     /// Takes the machine out of its directory; with `forget`, out of this machine's records alone.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use hello_dbus::Way;
+use hello_dbus::client::Wish;
 
 /// Sign in with a PIN that this device protects.
 #[derive(Debug, Parser)]
@@ -34,7 +36,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Pin(Pin),
     /// Replace a PIN that you forgot
-    Reset(Whose),
+    Reset(Resetting),
     /// Remove the PIN; the password stays
     Unenroll(Whose),
     /// Have the password kept for the keyring, or no longer
@@ -130,7 +132,7 @@ pub(crate) struct Joining {
     domain: Option<String>,
     /// How to sign in there
     #[arg(long, value_name = "WAY", value_enum)]
-    sign_in: Option<Way>,
+    sign_in: Option<SignIn>,
     /// Sign in with the token in this file, and ask nothing
     #[arg(long, value_name = "FILE", conflicts_with = "sign_in", requires = "domain")]
     pub(crate) token_file: Option<PathBuf>,
@@ -141,13 +143,23 @@ pub(crate) struct Joining {
 
 /// How somebody signs in at a directory.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Way {
+enum SignIn {
     /// In a browser on this or another computer
     Browser,
     /// By a code that is typed into a browser anywhere
     Code,
     /// By name and password
     Password,
+}
+
+impl From<SignIn> for Way {
+    fn from(sign_in: SignIn) -> Self {
+        match sign_in {
+            SignIn::Browser => Self::Browser,
+            SignIn::Code => Self::Code,
+            SignIn::Password => Self::Password,
+        }
+    }
 }
 
 impl Joining {
@@ -161,15 +173,12 @@ impl Joining {
         self.keytab.as_deref().unwrap_or(Path::new("/etc/krb5.keytab"))
     }
 
-    /// The way in the words of the contract.
-    pub(crate) const fn way(&self) -> &'static str {
-        match (&self.token_file, &self.keytab, self.sign_in) {
-            (Some(_), ..) => "token",
-            (None, Some(_), _) => "computer",
-            (None, None, Some(Way::Browser)) => "browser",
-            (None, None, Some(Way::Code)) => "code",
-            (None, None, Some(Way::Password)) => "password",
-            (None, None, None) => "",
+    /// How to sign in there, if that was said.
+    pub(crate) fn way(&self) -> Option<Way> {
+        match (&self.token_file, &self.keytab) {
+            (Some(_), _) => Some(Way::Token),
+            (None, Some(_)) => Some(Way::Computer),
+            (None, None) => self.sign_in.map(Way::from),
         }
     }
 }
@@ -202,11 +211,39 @@ pub(crate) enum Keyring {
 #[derive(Debug, Default, PartialEq, Eq, Args)]
 pub(crate) struct Enrolling {
     /// A PIN that this computer alone knows, also where it has joined a directory
-    #[arg(long)]
-    pub(crate) local: bool,
+    #[arg(long, conflicts_with = "sign_in")]
+    local: bool,
+    /// How to sign in at the directory that this computer has joined
+    #[arg(long, value_name = "WAY", value_enum)]
+    sign_in: Option<SignIn>,
     /// For whom.
     #[command(flatten)]
     pub(crate) whose: Whose,
+}
+
+impl Enrolling {
+    /// The same in the words of the contract.
+    pub(crate) fn wish(&self) -> Wish {
+        if self.local { Wish::EnrollLocally } else { Wish::Enroll(self.sign_in.map(Way::from)) }
+    }
+}
+
+/// Whose PIN is to be replaced, and how.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct Resetting {
+    /// How to sign in at the directory that this computer has joined
+    #[arg(long, value_name = "WAY", value_enum)]
+    sign_in: Option<SignIn>,
+    /// For whom.
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+}
+
+impl Resetting {
+    /// The same in the words of the contract.
+    pub(crate) fn wish(&self) -> Wish {
+        Wish::Reset(self.sign_in.map(Way::from))
+    }
 }
 
 /// Whose enrolment it is about.
@@ -275,7 +312,7 @@ mod tests {
         Whose { user: Some(user.into()) }
     }
 
-    fn joining(domain: Option<&str>, sign_in: Option<Way>, token_file: Option<&str>) -> Joining {
+    fn joining(domain: Option<&str>, sign_in: Option<SignIn>, token_file: Option<&str>) -> Joining {
         let (domain, token_file) = (domain.map(Into::into), token_file.map(Into::into));
         Joining { domain, sign_in, token_file, keytab: None }
     }
@@ -289,12 +326,13 @@ mod tests {
     fn every_command_is_understood() {
         let status = |json, whose| Command::Status(Status { json, whose });
         let pam = |how| Command::Pam(Pam::Enable(how));
-        let enroll = |local, whose| Command::Enroll(Enrolling { local, whose });
+        let enroll = |local, whose| Command::Enroll(Enrolling { local, sign_in: None, whose });
+        let by = |sign_in| Enrolling { local: false, sign_in: Some(sign_in), whose: Whose::default() };
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
             ("helloctl join", Command::Join(joining(None, None, None))),
             ("helloctl join corp.example", Command::Join(joining(Some("corp.example"), None, None))),
-            ("helloctl join --sign-in browser", Command::Join(joining(None, Some(Way::Browser), None))),
+            ("helloctl join --sign-in browser", Command::Join(joining(None, Some(SignIn::Browser), None))),
             (
                 "helloctl join corp.example --token-file t",
                 Command::Join(joining(Some("corp.example"), None, Some("t"))),
@@ -309,6 +347,11 @@ mod tests {
             ("helloctl enroll --user alice", enroll(false, whose("alice"))),
             ("helloctl enroll --local", enroll(true, Whose::default())),
             ("helloctl enroll --user bob --local", enroll(true, whose("bob"))),
+            ("helloctl enroll --sign-in browser", Command::Enroll(by(SignIn::Browser))),
+            (
+                "helloctl reset --sign-in code --user bob",
+                Command::Reset(Resetting { sign_in: Some(SignIn::Code), whose: whose("bob") }),
+            ),
             ("helloctl offer", Command::Offer),
             ("helloctl policy", Command::Policy(PolicyOutput { json: false })),
             ("helloctl policy --json", Command::Policy(PolicyOutput { json: true })),
@@ -316,7 +359,7 @@ mod tests {
             ("helloctl status --json --user bob", status(true, whose("bob"))),
             ("helloctl pin change", Command::Pin(Pin::Change(Whose::default()))),
             ("helloctl pin change --user bob", Command::Pin(Pin::Change(whose("bob")))),
-            ("helloctl reset", Command::Reset(Whose::default())),
+            ("helloctl reset", Command::Reset(Resetting { sign_in: None, whose: Whose::default() })),
             ("helloctl unenroll --user=bob", Command::Unenroll(whose("bob"))),
             ("helloctl keyring keep", Command::Keyring(Keyring::Keep)),
             ("helloctl keyring forget", Command::Keyring(Keyring::Forget(Whose::default()))),
@@ -361,6 +404,8 @@ mod tests {
             ("helloctl join corp.example --sign-in code --token-file t", ErrorKind::ArgumentConflict),
             ("helloctl join --sign-in code --keytab k", ErrorKind::ArgumentConflict),
             ("helloctl join --sign-in guess", ErrorKind::InvalidValue),
+            ("helloctl enroll --sign-in code --local", ErrorKind::ArgumentConflict),
+            ("helloctl enroll --token-file t", ErrorKind::UnknownArgument),
             ("helloctl token --user bob", ErrorKind::UnknownArgument),
             ("helloctl events --limit 0", ErrorKind::ValueValidation),
             ("helloctl events --limit -1", ErrorKind::UnknownArgument),

@@ -32,12 +32,9 @@ pub(crate) fn run(command: Command) -> Exit {
 async fn carry_out(command: Command) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::watch().map_err(Failure::Start)?;
     match command {
-        Command::Enroll(how) => {
-            let kind = if how.local { Wish::EnrollLocally } else { Wish::Enroll };
-            wish(kind, how.whose.user(), &mut interrupts).await
-        }
+        Command::Enroll(how) => wish(how.wish(), how.whose.user(), &mut interrupts).await,
         Command::Pin(Pin::Change(whose)) => wish(Wish::ChangePin, whose.user(), &mut interrupts).await,
-        Command::Reset(whose) => wish(Wish::Reset, whose.user(), &mut interrupts).await,
+        Command::Reset(how) => wish(how.wish(), how.whose.user(), &mut interrupts).await,
         Command::Unenroll(whose) => wish(Wish::Unenroll, whose.user(), &mut interrupts).await,
         Command::Keyring(Keyring::Keep) => wish(Wish::KeepPassword, "", &mut interrupts).await,
         Command::Keyring(Keyring::Forget(whose)) => {
@@ -65,7 +62,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
 async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
     let agent = match wish {
-        Wish::Enroll | Wish::EnrollLocally | Wish::Reset | Wish::Unenroll | Wish::KeepPassword => {
+        Wish::Enroll(_) | Wish::EnrollLocally | Wish::Reset(_) | Wish::Unenroll | Wish::KeepPassword => {
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
         }
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
@@ -131,10 +128,10 @@ fn conclude(achieved: &str, ending: &Ending) -> Result<(), Failure> {
 
 fn achieved(wish: Wish) -> &'static str {
     match wish {
-        Wish::Enroll | Wish::EnrollLocally => "The PIN is set. From now on it signs in on this computer.",
+        Wish::Enroll(_) | Wish::EnrollLocally => "The PIN is set. From now on it signs in on this computer.",
         Wish::Offer => "",
         Wish::ChangePin => "The PIN is changed.",
-        Wish::Reset => "The old PIN is gone. From now on the new one signs in.",
+        Wish::Reset(_) => "The old PIN is gone. From now on the new one signs in.",
         Wish::Unenroll => "The PIN is removed. The password works as before.",
         Wish::KeepPassword => "The password will be kept for the keyring.",
         Wish::ForgetPassword => "The password is kept no longer.",
@@ -242,10 +239,10 @@ mod tests {
     #[test]
     fn sentences_stay_within_seventy_columns() {
         let wishes = [
-            Wish::Enroll,
+            Wish::Enroll(None),
             Wish::EnrollLocally,
             Wish::ChangePin,
-            Wish::Reset,
+            Wish::Reset(None),
             Wish::Unenroll,
             Wish::KeepPassword,
             Wish::ForgetPassword,

@@ -158,8 +158,8 @@ async fn keep(parts: Rc<Parts>, handed_over: Vec<(u32, WrappingKey)>) {
 async fn run(parts: Rc<Parts>, job: Job) {
     match job {
         Job::Login { caller, request, terminal } => login(&parts, &caller, &request, terminal).await,
-        Job::Wish { wish: Wish::Enroll, caller, account, terminal } => {
-            provisioning::enroll(&parts, &caller, &account, Place::Joined, terminal).await;
+        Job::Wish { wish: Wish::Enroll(way), caller, account, terminal } => {
+            provisioning::enroll(&parts, &caller, &account, Place::Joined(way), terminal).await;
         }
         Job::Wish { wish: Wish::EnrollLocally, caller, account, terminal } => {
             provisioning::enroll(&parts, &caller, &account, Place::Here, terminal).await;
@@ -167,8 +167,8 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Wish { wish: Wish::Offer, caller, account, terminal } => {
             provisioning::offer_on_desktop(&parts, &caller, &account, terminal).await;
         }
-        Job::Wish { wish: Wish::Reset, caller, account, terminal } => {
-            provisioning::reset(&parts, &caller, &account, terminal).await;
+        Job::Wish { wish: Wish::Reset(way), caller, account, terminal } => {
+            provisioning::reset(&parts, &caller, &account, way, terminal).await;
         }
         Job::Wish { wish: Wish::Unenroll, caller, account, terminal } => {
             provisioning::unenroll(&parts, &caller, &account, terminal).await;

@@ -8,7 +8,7 @@ use std::pin::pin;
 use std::time::Duration;
 
 use hello_dbus::secret_pipe::{receive_file, receive_long};
-use hello_dbus::{Role, Shape, Style};
+use hello_dbus::{Role, Shape, Style, Way};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::time::{Instant, sleep};
@@ -21,45 +21,14 @@ use crate::online::{Keytab, Online};
 use crate::secret::Token;
 use crate::wire::{DeviceCode, Upn, What, WireError};
 
-/// How somebody signs in.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Way {
-    /// In a browser, whose last address comes back.
-    Browser,
-    /// By a code that is typed into a browser anywhere.
-    Code,
-    /// By name and password.
-    Password,
-    /// They have already, and the program has the token.
-    Token,
-    /// Nobody does, but the computer itself, by its account in the domain.
-    Computer,
-}
-
-impl Way {
-    /// Reads the word of the contract; within, nothing for whatever the directory leaves open.
-    #[must_use]
-    pub fn parse(word: &str) -> Option<Option<Self>> {
-        Some(match word {
-            "" => None,
-            "browser" => Some(Self::Browser),
-            "code" => Some(Self::Code),
-            "password" => Some(Self::Password),
-            "token" => Some(Self::Token),
-            "computer" => Some(Self::Computer),
-            _ => return None,
-        })
-    }
-
-    /// What is tried, one after the other.
-    const fn and_then(wanted: Option<Self>) -> &'static [Self] {
-        match wanted {
-            None | Some(Self::Code) => &[Self::Code, Self::Browser],
-            Some(Self::Password) => &[Self::Password, Self::Browser],
-            Some(Self::Browser) => &[Self::Browser],
-            Some(Self::Token) => &[Self::Token],
-            Some(Self::Computer) => &[Self::Computer],
-        }
+/// What is tried, one after the other.
+const fn and_then(wanted: Option<Way>) -> &'static [Way] {
+    match wanted {
+        None | Some(Way::Code) => &[Way::Code, Way::Browser],
+        Some(Way::Password) => &[Way::Password, Way::Browser],
+        Some(Way::Browser) => &[Way::Browser],
+        Some(Way::Token) => &[Way::Token],
+        Some(Way::Computer) => &[Way::Computer],
     }
 }
 
@@ -101,7 +70,7 @@ impl Asking<'_> {
     /// # Errors
     /// [`Gone`].
     pub async fn ask(&self, terminal: &mut Terminal) -> Result<Asked, Gone> {
-        let (last, before) = Way::and_then(self.way).split_last().unwrap_or((&Way::Browser, &[]));
+        let (last, before) = and_then(self.way).split_last().unwrap_or((&Way::Browser, &[]));
         for way in before {
             let why = match self.by(*way, terminal).await? {
                 Asked::Failed(error) if leaves_the_browser(&error) => error.to_string(),
@@ -323,7 +292,8 @@ fn as_token(octets: &[u8]) -> Result<Token, WireError> {
     Token::parse(Zeroizing::new(text.to_owned())).ok_or(WireError::Form(What::Tokens))
 }
 
-const ELSEWHERE: &str = "The browser is another way, once you are signed in: helloctl enroll";
+const ELSEWHERE: &str =
+    "The browser is another way, once you are signed in:\n  helloctl enroll --sign-in browser";
 const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
 const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with";
 

@@ -175,9 +175,20 @@ impl Corp {
     /// dora signs in at an address, and returns the one at which her browser ends.
     #[track_caller]
     pub fn browse(&self, address: &str) -> String {
+        self.python(BROWSER, address)
+    }
+
+    /// The same, in a real browser.
+    #[track_caller]
+    pub fn browse_in_chromium(&self, address: &str) -> String {
+        self.python(CHROMIUM, address)
+    }
+
+    #[track_caller]
+    fn python(&self, program: &str, address: &str) -> String {
         let mut words = self.world.lab.namespace().network().into_iter();
         let mut command = Command::new(words.next().unwrap_or_default());
-        command.args(words).args(["python3", "-c", BROWSER, address, DORA, DORAS_PASSWORD]);
+        command.args(words).args(["python3", "-c", program, address, DORA, DORAS_PASSWORD]);
         command.arg(self.idp.port().to_string()).arg(self.idp.ca()).arg(self.idp.control_socket());
         let output = command.output().expect("python3 is there");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -202,6 +213,8 @@ impl Corp {
 
 /// Follows redirects and fills forms in, as a person at a browser does.
 const BROWSER: &str = include_str!("browser.py");
+/// The same by hand.
+const CHROMIUM: &str = include_str!("chromium.py");
 /// Who opens the tickets for the farm.
 const SERVICE: &str = "HTTP/sts.corp.example";
 /// Where the laboratory has the authority of the stand-in.

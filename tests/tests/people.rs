@@ -99,14 +99,38 @@ fn where_codes_are_refused_the_browser_enrols() {
     let corp = joined(json!({"device_code_permitted": false}));
     let mut helloctl = signed_in(&corp, "enroll", "alice");
     helloctl.expect("The browser is another way.");
+    pasted(helloctl, |address| corp.browse(address));
+    corp.the_pin_answers_sudo();
+}
+
+#[test]
+fn whoever_asks_for_the_browser_meets_no_code_and_signs_in_with_a_second_factor_in_chromium() {
+    let corp = joined(json!({}));
+    let helloctl = corp.lab.pty("root", ["helloctl", "enroll", "--sign-in", "browser", "--user", "alice"]);
+    let shown = pasted(helloctl, |address| corp.browse_in_chromium(address));
+    assert!(!shown.contains("type the code"), "{shown}");
+    corp.the_pin_answers_sudo();
+    let [key] = listed(&corp).try_into().unwrap_or_else(|keys| panic!("{keys:?}"));
+    assert_eq!(key["upn"], DORA);
+    // A PIN of this computer alone has nowhere to sign in.
+    corp.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    corp.helloctl("root", &["enroll", "--local", "--user", "alice"], &[PIN, PIN]).ok();
+    let reset = corp.helloctl("root", &["reset", "--sign-in", "browser", "--user", "alice"], &[PIN, PIN]);
+    says(&reset, "There is no directory at which to sign in: leave --sign-in away.");
+    assert_eq!(reset.code, Some(1));
+}
+
+/// Goes to the address that is shown, has the one at which it ends pasted, and chooses a PIN. Returns what was shown first.
+#[track_caller]
+fn pasted(mut helloctl: Terminal, browse: impl FnOnce(&str) -> String) -> String {
     let shown = helloctl.expect("Paste it here: ").before;
-    let address = shown.split_whitespace().find(|word| word.starts_with("https://login.")).map(str::to_owned);
-    let end = corp.browse(&address.unwrap_or_else(|| panic!("no address on {shown:?}")));
+    let address = shown.split_whitespace().find(|word| word.starts_with("https://login."));
+    let end = browse(address.unwrap_or_else(|| panic!("no address on {shown:?}")));
     helloctl.send_line(&end);
     choose(&mut helloctl);
     helloctl.expect("Done.");
     helloctl.finish_ok();
-    corp.the_pin_answers_sudo();
+    shown
 }
 
 #[test]

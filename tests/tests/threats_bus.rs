@@ -33,7 +33,11 @@ fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
         let mut peer = world.peer(&person);
         for method in ["Enroll", "EnrollLocally", "ChangePin", "Reset", "Unenroll"] {
             for user in ["alice", "6001", "ALICE", "alice ", "root", "nosuchuser"] {
-                let answer = peer.hello(&format!("Enrolment.{method}"), json!([{ "u": 1 }, { "s": user }]));
+                let mut arguments = vec![json!({ "u": 1 }), json!({ "s": user })];
+                if ["Enroll", "Reset"].contains(&method) {
+                    arguments.push(json!({ "s": "browser" }));
+                }
+                let answer = peer.hello(&format!("Enrolment.{method}"), arguments.into());
                 assert_eq!(error(answer), DENIED, "{method} by {} for {user}", person.name);
             }
         }

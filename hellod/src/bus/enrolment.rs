@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use hello_dbus::client::Wish;
-use hello_dbus::{BusError, WireStep};
+use hello_dbus::{BusError, Way, WireStep};
 use zbus::{interface, message};
 
 use super::desk::{Desk, account};
@@ -20,8 +20,9 @@ impl Enrolment {
         #[zbus(header)] header: message::Header<'_>,
         version: u32,
         user: &str,
+        way: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, version, Wish::Enroll, user).await
+        self.begin(&header, version, Wish::Enroll(of_a_person(way)?), user).await
     }
 
     async fn enroll_locally(
@@ -56,8 +57,9 @@ impl Enrolment {
         #[zbus(header)] header: message::Header<'_>,
         version: u32,
         user: &str,
+        way: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        self.begin(&header, version, Wish::Reset, user).await
+        self.begin(&header, version, Wish::Reset(of_a_person(way)?), user).await
     }
 
     async fn unenroll(
@@ -106,5 +108,14 @@ impl Enrolment {
                 terminal,
             })
             .await
+    }
+}
+
+/// The way in which a person may sign in to have a key registered: nobody's token tells that they are there, and the computer
+/// is no person.
+fn of_a_person(word: &str) -> Result<Option<Way>, BusError> {
+    match Way::parse(word) {
+        Some(way @ (None | Some(Way::Browser | Way::Code | Way::Password))) => Ok(way),
+        _ => Err(BusError::InvalidArgument("there is no such way to sign in".into())),
     }
 }

@@ -2,12 +2,11 @@
 
 use std::sync::Arc;
 
-use hello_dbus::{BusError, MAX_TEXT, WireStep};
+use hello_dbus::{BusError, MAX_TEXT, Way, WireStep};
 use zbus::{interface, message};
 
 use super::desk::{Desk, Visitor};
 use crate::jobs::Job;
-use crate::permit::Way;
 use crate::registration::Wanted;
 
 /// What an administrator does with the registration of this machine.

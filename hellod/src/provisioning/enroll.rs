@@ -1,6 +1,6 @@
 //! Enrolling, and replacing an enrolment whose PIN is forgotten.
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::{Outcome, Style, Way};
 
 use super::choose::{Chosen, choose};
 use super::keyring::offer;
@@ -22,8 +22,8 @@ use crate::tries::NewPin;
 /// Whom a new key is to be registered with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// The directory, where this machine has joined one.
-    Joined,
+    /// The directory, where this machine has joined one; signed in there that way, if it is said.
+    Joined(Option<Way>),
     /// This machine alone.
     Here,
 }
@@ -52,8 +52,14 @@ pub(super) async fn enrolled(
 
 /// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation. It is registered with
 /// whoever the former key was.
-pub async fn reset(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
-    let enrolling = Enrolling { parts, caller, account, action: Action::Reset, place: Place::Joined };
+pub async fn reset(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    way: Option<Way>,
+    mut terminal: Terminal,
+) {
+    let enrolling = Enrolling { parts, caller, account, action: Action::Reset, place: Place::Joined(way) };
     let outcome = enrolling.run(&mut terminal).await;
     end(terminal, outcome).await;
 }
@@ -152,6 +158,10 @@ impl Enrolling<'_> {
             return Err(Stop::Told(outcome));
         }
         let joined = self.directory()?;
+        if joined.is_none() && self.way().is_some() {
+            terminal.show(Style::Error, NOWHERE).await?;
+            return Err(Stop::Told(Outcome::Refused));
+        }
         if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
             return Err(Failure::TooOften(why).into());
         }
@@ -163,6 +173,14 @@ impl Enrolling<'_> {
             return Err(Stop::Told(outcome));
         }
         Ok((former, joined))
+    }
+
+    /// How to sign in at the directory, if that was said.
+    const fn way(&self) -> Option<Way> {
+        match self.place {
+            Place::Joined(way) => way,
+            Place::Here => None,
+        }
     }
 
     /// How it ends where there is nothing to replace, or something else than `former`, or already what was to be made.
@@ -208,7 +226,7 @@ impl Enrolling<'_> {
         terminal: &mut Terminal,
     ) -> Result<Box<Vouched>, Stop> {
         let Self { parts, account, .. } = *self;
-        let vouched = match sign_in(parts, account, joined, terminal).await? {
+        let vouched = match sign_in(parts, account, (joined, self.way()), terminal).await? {
             SignedIn::Vouched(vouched) => vouched,
             SignedIn::GivenUp => return Err(Failure::NobodySignedIn.into()),
             SignedIn::Failed(error) => return Err(error.into()),
@@ -310,6 +328,8 @@ impl Enrolling<'_> {
 const ALREADY: &str = "You have a PIN on this machine already.\n\
     To change it: helloctl pin change\n\
     If you have forgotten it: helloctl reset";
+const NOWHERE: &str = "There is no directory at which to sign in: leave --sign-in away.\n\
+    Nothing was changed.";
 const CHOOSE: &str = "Choose the PIN now:\n\
     the directory takes its key only within ten minutes of the second factor.";
 const LATE: &str = "Choosing has taken so long that the directory wants the second factor once more.\n\

@@ -155,7 +155,7 @@ async fn offer(
     };
     parts.record(&Event::PinOffered { answer }, account, "offer");
     let outcome = if wanted {
-        enrolled(parts, caller, account, Place::Joined, terminal).await?
+        enrolled(parts, caller, account, Place::Joined(None), terminal).await?
     } else {
         Outcome::Refused
     };

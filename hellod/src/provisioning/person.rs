@@ -1,6 +1,6 @@
 //! Who it is, at the directory: the person signs in there with a second factor, and the machine has it said on which device.
 
-use hello_dbus::Style;
+use hello_dbus::{Style, Way};
 
 use crate::accounts::Account;
 use crate::clock::Stamp;
@@ -39,19 +39,15 @@ pub(super) enum SignedIn {
 pub(super) async fn sign_in(
     parts: &Parts,
     account: &Account,
-    joined: Joined,
+    (joined, way): (Joined, Option<Way>),
     terminal: &mut Terminal,
 ) -> Result<SignedIn, Gone> {
     let text = format!("This computer belongs to {}.\n{SIGN_IN}", joined.directory());
     terminal.show(Style::Info, &text).await?;
     // Whoever enrols has it fetched, and takes nothing from the machine.
     let online = parts.online.for_person(account.uid);
-    let asking = Asking {
-        online: &online,
-        directory: joined.directory(),
-        freshness: Freshness::SecondFactorNow,
-        way: None,
-    };
+    let asking =
+        Asking { online: &online, directory: joined.directory(), freshness: Freshness::SecondFactorNow, way };
     let sign_in = match asking.ask(terminal).await? {
         Asked::Permitted(permit) => permit,
         Asked::GivenUp => return Ok(SignedIn::GivenUp),

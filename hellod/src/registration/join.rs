@@ -1,6 +1,6 @@
 //! Joining: whose domain it is, who may join computers to it, two keys in the TPM, a certificate for one of them.
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::{Outcome, Style, Way};
 
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
 use crate::audit::Event;
@@ -12,7 +12,7 @@ use crate::keys::queue::Asker;
 use crate::keys::{CheckedMachineKeys, Condition, DeviceScheme};
 use crate::membership::{Attempt, Joined, Registration, VERSION};
 use crate::parts::Parts;
-use crate::permit::{Asked, Asking, Way};
+use crate::permit::{Asked, Asking};
 use crate::x509::CertificationRequest;
 
 /// What an administrator wants.

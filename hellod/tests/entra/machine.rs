@@ -6,7 +6,9 @@ use std::path::PathBuf;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use hello_dbus::{Account as Shadow, Answer, Outcome, Purpose, Request, Role, Step, VERSION, secret_pipe};
+use hello_dbus::{
+    Account as Shadow, Answer, Outcome, Purpose, Request, Role, Step, VERSION, Way, secret_pipe,
+};
 use hellod::accounts::Account;
 use hellod::audit::Audit;
 use hellod::caller::{Caller, Seat, Session};
@@ -19,7 +21,6 @@ use hellod::keyring::Keyrings;
 use hellod::membership::Membership;
 use hellod::offers::Offers;
 use hellod::parts::{Action, Notes, Parts, Proof, Prover};
-use hellod::permit::Way;
 use hellod::policy::{Policy, Surfaces};
 use hellod::provisioning::{self, Place};
 use hellod::random::SystemRandom;
@@ -127,7 +128,7 @@ impl Machine {
 
     /// `upn` enrols in `account`.
     pub(crate) async fn enrol(&self, account: &str, upn: &str) -> Said {
-        self.enrol_at(account, upn, Place::Joined).await
+        self.enrol_at(account, upn, Place::Joined(None)).await
     }
 
     pub(crate) async fn enrol_at(&self, account: &str, upn: &str, place: Place) -> Said {
@@ -137,7 +138,7 @@ impl Machine {
 
     pub(crate) async fn reset(&self, account: &str, upn: &str) -> Said {
         let account = named(account).await;
-        self.play(upn, |terminal| provisioning::reset(&self.parts, root(), &account, terminal)).await
+        self.play(upn, |terminal| provisioning::reset(&self.parts, root(), &account, None, terminal)).await
     }
 
     pub(crate) async fn unenrol(&self, account: &str) -> Said {

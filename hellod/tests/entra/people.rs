@@ -145,7 +145,7 @@ async fn enrols(machine: &Machine, person: Person<'_>) -> Said {
     let account = named(DAEMON).await;
     machine
         .talk(person, |terminal| {
-            provisioning::enroll(&machine.parts, root(), &account, Place::Joined, terminal)
+            provisioning::enroll(&machine.parts, root(), &account, Place::Joined(None), terminal)
         })
         .await
 }

@@ -12,7 +12,7 @@ pub(crate) fn sign_in(peer: &mut Peer, user: &str, pin: &str) -> (Option<Ending>
 
 /// One enrolment, from the repeated PIN to the end.
 pub(crate) fn enrol(peer: &mut Peer, user: &str, pin: &str) -> (Option<Ending>, Duration) {
-    timed(peer.converse("Enrolment.Enroll", whose(user), &[pin, pin]))
+    timed(peer.converse("Enrolment.EnrollLocally", whose(user), &[pin, pin]))
 }
 
 /// Takes an enrolment away.
