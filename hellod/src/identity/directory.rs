@@ -1,5 +1,7 @@
 //! Which directory a machine belongs to, Entra ID or AD FS, and why one does not do what it was asked.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -151,6 +153,8 @@ pub enum DirectoryError {
         refusal: Refusal,
         /// Its words, for the log.
         answer: Option<Box<ErrorAnswer>>,
+        /// For how long it wants to be left alone.
+        leave_alone: Option<Duration>,
     },
     /// The computer itself could not sign in.
     #[error(transparent)]
@@ -170,8 +174,8 @@ impl DirectoryError {
     /// (RFC 6749 §5.2). What was sent says what it means.
     pub(super) fn meaning(self, meaning: Refusal) -> Self {
         match self {
-            Self::Refused { refusal: Refusal::RetryWithFreshNonce, answer } => {
-                Self::Refused { refusal: meaning, answer }
+            Self::Refused { refusal: Refusal::RetryWithFreshNonce, answer, leave_alone } => {
+                Self::Refused { refusal: meaning, answer, leave_alone }
             }
             other => other,
         }

@@ -121,8 +121,13 @@ impl SignIn<'_> {
             Err(DirectoryError::Refused { refusal: Refusal::StillWaiting, .. }) => {
                 Ok(Polled::After(interval))
             }
-            Err(DirectoryError::Refused { refusal: Refusal::SlowDown, .. }) => {
-                Ok(Polled::After(interval.saturating_add(5)))
+            Err(DirectoryError::Refused {
+                refusal: Refusal::SlowDown | Refusal::Throttled | Refusal::Unavailable,
+                leave_alone,
+                ..
+            }) => {
+                let wished = leave_alone.map_or(0, |wished| wished.as_secs());
+                Ok(Polled::After(interval.saturating_add(5).max(wished)))
             }
             Err(error) => Err(error),
         }
@@ -249,7 +254,7 @@ impl Browser {
         }
         if let Some(error) = error {
             let refusal = Refusal::of_word(&error).unwrap_or(Refusal::Other);
-            return Err(DirectoryError::Refused { refusal, answer: None });
+            return Err(DirectoryError::Refused { refusal, answer: None, leave_alone: None });
         }
         code.ok_or_else(elsewhere)
     }
@@ -281,7 +286,8 @@ pub(super) fn succeeded(response: Response) -> Result<Zeroizing<Vec<u8>>, Direct
     }
     let answer = ErrorAnswer::parse(&response.body).ok();
     let refusal = Refusal::of(response.status, answer.as_ref());
-    Err(DirectoryError::Refused { refusal, answer: answer.map(Box::new) })
+    let leave_alone = response.retry_after();
+    Err(DirectoryError::Refused { refusal, answer: answer.map(Box::new), leave_alone })
 }
 
 /// `application/x-www-form-urlencoded` (WHATWG URL §5.2). The fields may be secret.

@@ -1,5 +1,7 @@
 //! Asking a directory something with a primary token, and what may come instead of an answer.
 
+use std::time::Duration;
+
 use thiserror::Error;
 
 use super::fate::{Fate, Over, Wish, fate};
@@ -40,6 +42,14 @@ impl Missed {
             Self::Over(why) => Fate::Over(*why),
             Self::NotAnApp(_) => Fate::Denied,
             Self::Directory(_) | Self::Membership(_) | Self::Key(_) | Self::Random(_) => Fate::Later,
+        }
+    }
+
+    /// For how long the directory wants to be left alone.
+    pub(super) fn leave_alone(&self) -> Option<Duration> {
+        match self {
+            Self::Directory(DirectoryError::Refused { leave_alone, .. }) => *leave_alone,
+            _ => None,
         }
     }
 

@@ -61,7 +61,7 @@ impl Tokens {
             }
             Fate::Denied => {}
             Fate::Throttled => {
-                self.put_off(entry, true);
+                self.put_off(entry, true, missed.leave_alone());
                 return NoToken::Busy;
             }
             Fate::OnceMore | Fate::Later => return NoToken::Later(missed.to_string()),

@@ -184,14 +184,17 @@ impl Tokens {
         if self.with_number(entry, |held| held.schedule.was_well()) == Some(true) {
             self.note(&snapshot.owner, &Event::TokenNotRenewed { why: missed.in_full() });
         }
-        self.put_off(entry, fate == Fate::Throttled);
+        self.put_off(entry, fate == Fate::Throttled, missed.leave_alone());
         Renewal::Kept
     }
 
-    /// Asks no sooner than after some time.
-    pub(super) fn put_off(&self, entry: (u32, u64), throttled: bool) {
+    /// Asks no sooner than after some time, and after as long as the directory says.
+    pub(super) fn put_off(&self, entry: (u32, u64), throttled: bool, leave_alone: Option<Duration>) {
         let (now, chance) = (self.now(), self.chance());
-        self.with_number(entry, |held| held.schedule = held.schedule.failed(now, (throttled, chance)));
+        self.with_number(entry, |held| {
+            let schedule = held.schedule.failed(now, (throttled, chance));
+            held.schedule = leave_alone.into_iter().fold(schedule, Schedule::left_alone);
+        });
     }
 
     /// What `look` finds in each entry.

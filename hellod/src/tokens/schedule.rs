@@ -28,11 +28,17 @@ impl Schedule {
     }
 
     /// After one more failure, at `since`: twice as long as before, an hour at most, and up to half of it by `chance`
-    /// (RFC 9110, 15.6.4 leaves it to the client; none of the answers says more than that).
+    /// (RFC 9110 §15.6.4 leaves it to the client, where the answer doesn't say).
     pub(super) fn failed(&self, since: Stamp, (throttled, chance): (bool, u16)) -> Self {
         let longest = FIRST.saturating_mul(1 << self.failures.min(7)).min(LONGEST);
         let wait = longest / 2 + part(longest / 2, chance);
         Self { since, wait, failures: self.failures.saturating_add(1), throttled }
+    }
+
+    /// The same where the directory has said for how long it wants to be left alone: as long as that, but no longer than a token
+    /// that is well goes unrenewed, or a wrong answer would end it.
+    pub(super) fn left_alone(self, wish: Duration) -> Self {
+        Self { wait: self.wait.max(wish.min(RENEWAL)), throttled: true, ..self }
     }
 
     /// Whether this would be the first failure in a row.
@@ -99,6 +105,16 @@ mod tests {
     fn a_directory_that_is_asked_too_often_is_left_alone_until_the_time_has_come() {
         let schedule = Schedule::renewed(at(0), 0).failed(at(0), (true, 0));
         assert!(schedule.is_throttled(&at(29)) && !schedule.is_throttled(&at(30)));
+    }
+
+    #[test]
+    fn a_directory_that_says_for_how_long_is_left_alone_for_so_long_and_never_for_more_than_four_hours() {
+        let failed = Schedule::renewed(at(0), 0).failed(at(0), (false, 0));
+        for (wish, seconds) in [(7, 30), (900, 900), (86_400, 14_400), (u64::MAX, 14_400)] {
+            let schedule = failed.clone().left_alone(Duration::from_secs(wish));
+            assert_eq!(schedule.due_in(&at(0)).as_secs(), seconds, "{wish}");
+            assert!(schedule.is_throttled(&at(seconds - 1)) && !schedule.is_throttled(&at(seconds)));
+        }
     }
 
     proptest! {

@@ -260,6 +260,16 @@ fn a_directory_that_is_asked_too_often_is_left_alone_by_programs_too() {
         assert_eq!(desk.asked(), 0);
         desk.clock.by.set(61);
         assert!(desk.graph().await.is_ok());
+
+        // The same where it says for how long, and fails for another reason.
+        let desk = Desk::with(41, json!({})).await;
+        let fault = json!({"do": "fault", "path": "/oauth2/token", "kind": "status", "status": 503, "retry_after": 900});
+        desk.order(fault);
+        assert_eq!(desk.renew().await, Renewal::Kept);
+        for (seconds, is_left_alone) in [(61, true), (899, true), (901, false)] {
+            desk.clock.by.set(seconds);
+            assert_eq!(desk.graph().await.err() == Some(NoToken::Busy), is_left_alone, "{seconds}");
+        }
     });
 }
 

@@ -17,6 +17,9 @@ pub(crate) struct Fault {
     /// With which status a `status` answers.
     #[serde(default)]
     pub(crate) status: u16,
+    /// For how many seconds it then wants to be left alone.
+    #[serde(default)]
+    pub(crate) retry_after: Option<u64>,
     /// With which number an `aadsts` refuses.
     #[serde(default)]
     pub(crate) code: u32,

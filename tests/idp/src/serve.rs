@@ -214,7 +214,8 @@ fn respond(answer: Answer, fault: Option<&Fault>) -> hyper::Response<Content> {
     *response.status_mut() =
         hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
     let own = [("content-length", length.to_string()), ("cache-control", "no-store, no-cache".to_owned())];
-    for (name, value) in answer.headers.into_iter().chain(own) {
+    let wish = fault.and_then(|fault| fault.retry_after).map(|wish| ("retry-after", wish.to_string()));
+    for (name, value) in answer.headers.into_iter().chain(own).chain(wish) {
         // What can't be a header isn't sent; `Location` is encoded already.
         if let Ok(value) = hyper::header::HeaderValue::from_str(&value) {
             response.headers_mut().append(name, value);
