@@ -224,3 +224,55 @@ const CLIENT: &str = "04b07795-8ddb-461a-bbee-02f9e1bf7b46";
 
 /// What helloctl exits with where a script may try again.
 const TRY_LATER: i32 = 5;
+
+#[test]
+fn a_network_that_goes_away_at_any_request_leaves_a_computer_or_a_key_whole_or_not_done() {
+    let corp = Corp::with(json!({"no_tenant": true}));
+    corp.write_the_computers_token();
+    let join = || corp.helloctl("root", &["join", DOMAIN, "--token-file", "/root/token"], &[]);
+    // The first asks Entra whether it knows the domain, and the farm is found without it.
+    at_each_request(&corp, 1, "drop", || {
+        let joined = join().success();
+        assert_eq!(corp.status(&ALICE)["device"]["joined"], json!(joined));
+        joined
+    });
+    let enrol = || {
+        let mut helloctl = corp.lab.pty("root", ["helloctl", "enroll", "--user", "alice"]);
+        for (asked, answer) in [("New PIN: ", PIN), ("The same PIN again: ", PIN)] {
+            if asked == "New PIN: "
+                && helloctl.which(&["type the code", "No PIN was set up"], PATIENCE) == Some(0)
+            {
+                let code = helloctl.expect("\r\n").before.trim().to_owned();
+                corp.idp.approve_device_code(&code, DORA, true).unwrap();
+            }
+            if helloctl.which(&[asked, "No PIN was set up"], PATIENCE) != Some(0) {
+                break;
+            }
+            helloctl.send_secret(answer);
+        }
+        let enrolled = helloctl.finish().0.success();
+        assert_eq!(corp.status(&ALICE)["enrolment"]["enrolled"], json!(enrolled));
+        assert_eq!((corp.counters().len(), corp.records("intents").len()), (usize::from(enrolled), 0));
+        enrolled
+    };
+    at_each_request(&corp, 0, "cut", enrol);
+    corp.the_pin_answers_sudo();
+}
+
+/// Does something again and again, while the answer to one request after the other goes wrong, until it succeeds.
+#[track_caller]
+fn at_each_request(corp: &Corp, first: usize, kind: &str, mut does: impl FnMut() -> bool) {
+    for requests in first.. {
+        corp.order(&json!({"do": "requests", "clear": true}));
+        corp.order(&json!({"do": "fault", "path": "", "kind": kind, "after": requests}));
+        let done = does();
+        corp.order(&json!({"do": "clear-faults"}));
+        let log = corp.order(&json!({"do": "requests", "clear": true}));
+        let went_wrong = log.as_array().unwrap().iter().any(|request| !request["fault"].is_null());
+        assert_eq!(done, !went_wrong, "{kind} {requests}: {log}");
+        if done {
+            assert!(requests >= 3, "{requests}");
+            return;
+        }
+    }
+}

@@ -40,7 +40,12 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         return Ok(Outcome::Unavailable);
     };
     let directory = match found(parts, &domain).await {
-        Ok(Some(directory)) => directory,
+        Ok(Some((directory, None))) => directory,
+        Ok(Some((directory, Some(error)))) => {
+            let text = format!("Whether {domain} is in Entra ID can't be found out now:\n{error}");
+            terminal.show(Style::Info, &text).await?;
+            directory
+        }
         Ok(None) => {
             terminal
                 .show(Style::Error, &format!("No directory answers for {domain}. {CHECK_DOMAIN}"))
@@ -96,17 +101,21 @@ async fn domain(given: &str, terminal: &mut Terminal) -> Result<Option<Domain>, 
 }
 
 /// Whose domain it is: a tenant's, or else a farm's. An organisation without a way to Entra may have a farm all the same; but one
-/// that has joined Entra is not told that it belongs to a farm because that can't be reached now.
-async fn found(parts: &Parts, domain: &Domain) -> Result<Option<Directory>, Failure> {
+/// that has joined Entra is not told that it belongs to a farm because that can't be reached now, and whoever joins is told what
+/// was not found out.
+async fn found(
+    parts: &Parts,
+    domain: &Domain,
+) -> Result<Option<(Directory, Option<DirectoryError>)>, Failure> {
     let joined = parts.membership.joined().ok().flatten();
     let in_entra = joined.is_some_and(|joined| matches!(joined.directory(), Directory::Entra(_)));
     let tenant = match Tenant::of(&parts.online, domain).await {
-        Ok(Some(tenant)) => return Ok(Some(Directory::Entra(tenant))),
+        Ok(Some(tenant)) => return Ok(Some((Directory::Entra(tenant), None))),
         Err(error) if in_entra => return Err(error.into()),
         tenant => tenant,
     };
     match (Farm::of(&parts.online, domain).await, tenant) {
-        (Ok(Some(farm)), _) => Ok(Some(farm.try_into().map_err(DirectoryError::from)?)),
+        (Ok(Some(farm)), tenant) => Ok(Some((farm.try_into().map_err(DirectoryError::from)?, tenant.err()))),
         (_, Err(error)) | (Err(error), Ok(_)) => Err(error.into()),
         (Ok(None), Ok(_)) => Ok(None),
     }

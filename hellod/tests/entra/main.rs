@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
 
 mod browser;
+mod cuts;
 mod desk;
 mod house;
 #[path = "../lab/mod.rs"]

@@ -14,6 +14,9 @@ pub(crate) struct Fault {
     pub(crate) kind: Kind,
     #[serde(default = "one")]
     pub(crate) count: u32,
+    /// How many answers of the path go well before.
+    #[serde(default)]
+    pub(crate) after: u32,
     /// With which status a `status` answers.
     #[serde(default)]
     pub(crate) status: u16,
@@ -69,8 +72,15 @@ impl Faults {
 
     /// The next fault for that path, counted down.
     pub(crate) fn next(&mut self, path: &str) -> Option<Fault> {
-        let fault = self.0.iter_mut().find(|fault| fault.count > 0 && path.contains(&fault.path))?;
-        fault.count -= 1;
-        Some(fault.clone())
+        let due = self.0.iter_mut().filter(|fault| fault.count > 0 && path.contains(&fault.path));
+        for fault in due {
+            if fault.after > 0 {
+                fault.after -= 1;
+                continue;
+            }
+            fault.count -= 1;
+            return Some(fault.clone());
+        }
+        None
     }
 }
