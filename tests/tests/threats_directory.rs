@@ -1,8 +1,11 @@
 //! What others can make of a sign-in at a directory: whoever reads disk, logs and bus afterwards, and whoever has the network.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "what fails here fails the test")]
 
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
 use base64::{Engine as _, engine::general_purpose::STANDARD};
-use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, ROOT, hexadecimal, until};
+use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, ROOT, Running, hexadecimal, until};
 use serde_json::json;
 
 /// What nobody may find: her primary tokens, and their session keys in each spelling.
@@ -53,6 +56,19 @@ fn what_a_sign_in_brings_is_on_no_disk_in_no_log_and_on_no_bus() {
         let grep = corp.lab.run_as("root", ["grep", "-rlF", "--", &kid, "/var/lib/hellod"]);
         assert!(grep.ok().contains("enrolments/6001.json"), "{grep:?}");
     }
+}
+
+// T21, T32
+#[test]
+fn what_a_sign_in_leaves_in_memory_goes_into_no_image_of_a_crash() {
+    let corp = Corp::enrolled(false);
+    corp.the_pin_answers_sudo();
+    until("the tokens to be kept", PATIENCE, || (corp.records("tokens") == ["6001.json"]).then_some(()));
+    // What belongs to root below a process of somebody else is that of one of which there are no images (core(5), proc(5)).
+    let owner = |process: &Running| fs::metadata(format!("/proc/{}/mem", process.pid())).unwrap().uid();
+    assert_eq!([owner(corp.world.hellod.program()), owner(corp.online.program())], [0, 0]);
+    let other = corp.lab.start("hellod", ["sleep", "1000"]);
+    until("another program to be its account's", PATIENCE, || (owner(&other) != 0).then_some(()));
 }
 
 // T14
