@@ -150,6 +150,19 @@ impl Hellod {
         self.converse(begun).await
     }
 
+    /// Has what passes between the machine and a directory written into a pipe, whose read end comes back, until the conversation
+    /// ends; a line of JSON for each exchange.
+    ///
+    /// # Errors
+    /// As [`Hellod::sign_in`].
+    pub async fn trace(&self) -> Result<(OwnedFd, Conversation, Step), Unreachable> {
+        let proxy = proxy!(RegistrationProxy, self);
+        let (read, write) = std::io::pipe().map_err(|_| Unreachable::Hangs)?;
+        let begun = call(proxy.trace(VERSION, OwnedFd::from(write).into())).await?;
+        let (conversation, step) = self.converse(begun).await?;
+        Ok((read.into(), conversation, step))
+    }
+
     /// The interface for looking.
     ///
     /// # Errors

@@ -66,6 +66,10 @@ pub trait Registration {
     /// `browser`, `code`, `password`, `token`, `computer`, or empty for what the directory leaves open.
     fn join(&self, version: u32, domain: &str, way: &str) -> Result<(u64, WireStep), BusError>;
 
+    /// Writes down what passes between the machine and a directory, for whomever it is and without what is secret, into `pipe`, the
+    /// write end of a pipe that the caller has made: a line of JSON for each exchange, until the conversation ends.
+    fn trace(&self, version: u32, pipe: zbus::Fd<'_>) -> Result<(u64, WireStep), BusError>;
+
     /// Takes the machine out of its directory; with `forget`, out of this machine's records alone.
     fn leave(&self, version: u32, forget: bool) -> Result<(u64, WireStep), BusError>;
 }

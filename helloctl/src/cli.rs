@@ -23,6 +23,12 @@ pub(crate) enum Command {
     Doctor,
     /// Join this computer to an organisation's directory (root only)
     Join(Joining),
+    /// Write down what passes between this computer and the directory (root only)
+    Trace {
+        /// The file, which must not be there yet
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
     /// Take this computer out of the directory (root only)
     Leave(Leaving),
     /// Prove who you are and choose a PIN
@@ -139,6 +145,9 @@ pub(crate) struct Joining {
     /// At an AD FS: the keys of this computer's account, if not those in /etc/krb5.keytab
     #[arg(long, value_name = "FILE", conflicts_with_all = ["sign_in", "token_file"])]
     keytab: Option<PathBuf>,
+    /// Write down what passes between this computer and the directory, without secrets
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
 }
 
 /// How somebody signs in at a directory.
@@ -216,6 +225,9 @@ pub(crate) struct Enrolling {
     /// How to sign in at the directory that this computer has joined
     #[arg(long, value_name = "WAY", value_enum)]
     sign_in: Option<SignIn>,
+    /// Write down what passes between this computer and the directory (root only)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trace: Option<PathBuf>,
     /// For whom.
     #[command(flatten)]
     pub(crate) whose: Whose,
@@ -314,7 +326,7 @@ mod tests {
 
     fn joining(domain: Option<&str>, sign_in: Option<SignIn>, token_file: Option<&str>) -> Joining {
         let (domain, token_file) = (domain.map(Into::into), token_file.map(Into::into));
-        Joining { domain, sign_in, token_file, keytab: None }
+        Joining { domain, sign_in, token_file, keytab: None, trace: None }
     }
 
     #[test]
@@ -326,8 +338,9 @@ mod tests {
     fn every_command_is_understood() {
         let status = |json, whose| Command::Status(Status { json, whose });
         let pam = |how| Command::Pam(Pam::Enable(how));
-        let enroll = |local, whose| Command::Enroll(Enrolling { local, sign_in: None, whose });
-        let by = |sign_in| Enrolling { local: false, sign_in: Some(sign_in), whose: Whose::default() };
+        let enroll = |local, whose| Command::Enroll(Enrolling { local, whose, ..Enrolling::default() });
+        let by = |sign_in| Enrolling { sign_in: Some(sign_in), ..Enrolling::default() };
+        let traced = || Some("f".into());
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
             ("helloctl join", Command::Join(joining(None, None, None))),
@@ -341,6 +354,15 @@ mod tests {
                 "helloctl join --keytab k",
                 Command::Join(Joining { keytab: Some("k".into()), ..joining(None, None, None) }),
             ),
+            (
+                "helloctl join --trace f",
+                Command::Join(Joining { trace: traced(), ..joining(None, None, None) }),
+            ),
+            (
+                "helloctl enroll --trace f",
+                Command::Enroll(Enrolling { trace: traced(), ..Enrolling::default() }),
+            ),
+            ("helloctl trace f", Command::Trace { file: "f".into() }),
             ("helloctl leave", Command::Leave(Leaving { forget: false })),
             ("helloctl leave --forget", Command::Leave(Leaving { forget: true })),
             ("helloctl enroll", enroll(false, Whose::default())),

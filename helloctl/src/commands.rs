@@ -17,6 +17,7 @@ use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::terminal::Console;
+use crate::transcript::Transcript;
 use crate::{doctor, events, offer, pam, policy, screen, status};
 
 /// Carries out `command` and says how it went.
@@ -32,7 +33,10 @@ pub(crate) fn run(command: Command) -> Exit {
 async fn carry_out(command: Command) -> Result<Exit, Failure> {
     let mut interrupts = Interrupts::watch().map_err(Failure::Start)?;
     match command {
-        Command::Enroll(how) => wish(how.wish(), how.whose.user(), &mut interrupts).await,
+        Command::Enroll(how) => {
+            let trace = how.trace.as_deref();
+            traced_wish(how.wish(), how.whose.user(), trace, &mut interrupts).await
+        }
         Command::Pin(Pin::Change(whose)) => wish(Wish::ChangePin, whose.user(), &mut interrupts).await,
         Command::Reset(how) => wish(how.wish(), how.whose.user(), &mut interrupts).await,
         Command::Unenroll(whose) => wish(Wish::Unenroll, whose.user(), &mut interrupts).await,
@@ -40,9 +44,11 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Keyring(Keyring::Forget(whose)) => {
             wish(Wish::ForgetPassword, whose.user(), &mut interrupts).await
         }
+        Command::Trace { file } => trace(&file, &mut interrupts).await,
         Command::Join(how) => join(&how, &mut interrupts).await,
         Command::Leave(how) => {
-            register(Registering::Leave { forget: how.forget }, Credentials::default(), &mut interrupts).await
+            let leave = Registering::Leave { forget: how.forget };
+            register(leave, Credentials::default(), None, &mut interrupts).await
         }
         Command::Offer => unless_interrupted(&mut interrupts, offer::run()).await,
         Command::Policy(how) => unless_interrupted(&mut interrupts, show_policy(how.json)).await,
@@ -60,7 +66,17 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
 }
 
 async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    traced_wish(wish, user, None, interrupts).await
+}
+
+async fn traced_wish(
+    wish: Wish,
+    user: &str,
+    trace: Option<&Path>,
+    interrupts: &mut Interrupts,
+) -> Result<Exit, Failure> {
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let transcript = begun(&hellod, trace).await?;
     let agent = match wish {
         Wish::Enroll(_) | Wish::EnrollLocally | Wish::Reset(_) | Wish::Unenroll | Wish::KeepPassword => {
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
@@ -72,6 +88,7 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
     if let Some(agent) = agent {
         agent.end().await;
     }
+    ended_with(transcript).await?;
     hellod.leave().await;
     let ending = ended?;
     conclude(achieved(wish), &ending)?;
@@ -80,16 +97,20 @@ async fn wish(wish: Wish, user: &str, interrupts: &mut Interrupts) -> Result<Exi
 
 async fn join(how: &Joining, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let credentials = Credentials::of(how.token_file.as_deref(), how.keytab())?;
-    register(Registering::Join { domain: how.domain(), way: how.way() }, credentials, interrupts).await
+    let join = Registering::Join { domain: how.domain(), way: how.way() };
+    register(join, credentials, how.trace.as_deref(), interrupts).await
 }
 
 async fn register(
     wish: Registering<'_>,
     credentials: Credentials,
+    trace: Option<&Path>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let transcript = begun(&hellod, trace).await?;
     let ended = converse(hellod.register(wish), credentials, interrupts).await;
+    ended_with(transcript).await?;
     hellod.leave().await;
     let ending = ended?;
     let done = match wish {
@@ -102,6 +123,30 @@ async fn register(
         Outcome::Unavailable => Exit::TryLater,
         outcome => outcome.into(),
     })
+}
+
+/// Writes a transcript for as long as whoever is at the terminal wants it: of what others do meanwhile, who sign in.
+async fn trace(file: &Path, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
+    let mut console = Console::open().map_err(Failure::Terminal)?;
+    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let (transcript, first) = Transcript::begin(&hellod, file).await?;
+    let ended = conversation::follow(&transcript.conversation, first, &mut console, interrupts.next()).await;
+    transcript.end().await?;
+    hellod.leave().await;
+    Ok(ended?.outcome.into())
+}
+
+async fn begun(hellod: &Hellod, trace: Option<&Path>) -> Result<Option<Transcript>, Failure> {
+    let Some(file) = trace else { return Ok(None) };
+    let (transcript, _) = Transcript::begin(hellod, file).await?;
+    Ok(Some(transcript))
+}
+
+async fn ended_with(transcript: Option<Transcript>) -> Result<(), Failure> {
+    match transcript {
+        Some(transcript) => transcript.end().await,
+        None => Ok(()),
+    }
 }
 
 /// Holds a conversation that `begun` begins.

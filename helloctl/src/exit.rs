@@ -59,6 +59,7 @@ impl From<&Failure> for Exit {
             | Failure::Pipe(_)
             | Failure::TokenFile(_)
             | Failure::Keytab(..)
+            | Failure::Transcript(..)
             | Failure::Desktop(_)
             | Failure::NoTerminal
             | Failure::TokenOnTerminal

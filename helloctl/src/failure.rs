@@ -32,6 +32,9 @@ pub(crate) enum Failure {
     /// The file with the keys of the computer gives none.
     #[error("{0}, where this computer's keys of its domain would be, can't be read: {1}")]
     Keytab(String, io::Error),
+    /// The file for the transcript can't be made or written.
+    #[error("{0}, for the transcript, can't be written: {1}")]
+    Transcript(String, io::Error),
     /// A token would be shown.
     #[error("a token is a secret, and this is a terminal")]
     TokenOnTerminal,
@@ -74,6 +77,7 @@ impl Failure {
             Self::Keytab(..) => Some(
                 "A computer that is in the domain (realm join, adcli join) has such a file; --keytab names another.",
             ),
+            Self::Transcript(..) => Some("Name a file that is not there yet."),
             Self::TokenOnTerminal => {
                 Some("Pass it on to a program or into a file; with --show it is printed here.")
             }

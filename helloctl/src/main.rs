@@ -22,6 +22,7 @@ mod screen;
 mod status;
 mod terminal;
 mod text;
+mod transcript;
 mod utc;
 
 use std::process::ExitCode;

@@ -188,6 +188,7 @@ async fn run(parts: Rc<Parts>, job: Job) {
             provisioning::change_pin(&parts, &caller, &account, tried, terminal).await;
         }
         Job::Join { wanted, terminal } => registration::join(&parts, &wanted, terminal).await,
+        Job::Trace { lines, terminal } => registration::trace(&parts, lines, terminal).await,
         Job::Leave { forget, terminal } => registration::leave(&parts, forget, terminal).await,
         // Whoever asked and left needs no answer.
         Job::AppToken { caller, app, reply } => {

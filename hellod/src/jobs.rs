@@ -10,6 +10,7 @@ use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::conversation::Terminal;
 use crate::doctor::Check;
+use crate::online::Lines;
 use crate::policy::Setting;
 use crate::registration::Wanted;
 use crate::secret::Token;
@@ -50,6 +51,13 @@ pub enum Job {
         /// Without asking the directory.
         forget: bool,
         /// The conversation.
+        terminal: Terminal,
+    },
+    /// Tell what passes between this machine and its directory. Only root's.
+    Trace {
+        /// Where that goes.
+        lines: Lines,
+        /// The conversation, which ends it.
         terminal: Terminal,
     },
     /// Give a token for an application.

@@ -2,7 +2,7 @@
 //! and the stand-in for Entra ID, over HTTPS.
 
 use hello_tests::{ALICE, Corp, DOMAIN, DORA, DORAS_PASSWORD, Output, PIN, World};
-use serde_json::json;
+use serde_json::{Value, json};
 
 /// The address of the sign-in that stands on the screen.
 fn address_on(screen: &str) -> &str {
@@ -212,4 +212,40 @@ fn a_pin_of_this_computer_goes_on_to_work_in_the_directory_and_after_it() {
 fn without_hellod_online_joining_is_refused_with_a_reason() {
     let world = World::bare();
     ends_with(&world.helloctl("root", &["join", DOMAIN], &[]), 5, "hellod-online");
+}
+
+#[test]
+fn an_administrator_has_written_down_what_passes_and_nobody_else() {
+    let corp = Corp::with(json!({}));
+    let join = ["join", DOMAIN, "--sign-in", "password", "--trace", "/root/join"];
+    let said = corp.helloctl("root", &join, &[DORA, DORAS_PASSWORD]);
+    assert!(said.ok().contains("/root/join has what passed between this computer and the directory."));
+    let written = corp.lab.read("/root/join");
+    let last: Value = serde_json::from_str(written.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["for"], &last["answer"]["status"]), (&json!("machine"), &json!(200)), "{last}");
+    assert!(last["request"]["address"].as_str().unwrap().contains("/EnrollmentServer/device"), "{last}");
+    assert!(written.contains(DORA) && !written.contains(DORAS_PASSWORD));
+    assert_eq!(corp.lab.run_as("root", ["stat", "-c", "%a", "/root/join"]).ok(), "600");
+
+    // Of whatever others do meanwhile, until Enter.
+    corp.enrol_dora();
+    let mut trace = corp.lab.pty("root", ["helloctl", "trace", "/root/sign-in"]);
+    trace.expect("Enter ends the transcript: ");
+    corp.the_pin_answers_sudo();
+    trace.send_line("");
+    trace.expect("/root/sign-in has what passed");
+    trace.finish_ok();
+    let written = corp.lab.read("/root/sign-in");
+    assert!(written.contains("srv_challenge") && written.contains("\"for\":6001"), "{written}");
+    assert!(!written.contains(PIN));
+
+    // No file of somebody else's, and nobody but root.
+    let again = corp.helloctl("root", &["trace", "/root/join"], &[""]);
+    ends_with(&again, 1, "Name a file that is not there yet.");
+    for command in [&["trace", "/tmp/mine"][..], &["enroll", "--trace", "/tmp/mine"]] {
+        let refused = corp.helloctl("alice", command, &[]);
+        assert_ne!(refused.code, Some(0), "{refused:?}");
+        assert!(refused.stderr.contains("may not do that"), "{refused:?}");
+    }
+    assert!(!corp.lab.outside("/tmp/mine").exists());
 }

@@ -1,4 +1,4 @@
-//! The write end of a caller's pipe, into which a token goes.
+//! The write end of a caller's pipe, into which a token goes, or a transcript.
 //!
 //! The end is the caller's, and so are its flags: whether a write waits is one of the open file, which the caller has, too. So
 //! nothing is written there. It goes into a pipe of our own, which nobody else has, and is moved from there by splice(2),
@@ -14,6 +14,7 @@ use std::time::Duration;
 use rustix::fs::{FileType, OFlags};
 use rustix::io::{Errno, FdFlags};
 use rustix::pipe::{PipeFlags, SpliceFlags, pipe_with, splice};
+use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use zeroize::Zeroizing;
 
@@ -78,18 +79,34 @@ impl Outlet {
     pub(super) fn fill(self, token: impl AsRef<str> + Send + 'static, room: Room) {
         tokio::spawn(async move {
             // Nobody is there to be told that it failed but the one who did not read.
-            let _ = timeout(PATIENCE, self.write(token.as_ref().as_bytes())).await;
+            let _ = timeout(PATIENCE, self.write_frame(token.as_ref().as_bytes())).await;
             drop(room);
         });
     }
 
-    async fn write(&self, token: &[u8]) -> io::Result<()> {
+    /// Writes lines as they come, aside, until there are no more or nobody reads them.
+    pub(super) fn pour(self, mut lines: mpsc::Receiver<String>) {
+        tokio::spawn(async move {
+            while let Some(line) = lines.recv().await {
+                if !timeout(PATIENCE, self.write(line.as_bytes())).await.is_ok_and(|written| written.is_ok())
+                {
+                    return;
+                }
+            }
+        });
+    }
+
+    async fn write_frame(&self, token: &[u8]) -> io::Result<()> {
         let length = u32::try_from(token.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
         let mut frame = Zeroizing::new(Vec::with_capacity(LENGTH + token.len()));
         frame.extend_from_slice(&length.to_be_bytes());
         frame.extend_from_slice(token);
+        self.write(&frame).await
+    }
+
+    async fn write(&self, octets: &[u8]) -> io::Result<()> {
         let (read, write) = pipe_with(PipeFlags::CLOEXEC | PipeFlags::NONBLOCK)?;
-        for piece in frame.chunks(PIECE) {
+        for piece in octets.chunks(PIECE) {
             if rustix::io::write(&write, piece)? != piece.len() {
                 return Err(io::ErrorKind::WriteZero.into());
             }

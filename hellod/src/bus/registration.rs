@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use hello_dbus::{BusError, MAX_TEXT, Way, WireStep};
+use tokio::sync::mpsc;
 use zbus::{interface, message};
 
 use super::desk::{Desk, Visitor};
+use super::outlet::Outlet;
 use crate::jobs::Job;
 use crate::registration::Wanted;
 
@@ -42,6 +44,20 @@ impl Registration {
         let visitor = self.administrator(&header).await?;
         self.0.converse(visitor, (version, "leave"), |_, terminal| Job::Leave { forget, terminal }).await
     }
+
+    async fn trace(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        pipe: zbus::OwnedFd,
+    ) -> Result<(u64, WireStep), BusError> {
+        let visitor = self.administrator(&header).await?;
+        let outlet = Outlet::parse(pipe.into())
+            .ok_or_else(|| BusError::InvalidArgument("that is not the write end of a pipe".into()))?;
+        let (lines, told) = mpsc::channel(LINES);
+        outlet.pour(told);
+        self.0.converse(visitor, (version, "trace"), |_, terminal| Job::Trace { lines, terminal }).await
+    }
 }
 
 impl Registration {
@@ -51,6 +67,9 @@ impl Registration {
         if visitor.caller.uid == 0 {
             return Ok(visitor);
         }
-        Err(BusError::AccessDenied("only root says which directory this computer belongs to".into()))
+        Err(BusError::AccessDenied("only root has to do with the directory of this computer".into()))
     }
 }
+
+/// What is told and not read yet.
+const LINES: usize = 32;

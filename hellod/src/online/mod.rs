@@ -26,6 +26,7 @@ mod slots;
 mod threads;
 mod ticket;
 mod tls;
+mod trace;
 
 use std::os::fd::OwnedFd;
 use std::pin::{Pin, pin};
@@ -47,16 +48,19 @@ pub use settings::{Proxy, Settings};
 pub use skew::{Skew, Span};
 pub use slots::Whom;
 pub use tls::TrustError;
+pub use trace::{Lines, Tracing};
 
 use frame::{FromOnline, HEAD, ToOnline};
 use pipes::{Cut, Incoming, Outgoing, pair};
 use slots::Slots;
+use trace::{Asked, Traces};
 
 /// What hellod fetches with, for somebody. Clones share the bounds, whomever they are for.
 #[derive(Clone)]
 pub struct Online {
     door: Rc<dyn Door>,
     slots: Rc<Slots>,
+    traces: Rc<Traces>,
     whom: Whom,
 }
 
@@ -94,7 +98,7 @@ impl Online {
     /// Fetches through this door, for the machine.
     #[must_use]
     pub fn new(door: Rc<dyn Door>) -> Self {
-        Self { door, slots: Rc::default(), whom: Whom::Machine }
+        Self { door, slots: Rc::default(), traces: Rc::default(), whom: Whom::Machine }
     }
 
     /// The same for a local user, whose fetches have a bound of their own. Whatever somebody can have hellod fetch goes by
@@ -104,12 +108,18 @@ impl Online {
         Self { whom: Whom::Person(uid), ..self.clone() }
     }
 
+    /// Tells what is fetched for anybody, for as long as what comes back is kept; nothing where enough are told.
+    #[must_use]
+    pub fn trace(&self, lines: Lines) -> Option<Tracing> {
+        self.traces.begin(lines)
+    }
+
     /// Fetches. Dropping the future calls it off.
     ///
     /// # Errors
     /// [`OnlineError`]. A status that says no is an answer.
     pub async fn fetch(&self, request: Request) -> Result<Response, OnlineError> {
-        let terms = Terms::of(&request);
+        let terms = self.terms(&request);
         self.fetched(ToOnline::Fetch(Box::new(request)), terms, None).await
     }
 
@@ -122,7 +132,7 @@ impl Online {
         request: DeviceRequest,
         key: &dyn DeviceKey,
     ) -> Result<Response, OnlineError> {
-        let terms = Terms::of(&request.request);
+        let terms = self.terms(&request.request);
         let signer = Signer { schemes: request.certificate.schemes.clone(), key };
         self.fetched(ToOnline::FetchAsDevice(Box::new(request)), terms, Some(signer)).await
     }
@@ -132,7 +142,7 @@ impl Online {
     /// # Errors
     /// As [`Online::fetch`].
     pub async fn fetch_with_ticket(&self, request: ComputerRequest) -> Result<Response, OnlineError> {
-        let terms = Terms::of(&request.request);
+        let terms = self.terms(&request.request);
         self.fetched(ToOnline::FetchWithTicket(Box::new(request)), terms, None).await
     }
 
@@ -142,13 +152,24 @@ impl Online {
         terms: Terms,
         signer: Option<Signer<'_>>,
     ) -> Result<Response, OnlineError> {
-        let Terms { host, bound, patience } = terms;
+        let Terms { host, bound, patience, told } = terms;
         let _slot =
             self.slots.take(self.whom, &host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
         // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
-        match timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(OnlineError::Timeout { host, stage: Stage::Service }),
+        let outcome = timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await;
+        let outcome = outcome.unwrap_or_else(|_| Err(OnlineError::Timeout { host, stage: Stage::Service }));
+        if let Some(asked) = told {
+            self.traces.tell(self.whom, asked, &outcome);
+        }
+        outcome
+    }
+
+    fn terms(&self, request: &Request) -> Terms {
+        Terms {
+            host: request.host(),
+            bound: request.bound as usize,
+            patience: request.patience,
+            told: self.traces.request(request),
         }
     }
 
@@ -189,12 +210,7 @@ struct Terms {
     host: String,
     bound: usize,
     patience: Duration,
-}
-
-impl Terms {
-    fn of(request: &Request) -> Self {
-        Self { host: request.host(), bound: request.bound as usize, patience: request.patience }
-    }
+    told: Option<Asked>,
 }
 
 /// Whom hellod-online may ask for a signature, and how it is made.

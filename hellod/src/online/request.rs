@@ -261,6 +261,16 @@ impl Header {
 
 impl Method {
     pub(super) const ALL: [Self; 4] = [Self::Get, Self::Post, Self::Put, Self::Delete];
+
+    /// As HTTP has it.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
 }
 
 const MOST_CERTIFICATES: usize = 8;

@@ -1,7 +1,9 @@
-//! Making this machine known to a directory, and taking it out again. Both are an administrator's, who is root.
+//! Making this machine known to a directory, and taking it out again; and what passes between the two meanwhile. All are an
+//! administrator's, who is root.
 
 mod join;
 mod leave;
+mod trace;
 
 use std::fmt::Display;
 
@@ -20,6 +22,7 @@ use crate::x509::request::RequestError;
 
 pub use join::{Wanted, join};
 pub use leave::leave;
+pub use trace::trace;
 
 /// Why a registration was not made or ended. `Display` is what the administrator reads.
 #[derive(Debug, Error)]

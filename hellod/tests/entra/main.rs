@@ -14,6 +14,7 @@ mod switches;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 mod tokens;
+mod traced;
 
 use hellod::guid::Guid;
 use hellod::identity::DirectoryError;

@@ -5,6 +5,8 @@
 
 pub mod primary;
 mod registrar;
+#[cfg(test)]
+mod replayed;
 mod sign_in;
 mod tenant;
 

@@ -1,0 +1,259 @@
+//! What of a request and its answer may be told. What is shown is on a list; the rest is hidden, whatever it is called.
+//!
+//! What is hidden keeps its form where that is one of a token, so that whoever reads a transcript, a test above all, reads it as
+//! hellod did: a JWT has its header and its claims, less what is secret in them, and a signature of nothing.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Map, Value, json};
+use url::Url;
+
+use super::super::{Field, Header, Method, Request, Response};
+
+/// Whether the answer to a request is one that anybody gets: who asks has not said who they are.
+pub(super) fn is_open(request: &Request) -> bool {
+    request.method == Method::Get && request.headers.iter().all(|(header, _)| is_shown(*header))
+}
+
+pub(super) fn request(request: &Request) -> Value {
+    let headers = request.headers.iter().map(|(header, value)| {
+        let value = if is_shown(*header) { value.to_string() } else { credential(value) };
+        (header.name().to_owned(), json!(value))
+    });
+    json!({
+        "method": request.method.name(),
+        "address": address(request.address.as_str()),
+        "headers": headers.collect::<Map<_, _>>(),
+        "body": sent(&request.body),
+    })
+}
+
+pub(super) fn answer(response: &Response, is_open: bool) -> Value {
+    let headers = response.headers.iter().map(|(field, value)| {
+        let value = match field {
+            Field::Location => address(value),
+            Field::WwwAuthenticate => HIDDEN.to_owned(),
+            Field::RetryAfter
+            | Field::ContentType
+            | Field::ClientRequestId
+            | Field::RequestId
+            | Field::MsRequestId => value.to_string(),
+        };
+        (field.name().to_owned(), json!(value))
+    });
+    let json = serde_json::from_slice::<Value>(&response.body);
+    let body = match json {
+        Ok(body) if is_open && response.body.len() <= LONGEST => body,
+        _ => body(&response.body),
+    };
+    json!({"status": response.status, "headers": headers.collect::<Map<_, _>>(), "body": body})
+}
+
+/// What is sent: a form, unless it is something else.
+fn sent(octets: &[u8]) -> Value {
+    let is_form = octets.contains(&b'=') && !octets.starts_with(b"{") && !octets.starts_with(b"<");
+    if !is_form || octets.len() > LONGEST {
+        return body(octets);
+    }
+    let fields = url::form_urlencoded::parse(octets);
+    fields.map(|(name, value)| (name.to_string(), text(&name, &value))).collect::<Map<_, _>>().into()
+}
+
+fn body(octets: &[u8]) -> Value {
+    if octets.is_empty() {
+        return Value::Null;
+    }
+    let is_short = octets.len() <= LONGEST;
+    match (serde_json::from_slice(octets), std::str::from_utf8(octets)) {
+        (Ok(json), _) if is_short => member("", json),
+        // A token that is encrypted as a whole.
+        (_, Ok(text)) if is_short && text.trim().split('.').count() == 5 => json!(hidden(text.trim())),
+        _ => json!({"octets": octets.len()}),
+    }
+}
+
+fn member(name: &str, value: Value) -> Value {
+    match value {
+        Value::String(said) => text(name, &said),
+        Value::Number(_) if !is_named(name) => json!(0),
+        Value::Array(values) => values.into_iter().map(|value| member(name, value)).collect(),
+        Value::Object(members) => members
+            .into_iter()
+            .map(|(name, value)| (name.clone(), member(&name, value)))
+            .collect::<Map<_, _>>()
+            .into(),
+        open => open,
+    }
+}
+
+fn text(name: &str, said: &str) -> Value {
+    if is_named(name) { json!(said) } else { json!(hidden(said)) }
+}
+
+/// An address without what is asked for in it.
+fn address(written: &str) -> String {
+    let Ok(mut address) = Url::parse(written) else { return HIDDEN.into() };
+    let query: Vec<(String, Value)> =
+        address.query_pairs().map(|(name, value)| (name.to_string(), text(&name, &value))).collect();
+    address.set_fragment(None);
+    if !query.is_empty() {
+        let mut pairs = address.query_pairs_mut();
+        pairs
+            .clear()
+            .extend_pairs(query.iter().map(|(name, value)| (name, value.as_str().unwrap_or(HIDDEN))));
+    }
+    address.into()
+}
+
+/// What stands in a header to say who asks.
+fn credential(value: &str) -> String {
+    match value.split_once(' ') {
+        Some((scheme, token)) if scheme.len() < token.len() => format!("{scheme} {}", hidden(token)),
+        _ => hidden(value),
+    }
+}
+
+/// Something of the same form, if it is a token; otherwise nothing, not even how long it is.
+fn hidden(said: &str) -> String {
+    let is_token = said.len() >= SHORTEST_TOKEN && said.bytes().all(|octet| octet.is_ascii_graphic());
+    if !is_token {
+        return HIDDEN.into();
+    }
+    let parts: Vec<&str> = said.split('.').collect();
+    let shown = match parts.len() {
+        3 => 2,
+        5 => 1,
+        _ => 0,
+    };
+    let part = |(at, part): (usize, &&str)| {
+        let json = if at < shown { claims(part) } else { None };
+        json.unwrap_or_else(|| part.chars().map(blank).collect())
+    };
+    parts.iter().enumerate().map(part).collect::<Vec<_>>().join(".")
+}
+
+fn claims(part: &str) -> Option<String> {
+    let json: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
+    json.is_object().then(|| URL_SAFE_NO_PAD.encode(member("", json).to_string()))
+}
+
+fn blank(letter: char) -> char {
+    if letter.is_ascii_alphanumeric() { 'A' } else { letter }
+}
+
+fn is_named(name: &str) -> bool {
+    let name = name.to_ascii_lowercase();
+    SHOWN.binary_search(&name.as_str()).is_ok()
+}
+
+const fn is_shown(header: Header) -> bool {
+    match header {
+        Header::Accept
+        | Header::ContentType
+        | Header::UserAgent
+        | Header::ClientRequestId
+        | Header::ReturnClientRequestId
+        | Header::ApiVersion
+        | Header::OcpAdrsClientName
+        | Header::OcpAdrsClientVersion
+        | Header::SoapAction => true,
+        Header::Authorization
+        | Header::RefreshTokenCredential
+        | Header::DeviceCredential
+        | Header::PKeyAuth => false,
+    }
+}
+
+const HIDDEN: &str = "***";
+/// In octets. More is told of nothing.
+const LONGEST: usize = 64 * 1024;
+/// Shorter than any token, and longer than what people type.
+const SHORTEST_TOKEN: usize = 40;
+
+/// The members, fields and claims that are shown: what hellod decides by, and by what a directory finds a request. In small letters
+/// and in order.
+pub(super) const SHOWN: [&str; 83] = [
+    "acr",
+    "addsids",
+    "alg",
+    "amr",
+    "amr_values",
+    "api-version",
+    "appid",
+    "attributes",
+    "aud",
+    "certificate",
+    "certificaterequest",
+    "client_id",
+    "code_challenge_method",
+    "correlation_id",
+    "data",
+    "devicedisplayname",
+    "deviceid",
+    "devicetype",
+    "domain",
+    "enc",
+    "error",
+    "error_codes",
+    "error_description",
+    "exp",
+    "expires_in",
+    "expires_on",
+    "ext_expires_in",
+    "grant_type",
+    "iat",
+    "id",
+    "interval",
+    "iss",
+    "jointype",
+    "kdf_ver",
+    "kid",
+    "kngc",
+    "lifetime",
+    "localsid",
+    "message_type",
+    "nbf",
+    "not_before",
+    "oid",
+    "osversion",
+    "preferred_username",
+    "primarysid",
+    "prompt",
+    "rawbody",
+    "redirect_uri",
+    "refresh_token_expires_in",
+    "request_type",
+    "resource",
+    "response_mode",
+    "response_type",
+    "scope",
+    "sid",
+    "subcode",
+    "suberror",
+    "targetdomain",
+    "tenant_id",
+    "tgt",
+    "thumbprint",
+    "tid",
+    "time",
+    "timestamp",
+    "token_type",
+    "trace_id",
+    "transportkey",
+    "typ",
+    "type",
+    "unique_name",
+    "upn",
+    "use",
+    "username",
+    "ver",
+    "verification_uri",
+    "verification_url",
+    "version",
+    "win_ver",
+    "windows_api_version",
+    "x5t",
+    "x5t#s256",
+    "x_client_platform",
+    "zip",
+];
