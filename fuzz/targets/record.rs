@@ -1,4 +1,4 @@
-//! An enrolment from disk, what is kept for a keyring, or the machine's keys. No record, however it was changed, is anybody's but the person's for whom it was made, and
+//! An enrolment from disk, what is kept for a keyring, a primary token, or the machine's keys and registration. No record, however it was changed, is anybody's but the person's for whom it was made, and
 //! what is accepted for that person has every bound part as it was.
 #![no_main]
 
@@ -9,7 +9,9 @@ use hellod::enrolments::Enrolment;
 use hellod::keyring;
 use hellod::keys::tpm::templates::{Area, keeps_its_children};
 use hellod::keys::{MachineKeys, PinFail, Protector};
+use hellod::membership::Registration;
 use hellod::party::RelyingParty;
+use hellod::tokens;
 use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|octets: &[u8]| {
@@ -19,6 +21,23 @@ fuzz_target!(|octets: &[u8]| {
             serde_json::from_str::<keyring::Record>(&text).expect("what was written can be read"),
             keyring
         );
+    }
+    if let Ok(token) = serde_json::from_slice::<tokens::Record>(octets) {
+        let text = serde_json::to_string(&token).expect("a record has a form");
+        assert_eq!(
+            serde_json::from_str::<tokens::Record>(&text).expect("what was written can be read"),
+            token
+        );
+    }
+    if let Ok(registration) = serde_json::from_slice::<Registration>(octets) {
+        let text = serde_json::to_string(&registration).expect("a record has a form");
+        let again: Registration = serde_json::from_str(&text).expect("what was written can be read");
+        assert_eq!(again, registration);
+        // Whoever is joined has keys and a certificate of one piece, and a directory that made it.
+        if let Ok(joined) = registration.checked() {
+            is_a_machines(&again.keys);
+            assert_eq!(joined.directory(), &again.directory);
+        }
     }
     if let Ok(keys) = serde_json::from_slice::<MachineKeys>(octets) {
         is_a_machines(&keys);

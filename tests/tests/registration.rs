@@ -161,7 +161,7 @@ fn a_record_that_was_changed_is_refused_and_never_taken_for_another_device() {
     corp.join();
     // The certificate of one registration with the keys of another.
     let (former, now) = [text, corp.lab.read(path)].map(|text| serde_json::from_str(&text).unwrap()).into();
-    let (former, mut mixed): (serde_json::Value, serde_json::Value) = (former, now);
+    let (former, mut mixed): (Value, Value) = (former, now);
     mixed["certificate"] = former["certificate"].clone();
     corp.lab.write(path, mixed.to_string(), 0o600);
     corp.lab.run_as("root", ["chown", "hellod:", path]).ok();

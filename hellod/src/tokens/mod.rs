@@ -71,7 +71,7 @@ pub use renewal::Renewal;
 
 use held::Held;
 use primary::Primary;
-use record::Record;
+pub use record::Record;
 
 /// Everybody's primary tokens. Clones are the same.
 #[derive(Clone)]

@@ -15,7 +15,7 @@ use crate::secret::WrappingKey;
 /// The record, one per person. Nothing in it is secret without the TPM and the PIN.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Record {
+pub struct Record {
     version: u32,
     /// The key under whose PIN the wrapping key is sealed.
     kid: String,

@@ -5,7 +5,10 @@ mod browser;
 mod house;
 #[path = "../lab/mod.rs"]
 mod lab;
+#[path = "../lab/pairs.rs"]
+mod pairs;
 mod primary;
+mod switches;
 #[path = "../swtpm/mod.rs"]
 mod swtpm;
 

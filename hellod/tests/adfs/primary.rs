@@ -17,15 +17,15 @@ use crate::house::House;
 use crate::lab::{BROKER, CTX, DORA, refusal, run};
 
 /// A computer that has joined, with a person who has registered a key.
-struct Enrolled {
-    house: House,
-    keys: CheckedMachineKeys,
+pub(crate) struct Enrolled {
+    pub(crate) house: House,
+    pub(crate) keys: CheckedMachineKeys,
     device: Registered,
     key: CheckedKey,
 }
 
 impl Enrolled {
-    async fn with(seed: u64, switches: Value) -> Self {
+    pub(crate) async fn with(seed: u64, switches: Value) -> Self {
         let mut house = House::with(seed, switches).await;
         let (keys, device) = house.register(&house.of_the_computer()).await.unwrap();
         house.freshness = Freshness::SecondFactorNow;
@@ -46,7 +46,7 @@ impl Enrolled {
     }
 
     /// What one PIN brings about: both signatures, the answer to them, and by way of which storage root.
-    async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
+    pub(crate) async fn sign_in(&self) -> Result<(PrimaryAnswer, ProvenRoot), DirectoryError> {
         let House { lab, farm, .. } = &self.house;
         let nonce = primary::nonce(&lab.online, farm).await?;
         let (public, person) = (self.key.public_key(), Upn::parse(DORA).unwrap());
@@ -58,7 +58,7 @@ impl Enrolled {
         Ok((primary::send(&lab.online, farm, &request).await?, root))
     }
 
-    async fn opened(&self, (answer, root): (PrimaryAnswer, ProvenRoot)) -> (Token, SessionKey) {
+    pub(crate) async fn opened(&self, (answer, root): (PrimaryAnswer, ProvenRoot)) -> (Token, SessionKey) {
         self.house.lab.opened((&self.keys, Root::Proven(&root)), answer).await
     }
 }

@@ -8,6 +8,8 @@ mod house;
 #[path = "../lab/mod.rs"]
 mod lab;
 mod machine;
+#[path = "../lab/pairs.rs"]
+mod pairs;
 mod people;
 mod primary;
 mod switches;
