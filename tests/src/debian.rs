@@ -1,10 +1,9 @@
 //! Debian as it is installed, in a directory: what a container boots from. Made once by debootstrap(8) and kept.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Mutex;
 
 use crate::people::{ALICE, BOB};
 use crate::programs::target_directory;
@@ -95,9 +94,8 @@ impl Debian {
 
 /// What `make` has made in a directory of that name, of the recipe with that number; kept below the build directory.
 pub(crate) fn cached(kind: &str, name: &str, recipe: u64, make: impl FnOnce(&Path)) -> PathBuf {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
     let all = target_directory().join(kind);
+    let _turn = turn(&all.join("turn"));
     let made = all.join(format!("{name}-{recipe:016x}"));
     if !made.exists() {
         let unfinished = all.join(format!("{name}-unfinished"));
@@ -108,6 +106,13 @@ pub(crate) fn cached(kind: &str, name: &str, recipe: u64, make: impl FnOnce(&Pat
         fs::rename(&unfinished, &made).expect("on one file system");
     }
     made
+}
+
+/// Waits until nobody else makes what that file stands for: programs of tests that run at once share what each would make.
+pub(crate) fn turn(file: &Path) -> File {
+    fs::create_dir_all(file.parent().unwrap_or(file)).expect("the build directory can be written");
+    let turn = File::create(file).and_then(|turn| turn.lock().map(|()| turn));
+    turn.expect("the build directory can be written")
 }
 
 /// Writes a file below `root`, with the directories above it.

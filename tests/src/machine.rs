@@ -25,7 +25,7 @@ use image::{Image, Kernel};
 use monitor::Monitor;
 use rustix::process::Signal;
 
-use crate::debian::{fnv1a, run};
+use crate::debian::{fnv1a, run, turn};
 use crate::packages::Packages;
 use crate::programs::target_directory;
 use crate::transcript::Mark;
@@ -161,8 +161,8 @@ impl Machine {
         // Whoever has no PIN is offered one, until they have said no.
         if self.either(["Type yes or no: ", &shell]) == 0 {
             self.console.send_line("no");
+            self.see(&shell);
         }
-        self.see(&shell);
     }
 
     /// Types the name, where `login: ` stands.
@@ -322,6 +322,7 @@ fn started(kernel: Kernel) -> Place {
     let image = Image::kept();
     let recipe = [include_bytes!("machine.rs"), image.recipe().as_bytes(), &version].concat();
     let kept = target_directory().join(format!("machines/started-{kernel:?}-{:016x}", fnv1a(&recipe)));
+    let _turn = turn(&target_directory().join(format!("machines/turn-{kernel:?}")));
     if kept.exists() {
         return Place(kept);
     }
