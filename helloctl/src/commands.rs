@@ -88,7 +88,7 @@ async fn traced_wish(
     if let Some(agent) = agent {
         agent.end().await;
     }
-    ended_with(transcript).await?;
+    ended_with(transcript).await;
     hellod.leave().await;
     let ending = ended?;
     conclude(achieved(wish), &ending)?;
@@ -110,7 +110,7 @@ async fn register(
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let ended = converse(hellod.register(wish), credentials, interrupts).await;
-    ended_with(transcript).await?;
+    ended_with(transcript).await;
     hellod.leave().await;
     let ending = ended?;
     let done = match wish {
@@ -142,10 +142,12 @@ async fn begun(hellod: &Hellod, trace: Option<&Path>) -> Result<Option<Transcrip
     Ok(Some(transcript))
 }
 
-async fn ended_with(transcript: Option<Transcript>) -> Result<(), Failure> {
-    match transcript {
-        Some(transcript) => transcript.end().await,
-        None => Ok(()),
+/// Says what became of a transcript, which is not what became of the work.
+async fn ended_with(transcript: Option<Transcript>) {
+    if let Some(transcript) = transcript
+        && let Err(failure) = transcript.end().await
+    {
+        screen::failure(&failure);
     }
 }
 

@@ -9,8 +9,8 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// What came along with the command. The default is nothing.
-#[derive(Debug, Default)]
+/// What came along with the command. The default is nothing. It has no `Debug`, for it may be a secret.
+#[derive(Default)]
 pub(crate) struct Credentials {
     /// A token of a directory.
     pub(crate) token: Option<Zeroizing<Vec<u8>>>,

@@ -44,7 +44,6 @@ pub(crate) trait Terminal {
 }
 
 /// The terminal that this program was started on.
-#[derive(Debug)]
 pub(crate) struct Console {
     lines: Lines,
     questions: File,

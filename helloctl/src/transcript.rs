@@ -1,13 +1,18 @@
 //! Writing down what passes between this computer and a directory, without what is secret: hellod tells it, line by line.
 
 use std::fs::{File, OpenOptions};
-use std::io;
+use std::io::{self, BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread::{self, JoinHandle};
+use std::thread;
+use std::time::Duration;
 
 use hello_dbus::Step;
 use hello_dbus::client::{Conversation, Hellod};
+use serde_json::Value;
+use tokio::sync::oneshot;
+use tokio::time::timeout;
 
 use crate::failure::Failure;
 use crate::screen;
@@ -17,29 +22,62 @@ pub(crate) struct Transcript {
     path: String,
     /// In which hellod tells it. Its end is the end of the transcript.
     pub(crate) conversation: Conversation,
-    writes: JoinHandle<io::Result<u64>>,
+    written: oneshot::Receiver<io::Result<u64>>,
 }
 
 impl Transcript {
-    /// Makes the file, and has hellod begin. What hellod asks first comes back: when to stop.
+    /// Has hellod begin, and makes the file. What hellod asks comes back: when to stop.
     pub(crate) async fn begin(hellod: &Hellod, path: &Path) -> Result<(Self, Step), Failure> {
+        let named = path.display().to_string();
         let (pipe, conversation, step) = hellod.trace().await?;
+        if !matches!(step, Step::Prompt(_)) {
+            let why = io::Error::other("hellod writes as many transcripts as it can already");
+            return Err(Failure::Transcript(named, why));
+        }
         // Nobody else's business, and nobody else's file.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let mut file = file.map_err(|error| Failure::Transcript(path.display().to_string(), error))?;
-        let writes = thread::spawn(move || io::copy(&mut File::from(pipe), &mut file));
-        Ok((Self { path: path.display().to_string(), conversation, writes }, step))
+        let file = file.map_err(|error| Failure::Transcript(named.clone(), error))?;
+        let (tell, written) = oneshot::channel();
+        // Nobody may wait for it any more.
+        thread::spawn(move || drop(tell.send(write(pipe, file))));
+        Ok((Self { path: named, conversation, written }, step))
     }
 
-    /// Ends it, and waits until all of it is in the file.
+    /// Ends it, and says what is in the file.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         // It may have ended already.
         let _ = self.conversation.cancel().await;
-        let written = self.writes.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into()));
-        written.map_err(|error| Failure::Transcript(self.path.clone(), error))?;
-        screen::result(&format!("{}{WHAT}", self.path))
+        let written = match timeout(PATIENCE, self.written).await {
+            Ok(Ok(written)) => written,
+            Ok(Err(_)) | Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        };
+        match written {
+            Ok(0) => screen::result(&format!("{}{WHAT}", self.path)),
+            Ok(lost) => screen::result(&format!(
+                "{}{WHAT}\nToo much came at once: {lost} exchanges are missing.",
+                self.path
+            )),
+            Err(error) => Err(Failure::Transcript(self.path, error)),
+        }
     }
 }
 
+/// Writes the lines down until the one that says that it is the last, and returns how many it says are missing. The end of the pipe is
+/// not waited for: nobody knows who else has it.
+fn write(pipe: OwnedFd, mut file: File) -> io::Result<u64> {
+    for line in BufReader::new(File::from(pipe)).lines() {
+        let line = line?;
+        let said: Value = serde_json::from_str(&line)?;
+        if said["end"] == true {
+            file.sync_all()?;
+            return Ok(said["lost"].as_u64().unwrap_or_default());
+        }
+        writeln!(file, "{line}")?;
+    }
+    Err(io::Error::other("it ended too early"))
+}
+
+/// How long the last lines may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 const WHAT: &str = " has what passed between this computer and the directory.\n\
     No password, PIN, token or key is in it; names of people and computers are.";

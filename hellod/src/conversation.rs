@@ -152,6 +152,18 @@ impl Terminal {
         self.seen(text, Role::Word).await
     }
 
+    /// Asks something that may stay open for as long as somebody is there, and be answered with anything.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn until_answered(&mut self, text: &str) -> Result<(), Gone> {
+        let role = Role::Word;
+        let prompt =
+            Prompt { text: text.to_owned(), secret: None, role, shape: Shape::Any, keeps_password: false };
+        self.send(Step::Prompt(prompt)).await?;
+        self.answers.recv().await.map(drop).ok_or(Gone)
+    }
+
     /// Keeps to what a program takes that has asked for none of this, through PAM: a few lines, short answers, and not for long.
     pub fn limit_room(&mut self) {
         self.little_room = true;
@@ -304,6 +316,24 @@ mod tests {
         assert!(flow.await.unwrap().unwrap().is_some());
         let (mut terminal, _conversation) = pair(VERSION_WITH_OUTLET - 1);
         assert!(terminal.outlet().await.unwrap().is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_stays_open_stays_open_until_it_is_answered_or_nobody_is_there() {
+        for answers in [true, false] {
+            let (mut terminal, mut conversation) = pair(VERSION_WITH_OUTLET);
+            let asked = async { terminal.until_answered("Enter ends it: ").await };
+            let answered = async {
+                let step = conversation.next().await;
+                assert!(matches!(step, Step::Prompt(_)), "{step:?}");
+                tokio::time::sleep(10 * PATIENCE).await;
+                if answers {
+                    conversation.answer(Answer::Text(String::new())).unwrap();
+                }
+                drop(conversation);
+            };
+            assert_eq!(tokio::join!(asked, answered).0, if answers { Ok(()) } else { Err(Gone) });
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -172,7 +172,7 @@ mod tests {
             let _monitor = write.try_clone().unwrap();
             let token = "t".repeat(length);
             let outlet = Outlet::parse(write).unwrap();
-            let (written, received) = tokio::join!(outlet.write(token.as_bytes()), received(read));
+            let (written, received) = tokio::join!(outlet.write_frame(token.as_bytes()), received(read));
             written.unwrap();
             assert_eq!(received.as_deref(), Some(token.as_bytes()), "{length}");
         }
@@ -184,7 +184,7 @@ mod tests {
         rustix::pipe::fcntl_setpipe_size(&write, 4096).unwrap();
         let outlet = Outlet::parse(write).unwrap();
         let token = "t".repeat(MAX_TOKEN);
-        let (written, received) = tokio::join!(outlet.write(token.as_bytes()), received(read));
+        let (written, received) = tokio::join!(outlet.write_frame(token.as_bytes()), received(read));
         written.unwrap();
         assert_eq!(received.map(|token| token.len()), Some(MAX_TOKEN));
     }
@@ -213,7 +213,7 @@ mod tests {
         let (read, write) = pair().unwrap();
         let outlet = Outlet::parse(write).unwrap();
         drop(read);
-        let written = timeout(SOON, outlet.write(b"token")).await.unwrap();
+        let written = timeout(SOON, outlet.write_frame(b"token")).await.unwrap();
         assert_eq!(written.unwrap_err().kind(), io::ErrorKind::BrokenPipe);
     }
 

@@ -51,9 +51,10 @@ impl Registration {
         version: u32,
         pipe: zbus::OwnedFd,
     ) -> Result<(u64, WireStep), BusError> {
-        let visitor = self.administrator(&header).await?;
+        // Before anything is awaited: until then a child that is started meanwhile would have it, too.
         let outlet = Outlet::parse(pipe.into())
             .ok_or_else(|| BusError::InvalidArgument("that is not the write end of a pipe".into()))?;
+        let visitor = self.administrator(&header).await?;
         let (lines, told) = mpsc::channel(LINES);
         outlet.pour(told);
         self.0.converse(visitor, (version, "trace"), |_, terminal| Job::Trace { lines, terminal }).await

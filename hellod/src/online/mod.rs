@@ -53,7 +53,7 @@ pub use trace::{Lines, Tracing};
 use frame::{FromOnline, HEAD, ToOnline};
 use pipes::{Cut, Incoming, Outgoing, pair};
 use slots::Slots;
-use trace::{Asked, Traces};
+use trace::{As, Telling, Traces};
 
 /// What hellod fetches with, for somebody. Clones share the bounds, whomever they are for.
 #[derive(Clone)]
@@ -119,7 +119,7 @@ impl Online {
     /// # Errors
     /// [`OnlineError`]. A status that says no is an answer.
     pub async fn fetch(&self, request: Request) -> Result<Response, OnlineError> {
-        let terms = self.terms(&request);
+        let terms = self.terms(&request, As::Nobody);
         self.fetched(ToOnline::Fetch(Box::new(request)), terms, None).await
     }
 
@@ -132,7 +132,7 @@ impl Online {
         request: DeviceRequest,
         key: &dyn DeviceKey,
     ) -> Result<Response, OnlineError> {
-        let terms = self.terms(&request.request);
+        let terms = self.terms(&request.request, As::Device);
         let signer = Signer { schemes: request.certificate.schemes.clone(), key };
         self.fetched(ToOnline::FetchAsDevice(Box::new(request)), terms, Some(signer)).await
     }
@@ -142,7 +142,7 @@ impl Online {
     /// # Errors
     /// As [`Online::fetch`].
     pub async fn fetch_with_ticket(&self, request: ComputerRequest) -> Result<Response, OnlineError> {
-        let terms = self.terms(&request.request);
+        let terms = self.terms(&request.request, As::Computer);
         self.fetched(ToOnline::FetchWithTicket(Box::new(request)), terms, None).await
     }
 
@@ -153,23 +153,25 @@ impl Online {
         signer: Option<Signer<'_>>,
     ) -> Result<Response, OnlineError> {
         let Terms { host, bound, patience, told } = terms;
-        let _slot =
-            self.slots.take(self.whom, &host).ok_or_else(|| OnlineError::Busy { host: host.clone() })?;
-        // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
-        let outcome = timeout(patience + MARGIN, self.exchange(wanted, bound, signer)).await;
-        let outcome = outcome.unwrap_or_else(|_| Err(OnlineError::Timeout { host, stage: Stage::Service }));
-        if let Some(asked) = told {
-            self.traces.tell(self.whom, asked, &outcome);
+        let outcome = match self.slots.take(self.whom, &host) {
+            None => Err(OnlineError::Busy { host }),
+            // hellod-online keeps the time, and says what took so long. This is for one that doesn't.
+            Some(_slot) => timeout(patience + MARGIN, self.exchange(wanted, bound, signer))
+                .await
+                .unwrap_or_else(|_| Err(OnlineError::Timeout { host, stage: Stage::Service })),
+        };
+        if let Some(told) = told {
+            told.end(&outcome);
         }
         outcome
     }
 
-    fn terms(&self, request: &Request) -> Terms {
+    fn terms(&self, request: &Request, shown: As) -> Terms {
         Terms {
             host: request.host(),
             bound: request.bound as usize,
             patience: request.patience,
-            told: self.traces.request(request),
+            told: self.traces.request(request, (self.whom, shown)),
         }
     }
 
@@ -210,7 +212,7 @@ struct Terms {
     host: String,
     bound: usize,
     patience: Duration,
-    told: Option<Asked>,
+    told: Option<Telling>,
 }
 
 /// Whom hellod-online may ask for a signature, and how it is made.

@@ -6,16 +6,20 @@ use crate::conversation::Terminal;
 use crate::online::Lines;
 use crate::parts::Parts;
 
-/// Has `lines` told of every exchange, for whomever it is, until the administrator ends the conversation.
+/// Has `lines` told of every exchange, for whomever it is, until the administrator ends the conversation, or nobody takes them.
 pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
-    let Some(tracing) = parts.online.trace(lines) else {
+    let Some(tracing) = parts.online.trace(lines.clone()) else {
         // That nobody hears it is no error.
         let _ = terminal.show(Style::Error, "Too many transcripts are being written already.").await;
         return terminal.end(Outcome::Unavailable).await;
     };
-    let said = terminal.word(UNTIL).await;
+    let said = tokio::select! {
+        said = terminal.until_answered(UNTIL) => said.is_ok(),
+        () = lines.closed() => false,
+    };
+    // With the last line, by which whoever reads knows that it is whole.
     drop(tracing);
-    terminal.end(said.map_or(Outcome::Declined, |_| Outcome::Success)).await;
+    terminal.end(if said { Outcome::Success } else { Outcome::Unavailable }).await;
 }
 
 const UNTIL: &str = "Enter ends the transcript: ";

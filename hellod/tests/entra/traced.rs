@@ -38,9 +38,11 @@ fn a_transcript_of_joining_enrolling_and_signing_in_has_every_exchange_and_no_se
         let transcript = lines.concat();
         let asked = machine.house.lab.idp.order(&json!({"do": "requests"})).unwrap();
         let asked = asked.as_array().unwrap();
-        assert!(lines.len() >= 14 && lines.len() <= asked.len() - 2, "{} of {}", lines.len(), asked.len());
+        assert!(lines.len() >= 15 && lines.len() <= asked.len() - 2, "{} of {}", lines.len(), asked.len());
         // The directory has heard from browsers, too.
         let mut asked = asked.iter();
+        let end: Value = serde_json::from_str(&lines.pop().unwrap()).unwrap();
+        assert_eq!(end, json!({"end": true, "lost": 0}));
         for line in &lines {
             let line: Value = serde_json::from_str(line).unwrap();
             let (request, address) = (&line["request"], line["request"]["address"].as_str().unwrap());
@@ -58,7 +60,15 @@ fn a_transcript_of_joining_enrolling_and_signing_in_has_every_exchange_and_no_se
         }
         let state = machine.house.lab.idp.order(&json!({"do": "dump"})).unwrap();
         let mut secrets = vec![PASSWORD.to_owned(), PIN.to_owned()];
-        long_texts(&state["tokens"], &mut secrets);
+        for place in ["tokens", "nonces", "device_codes"] {
+            long_texts(&state[place], &mut secrets);
+        }
+        // And what people type.
+        let codes = state["device_codes"].to_string();
+        let codes = codes
+            .split('"')
+            .filter(|text| text.len() == 9 && text.bytes().all(|c| c.is_ascii_alphanumeric()));
+        secrets.extend(codes.map(str::to_owned));
         assert!(secrets.len() > 6, "{secrets:?}");
         for secret in secrets {
             assert!(!transcript.contains(&secret), "{secret}");

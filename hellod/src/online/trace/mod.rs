@@ -1,9 +1,9 @@
 //! What passes between this machine and a directory, told to an administrator who wants to know why something fails there: one line
-//! of JSON for each exchange, without what is secret ([`redact`]).
+//! of JSON for each exchange, without what is secret ([`redact`]), and one at the end, which says how many were lost.
 
 mod redact;
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 
 use serde_json::{Value, json};
@@ -11,68 +11,141 @@ use tokio::sync::mpsc;
 
 use super::{OnlineError, Request, Response, Whom};
 
-/// Where lines go, each with its end. Whoever is slow to take them loses some.
+/// Where lines go, each with its end. Whoever is slow to take them loses some, and is told how many.
 pub type Lines = mpsc::Sender<String>;
 
 /// Those who are told.
 #[derive(Debug, Default)]
-pub(super) struct Traces(RefCell<Vec<Lines>>);
+pub(super) struct Traces(RefCell<Vec<Rc<Listener>>>);
+
+#[derive(Debug)]
+struct Listener {
+    lines: Lines,
+    lost: Cell<u64>,
+}
 
 /// That somebody is told; over when it is dropped.
 #[derive(Debug)]
 pub struct Tracing {
     traces: Rc<Traces>,
-    lines: Lines,
+    listener: Rc<Listener>,
+}
+
+/// How the machine shows the host who it is, beside what stands in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum As {
+    /// It does not.
+    Nobody,
+    /// By the device's certificate, in TLS.
+    Device,
+    /// By a ticket of the computer's account.
+    Computer,
 }
 
 impl Traces {
     /// Tells one more; nothing where enough are told.
     pub(super) fn begin(self: &Rc<Self>, lines: Lines) -> Option<Tracing> {
         let mut told = self.0.borrow_mut();
+        told.retain(|listener| !listener.lines.is_closed());
         if told.len() >= MOST {
             return None;
         }
-        told.push(lines.clone());
-        Some(Tracing { traces: Rc::clone(self), lines })
+        let listener = Rc::new(Listener { lines, lost: Cell::new(0) });
+        told.push(Rc::clone(&listener));
+        Some(Tracing { traces: Rc::clone(self), listener })
     }
 
     /// What is to be told of a request, which is sent away; nothing where nobody listens.
-    pub(super) fn request(&self, request: &Request) -> Option<Asked> {
-        let is_heard = !self.0.borrow().is_empty();
-        is_heard.then(|| Asked { is_open: redact::is_open(request), request: redact::request(request) })
-    }
-
-    /// Tells it, with what came of it.
-    pub(super) fn tell(&self, whom: Whom, asked: Asked, outcome: &Result<Response, OnlineError>) {
+    pub(super) fn request(self: &Rc<Self>, request: &Request, (whom, shown): (Whom, As)) -> Option<Telling> {
+        if self.0.borrow().is_empty() {
+            return None;
+        }
         let whom = match whom {
             Whom::Machine => json!("machine"),
             Whom::Person(uid) => json!(uid),
         };
-        let mut line = json!({"for": whom, "request": asked.request});
-        match outcome {
-            Ok(response) => {
-                line["asked"] = json!(response.span.asked);
-                line["took"] = json!(response.span.took);
-                line["answer"] = redact::answer(response, asked.is_open);
-            }
-            Err(error) => line["failed"] = json!(error.to_string()),
+        let mut line = json!({"for": whom, "request": redact::request(request)});
+        match shown {
+            As::Nobody => {}
+            As::Device => line["as"] = json!("device"),
+            As::Computer => line["as"] = json!("computer"),
         }
-        let line = format!("{line}\n");
-        self.0.borrow().iter().for_each(|lines| drop(lines.try_send(line.clone())));
+        let is_open = shown == As::Nobody && redact::is_open(request);
+        Some(Telling { traces: Rc::clone(self), line, is_open, is_told: false })
+    }
+
+    fn tell(&self, line: &Value) {
+        for listener in self.0.borrow().iter() {
+            listener.tell(line);
+        }
     }
 }
 
-/// What is to be told of a request.
-pub(super) struct Asked {
-    request: Value,
+impl Listener {
+    fn tell(&self, line: &Value) {
+        if self.lines.try_send(ascii(line)).is_err() {
+            self.lost.set(self.lost.get() + 1);
+        }
+    }
+}
+
+/// A request that is under way, and told of with what comes of it: also where nobody waits for that any more.
+pub(super) struct Telling {
+    traces: Rc<Traces>,
+    line: Value,
     /// Whether its answer is for everybody.
     is_open: bool,
+    is_told: bool,
+}
+
+impl Telling {
+    /// Tells what came of it.
+    pub(super) fn end(mut self, outcome: &Result<Response, OnlineError>) {
+        match outcome {
+            Ok(response) => {
+                self.line["asked"] = json!(response.span.asked);
+                self.line["took"] = json!(response.span.took);
+                self.line["answer"] = redact::answer(response, self.is_open);
+            }
+            Err(error) => self.line["failed"] = json!(error.to_string()),
+        }
+        self.is_told = true;
+        self.traces.tell(&self.line);
+    }
+}
+
+impl Drop for Telling {
+    fn drop(&mut self) {
+        if !self.is_told {
+            self.line["failed"] = json!("it was called off before there was an answer");
+            self.traces.tell(&self.line);
+        }
+    }
 }
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        self.traces.0.borrow_mut().retain(|lines| !lines.same_channel(&self.lines));
+        self.traces.0.borrow_mut().retain(|listener| !Rc::ptr_eq(listener, &self.listener));
+        // Where it does not fit any more, whoever reads meets an end without it.
+        self.listener.tell(&json!({"end": true, "lost": self.listener.lost.get()}));
     }
+}
+
+/// A line that a terminal shows and does not obey, whatever a server says.
+fn ascii(line: &Value) -> String {
+    let mut written = String::new();
+    for letter in line.to_string().chars() {
+        if letter == '\u{7f}' || !letter.is_ascii() {
+            letter
+                .encode_utf16(&mut [0; 2])
+                .iter()
+                .for_each(|unit| written.push_str(&format!("\\u{unit:04x}")));
+        } else {
+            written.push(letter);
+        }
+    }
+    written.push('\n');
+    written
 }
 
 /// Administrators who are told at a time.

@@ -1,7 +1,7 @@
 //! What of a request and its answer may be told. What is shown is on a list; the rest is hidden, whatever it is called.
 //!
-//! What is hidden keeps its form where that is one of a token, so that whoever reads a transcript, a test above all, reads it as
-//! hellod did: a JWT has its header and its claims, less what is secret in them, and a signature of nothing.
+//! What is known to be a token keeps its form, so that whoever reads a transcript, a test above all, reads it as hellod did: a JWT
+//! has its header and its claims, less what is secret in them, and a signature of nothing. Of the rest not even the length is told.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -42,9 +42,11 @@ pub(super) fn answer(response: &Response, is_open: bool) -> Value {
         (field.name().to_owned(), json!(value))
     });
     let json = serde_json::from_slice::<Value>(&response.body);
+    // The reason of a refusal; in an answer to somebody who asked for a code, it would be the code.
+    let is_refusal = response.status >= 400;
     let body = match json {
         Ok(body) if is_open && response.body.len() <= LONGEST => body,
-        _ => body(&response.body),
+        _ => body(&response.body, is_refusal),
     };
     json!({"status": response.status, "headers": headers.collect::<Map<_, _>>(), "body": body})
 }
@@ -53,49 +55,69 @@ pub(super) fn answer(response: &Response, is_open: bool) -> Value {
 fn sent(octets: &[u8]) -> Value {
     let is_form = octets.contains(&b'=') && !octets.starts_with(b"{") && !octets.starts_with(b"<");
     if !is_form || octets.len() > LONGEST {
-        return body(octets);
+        return body(octets, false);
     }
     let fields = url::form_urlencoded::parse(octets);
-    fields.map(|(name, value)| (name.to_string(), text(&name, &value))).collect::<Map<_, _>>().into()
+    fields.map(|(name, value)| (name.to_string(), text(&name, &value, false))).collect::<Map<_, _>>().into()
 }
 
-fn body(octets: &[u8]) -> Value {
+fn body(octets: &[u8], is_refusal: bool) -> Value {
     if octets.is_empty() {
         return Value::Null;
     }
     let is_short = octets.len() <= LONGEST;
     match (serde_json::from_slice(octets), std::str::from_utf8(octets)) {
-        (Ok(json), _) if is_short => member("", json),
+        (Ok(json), _) if is_short => member("", json, is_refusal),
         // A token that is encrypted as a whole.
-        (_, Ok(text)) if is_short && text.trim().split('.').count() == 5 => json!(hidden(text.trim())),
+        (_, Ok(text)) if is_short && text.trim().split('.').count() == 5 => json!(in_form(text.trim())),
         _ => json!({"octets": octets.len()}),
     }
 }
 
-fn member(name: &str, value: Value) -> Value {
+fn member(name: &str, value: Value, is_refusal: bool) -> Value {
     match value {
-        Value::String(said) => text(name, &said),
+        Value::String(said) => text(name, &said, is_refusal),
         Value::Number(_) if !is_named(name) => json!(0),
-        Value::Array(values) => values.into_iter().map(|value| member(name, value)).collect(),
-        Value::Object(members) => members
-            .into_iter()
-            .map(|(name, value)| (name.clone(), member(&name, value)))
-            .collect::<Map<_, _>>()
-            .into(),
+        Value::Array(values) => values.into_iter().map(|value| member(name, value, is_refusal)).collect(),
+        Value::Object(members) => {
+            let members = members.into_iter().map(|(name, value)| {
+                let value = member(&name, value, is_refusal);
+                (name, value)
+            });
+            members.collect::<Map<_, _>>().into()
+        }
         open => open,
     }
 }
 
-fn text(name: &str, said: &str) -> Value {
-    if is_named(name) { json!(said) } else { json!(hidden(said)) }
+fn text(name: &str, said: &str, is_refusal: bool) -> Value {
+    let name = name.to_ascii_lowercase();
+    if is_named(&name) || (is_refusal && name == "message") {
+        json!(said)
+    } else if IN_FORM.contains(&name.as_str()) {
+        json!(in_form(said))
+    } else {
+        json!(HIDDEN)
+    }
 }
 
-/// An address without what is asked for in it.
-fn address(written: &str) -> String {
+/// An address without what is asked for in it, or who asks.
+pub(super) fn address(written: &str) -> String {
     let Ok(mut address) = Url::parse(written) else { return HIDDEN.into() };
-    let query: Vec<(String, Value)> =
-        address.query_pairs().map(|(name, value)| (name.to_string(), text(&name, &value))).collect();
+    let query: Vec<(String, Value)> = address
+        .query_pairs()
+        .map(|(name, value)| {
+            let name = if value.is_empty() && !is_named(&name) { HIDDEN.into() } else { name.to_string() };
+            let value = text(&name, &value, false);
+            (name, value)
+        })
+        .collect();
     address.set_fragment(None);
+    // Those of an address that has no host; which then is none of ours.
+    let cleared = address.set_username("").and_then(|()| address.set_password(None));
+    if cleared.is_err() {
+        return HIDDEN.into();
+    }
     if !query.is_empty() {
         let mut pairs = address.query_pairs_mut();
         pairs
@@ -108,13 +130,13 @@ fn address(written: &str) -> String {
 /// What stands in a header to say who asks.
 fn credential(value: &str) -> String {
     match value.split_once(' ') {
-        Some((scheme, token)) if scheme.len() < token.len() => format!("{scheme} {}", hidden(token)),
-        _ => hidden(value),
+        Some((scheme, token)) if scheme.len() < token.len() => format!("{scheme} {}", in_form(token)),
+        _ => in_form(value),
     }
 }
 
-/// Something of the same form, if it is a token; otherwise nothing, not even how long it is.
-fn hidden(said: &str) -> String {
+/// A token of the same form; what has none of one is hidden.
+fn in_form(said: &str) -> String {
     let is_token = said.len() >= SHORTEST_TOKEN && said.bytes().all(|octet| octet.is_ascii_graphic());
     if !is_token {
         return HIDDEN.into();
@@ -127,18 +149,14 @@ fn hidden(said: &str) -> String {
     };
     let part = |(at, part): (usize, &&str)| {
         let json = if at < shown { claims(part) } else { None };
-        json.unwrap_or_else(|| part.chars().map(blank).collect())
+        json.unwrap_or_else(|| "A".repeat(part.len()))
     };
     parts.iter().enumerate().map(part).collect::<Vec<_>>().join(".")
 }
 
 fn claims(part: &str) -> Option<String> {
     let json: Value = serde_json::from_slice(&URL_SAFE_NO_PAD.decode(part).ok()?).ok()?;
-    json.is_object().then(|| URL_SAFE_NO_PAD.encode(member("", json).to_string()))
-}
-
-fn blank(letter: char) -> char {
-    if letter.is_ascii_alphanumeric() { 'A' } else { letter }
+    json.is_object().then(|| URL_SAFE_NO_PAD.encode(member("", json, false).to_string()))
 }
 
 fn is_named(name: &str) -> bool {
@@ -167,12 +185,28 @@ const fn is_shown(header: Header) -> bool {
 const HIDDEN: &str = "***";
 /// In octets. More is told of nothing.
 const LONGEST: usize = 64 * 1024;
-/// Shorter than any token, and longer than what people type.
+/// In octets. What is shorter is none.
 const SHORTEST_TOKEN: usize = 40;
+
+/// The members and fields that are tokens, in small letters.
+const IN_FORM: [&str; 12] = [
+    "access_token",
+    "assertion",
+    "client_info",
+    "code",
+    "device_code",
+    "id_token",
+    "nonce",
+    "refresh_token",
+    "request",
+    "request_nonce",
+    "session_key_jwe",
+    "tgt_cloud",
+];
 
 /// The members, fields and claims that are shown: what hellod decides by, and by what a directory finds a request. In small letters
 /// and in order.
-pub(super) const SHOWN: [&str; 83] = [
+pub(super) const SHOWN: [&str; 87] = [
     "acr",
     "addsids",
     "alg",
@@ -196,6 +230,7 @@ pub(super) const SHOWN: [&str; 83] = [
     "error",
     "error_codes",
     "error_description",
+    "errortype",
     "exp",
     "expires_in",
     "expires_on",
@@ -223,6 +258,7 @@ pub(super) const SHOWN: [&str; 83] = [
     "redirect_uri",
     "refresh_token_expires_in",
     "request_type",
+    "requestid",
     "resource",
     "response_mode",
     "response_type",
@@ -238,7 +274,9 @@ pub(super) const SHOWN: [&str; 83] = [
     "time",
     "timestamp",
     "token_type",
+    "trace",
     "trace_id",
+    "traceid",
     "transportkey",
     "typ",
     "type",
