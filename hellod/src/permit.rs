@@ -130,17 +130,21 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
     let begun = Instant::now();
     let ends = begun + Duration::from_secs(code.lifetime);
     let (mut interval, mut said) = (code.interval, begun);
+    let mut wait = Duration::from_secs(interval);
     loop {
-        sleep(Duration::from_secs(interval)).await;
-        if terminal.is_gone() {
-            return Err(Gone);
-        }
+        waited(wait.min(LONGEST_WAIT), terminal).await?;
         match sign_in.poll(&code, interval).await {
             Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
-            Ok(Polled::After(longer)) => interval = longer,
+            Ok(_) if Instant::now() >= ends => return Ok(Asked::Failed(ended())),
+            Ok(Polled::After(longer)) => {
+                interval = longer;
+                wait = Duration::from_secs(interval);
+            }
+            Ok(Polled::Busy(wish)) => wait = wish.max(Duration::from_secs(interval)),
             // RFC 8628 §3.5: whoever can't be reached is asked less often.
             Err(DirectoryError::Online(_)) if Instant::now() < ends => {
-                interval = interval.saturating_mul(2).min(LONGEST_INTERVAL);
+                interval = interval.saturating_mul(2).min(LONGEST_WAIT.as_secs());
+                wait = Duration::from_secs(interval);
             }
             Err(error) => return Ok(Asked::Failed(error)),
         }
@@ -150,6 +154,26 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
             terminal.show(Style::Info, &format!("Still waiting; the code holds for {left} min.")).await?;
         }
     }
+}
+
+/// Waits, for as long as somebody is there who does.
+async fn waited(wait: Duration, terminal: &Terminal) -> Result<(), Gone> {
+    let ends = Instant::now() + wait;
+    loop {
+        if terminal.is_gone() {
+            return Err(Gone);
+        }
+        let left = ends.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Ok(());
+        }
+        sleep(left.min(GLANCE)).await;
+    }
+}
+
+/// That nobody has typed a code in time. A directory that is busy does not say so.
+fn ended() -> DirectoryError {
+    DirectoryError::Refused { refusal: Refusal::CodeExpired, answer: None, leave_alone: None }
 }
 
 /// The same where nothing can be called off but at a question: whoever sits there says when to ask.
@@ -168,7 +192,8 @@ async fn typed_elsewhere(
         sleep(Duration::from_secs(interval).saturating_sub(asked.elapsed())).await;
         match sign_in.poll(code, interval).await {
             Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
-            Ok(Polled::After(longer)) => interval = longer.min(LONGEST_INTERVAL),
+            Ok(Polled::After(longer)) => interval = longer.min(LONGEST_WAIT.as_secs()),
+            Ok(Polled::Busy(wish)) => interval = interval.max(wish.min(LONGEST_WAIT).as_secs()),
             Err(error) => return Ok(Asked::Failed(error)),
         }
         terminal.show(Style::Info, "Nobody has signed in there with this code yet.").await?;
@@ -303,7 +328,27 @@ const GLANCE: Duration = Duration::from_secs(1);
 const TRIES: usize = 3;
 /// How often somebody who waits hears that they still do. helloctl gives up on a hellod that is silent for two minutes.
 const REMINDER: Duration = Duration::from_secs(60);
-/// Between two questions about a code, in seconds.
-const LONGEST_INTERVAL: u64 = 60;
+/// Between two questions about a code, whatever the directory wishes: it holds for a quarter of an hour, and helloctl gives up on a
+/// hellod that is silent for two minutes.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
 /// How long what was announced may take to be in the pipe.
 const IN_THE_PIPE: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use hello_dbus::VERSION;
+
+    use super::*;
+    use crate::conversation::pair;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_ends_with_its_time_or_with_whoever_waits() {
+        let (terminal, conversation) = pair(VERSION);
+        let begun = Instant::now();
+        assert_eq!(waited(LONGEST_WAIT, &terminal).await, Ok(()));
+        assert_eq!(begun.elapsed().as_secs(), 60);
+        drop(conversation);
+        assert_eq!(waited(LONGEST_WAIT, &terminal).await, Err(Gone));
+        assert_eq!(begun.elapsed().as_secs(), 60);
+    }
+}

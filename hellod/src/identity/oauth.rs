@@ -1,6 +1,8 @@
 //! Signing in at a directory, for its Device Registration Service: what Entra and AD FS have in common (RFC 6749, 7636 and
 //! 8628, [MS-OAPX]).
 
+use std::time::Duration;
+
 use aws_lc_rs::digest;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use zeroize::Zeroizing;
@@ -39,6 +41,8 @@ pub enum Polled {
     Done(Box<Permit>),
     /// Not yet; to be asked again after so many seconds.
     After(u64),
+    /// The directory is busy, and wants to be left alone for so long this once.
+    Busy(Duration),
 }
 
 /// A sign-in that goes on in a browser: an authorization code with proof of who asked for it (RFC 6749 §4.1, RFC 7636).
@@ -121,14 +125,14 @@ impl SignIn<'_> {
             Err(DirectoryError::Refused { refusal: Refusal::StillWaiting, .. }) => {
                 Ok(Polled::After(interval))
             }
+            Err(DirectoryError::Refused { refusal: Refusal::SlowDown, .. }) => {
+                Ok(Polled::After(interval.saturating_add(5)))
+            }
             Err(DirectoryError::Refused {
-                refusal: Refusal::SlowDown | Refusal::Throttled | Refusal::Unavailable,
+                refusal: Refusal::Throttled | Refusal::Unavailable,
                 leave_alone,
                 ..
-            }) => {
-                let wished = leave_alone.map_or(0, |wished| wished.as_secs());
-                Ok(Polled::After(interval.saturating_add(5).max(wished)))
-            }
+            }) => Ok(Polled::Busy(leave_alone.unwrap_or_default())),
             Err(error) => Err(error),
         }
     }

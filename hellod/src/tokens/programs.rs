@@ -64,7 +64,12 @@ impl Tokens {
                 self.put_off(entry, true, missed.leave_alone());
                 return NoToken::Busy;
             }
-            Fate::OnceMore | Fate::Later => return NoToken::Later(missed.to_string()),
+            Fate::OnceMore | Fate::Later => {
+                if missed.leave_alone().is_some() {
+                    self.put_off(entry, false, missed.leave_alone());
+                }
+                return NoToken::Later(missed.to_string());
+            }
         }
         let now = self.now();
         self.with_number(entry, |held| held.lately.denied(app, missed.says(), &now));
@@ -85,9 +90,13 @@ impl Tokens {
                     self.end(&snapshot, why);
                     Err(NoToken::Over(why))
                 }
-                Fate::Throttled => Err(NoToken::Busy),
-                Fate::OnceMore | Fate::Later | Fate::Denied | Fate::Doubted => {
-                    Err(NoToken::Later(missed.to_string()))
+                fate => {
+                    let entry = (snapshot.owner.account.uid, snapshot.number);
+                    let throttled = fate == Fate::Throttled;
+                    if throttled || missed.leave_alone().is_some() {
+                        self.put_off(entry, throttled, missed.leave_alone());
+                    }
+                    Err(if throttled { NoToken::Busy } else { NoToken::Later(missed.to_string()) })
                 }
             },
         }

@@ -35,10 +35,10 @@ impl Schedule {
         Self { since, wait, failures: self.failures.saturating_add(1), throttled }
     }
 
-    /// The same where the directory has said for how long it wants to be left alone: as long as that, but no longer than a token
-    /// that is well goes unrenewed, or a wrong answer would end it.
+    /// The same where the directory has said for how long it wants to be left alone: as long as that, but no longer than after
+    /// many failures, for programs wait with it, and one answer is not to take their tokens for a day.
     pub(super) fn left_alone(self, wish: Duration) -> Self {
-        Self { wait: self.wait.max(wish.min(RENEWAL)), throttled: true, ..self }
+        Self { wait: self.wait.max(wish.min(LONGEST)), throttled: true, ..self }
     }
 
     /// Whether this would be the first failure in a row.
@@ -108,9 +108,9 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_that_says_for_how_long_is_left_alone_for_so_long_and_never_for_more_than_four_hours() {
+    fn a_directory_that_says_for_how_long_is_left_alone_for_so_long_and_never_for_more_than_an_hour() {
         let failed = Schedule::renewed(at(0), 0).failed(at(0), (false, 0));
-        for (wish, seconds) in [(7, 30), (900, 900), (86_400, 14_400), (u64::MAX, 14_400)] {
+        for (wish, seconds) in [(7, 30), (900, 900), (86_400, 3600), (u64::MAX, 3600)] {
             let schedule = failed.clone().left_alone(Duration::from_secs(wish));
             assert_eq!(schedule.due_in(&at(0)).as_secs(), seconds, "{wish}");
             assert!(schedule.is_throttled(&at(seconds - 1)) && !schedule.is_throttled(&at(seconds)));

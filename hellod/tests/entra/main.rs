@@ -106,8 +106,29 @@ async fn by_code(house: &House) -> Permit {
     house.lab.idp.advance(i64::try_from(interval).unwrap() + 1).unwrap();
     match sign_in.poll(&code, interval).await.unwrap() {
         Polled::Done(permit) => *permit,
-        Polled::After(_) => panic!("it was typed"),
+        Polled::After(_) | Polled::Busy(_) => panic!("it was typed"),
     }
+}
+
+#[test]
+fn a_directory_that_is_busy_while_a_code_is_typed_says_for_how_long_and_ends_nothing() {
+    run(async {
+        let house = House::with(7, json!({})).await;
+        let sign_in = house.sign_in();
+        let code = sign_in.code().await.unwrap();
+        for (status, retry_after, seconds) in [(503, json!(90), 90), (429, json!(null), 0)] {
+            let fault = json!({
+                "do": "fault", "path": "/token", "kind": "status", "status": status, "retry_after": retry_after,
+            });
+            house.lab.order(fault);
+            let Polled::Busy(wish) = sign_in.poll(&code, code.interval).await.unwrap() else {
+                panic!("it was busy")
+            };
+            assert_eq!(wish.as_secs(), seconds, "{status}");
+        }
+        let polled = sign_in.poll(&code, code.interval).await.unwrap();
+        assert!(matches!(polled, Polled::After(interval) if interval == code.interval));
+    });
 }
 
 async fn by_browser(house: &House) -> Permit {
