@@ -41,8 +41,13 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     };
     let directory = match found(parts, &domain).await {
         Ok(Some((directory, None))) => directory,
+        // Whoever stands in the way to Entra does not choose for the administrator.
         Ok(Some((directory, Some(error)))) => {
             let text = format!("Whether {domain} is in Entra ID can't be found out now:\n{error}");
+            if !matches!(wanted.way, Some(Way::Computer | Way::Token)) {
+                terminal.show(Style::Error, &format!("{text}\n{}", of_the_farm(&directory, &domain))).await?;
+                return Ok(Outcome::Unavailable);
+            }
             terminal.show(Style::Info, &text).await?;
             directory
         }
@@ -229,6 +234,13 @@ fn system() -> String {
     let text = text.unwrap_or_default();
     let named = text.lines().find_map(|line| line.strip_prefix("PRETTY_NAME="));
     named.map_or("Linux", |name| name.trim_matches(['"', '\''])).to_owned()
+}
+
+fn of_the_farm(directory: &Directory, domain: &Domain) -> String {
+    format!(
+        "{directory} answers for it. If that is meant:\n  \
+         sudo helloctl join {domain} --keytab /etc/krb5.keytab"
+    )
 }
 
 fn greeting(permit: &Permit) -> String {
