@@ -18,6 +18,9 @@ use crate::policy::{Besides, Layers, PolicyError, Surfaces};
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Config {
+    /// Where the file is, if it was one.
+    #[serde(skip)]
+    pub path: Option<PathBuf>,
     /// The daemon itself.
     pub daemon: Daemon,
     /// Where the TPM is.
@@ -105,6 +108,7 @@ impl Config {
         let invalid = |reason| ConfigError::Invalid { path: path.to_owned(), reason };
         let mut config: Self = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
         config.layers = Self::policies(path, text);
+        config.path = Some(path.to_owned());
         Ok(config)
     }
 
@@ -143,6 +147,7 @@ impl Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            path: None,
             daemon: Daemon::default(),
             tpm: TpmPath::default(),
             layers: Ok(Layers::default()),

@@ -3,6 +3,7 @@
 pub mod online;
 mod shelf;
 
+use std::cell::RefCell;
 use std::path::PathBuf;
 use std::rc::Rc;
 use std::time::Duration;
@@ -85,8 +86,10 @@ pub async fn serve(config: Config) -> Result<(), DaemonError> {
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
     let local = LocalSet::new();
     let keeping = local.spawn_local(keep(parts.clone(), handed_over));
+    let looking = local.spawn_local(look(parts.clone()));
     let served = local.run_until(work(parts, bus, incoming, idle)).await;
     keeping.abort();
+    looking.abort();
     served
 }
 
@@ -148,6 +151,11 @@ async fn work(
 async fn begin(parts: Rc<Parts>) {
     parts.tpm.spare();
     provisioning::recover(&parts).await;
+}
+
+/// What is looked at once at the start, and what nothing waits for.
+async fn look(parts: Rc<Parts>) {
+    authentication::look(&parts).await;
 }
 
 /// What goes on for as long as hellod serves.
@@ -243,6 +251,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
     let device = device_id(&store)?;
     // Not by its path, where an upgrade has put another version while this one runs.
     let child_program = "/proc/self/exe".into();
+    let software_tpm = config.tpm.swtpm.is_some();
     let tpm = Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 2 });
     let audit = Rc::new(Audit::new(store.path(), clock.clone()));
     let online = Online::new(Rc::new(bus.dial()));
@@ -275,6 +284,9 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         standings,
         contact: config.directory,
         settings: layers.settings(),
+        lost: RefCell::default(),
+        software_tpm,
+        config: config.path,
         policy: layers.policy,
         policy_refused,
         surfaces: config.surfaces,

@@ -4,6 +4,7 @@ mod joined;
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Session};
+use crate::config::Config;
 use crate::keys::KeyError;
 use crate::keys::child::TpmReport;
 use crate::keys::queue::Asker;
@@ -49,7 +50,8 @@ impl State {
 /// Checks, in the order in which they matter: each that fails has a remedy.
 pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
     let report = parts.tpm.probe(Asker::Looking(caller.uid)).await;
-    let mut checks = vec![policy_check(parts), tpm_check(&report)];
+    let mut checks = vec![policy_check(parts), tpm_check(parts, &report)];
+    checks.extend(place_check(parts, caller.uid));
     if let Ok(report) = &report {
         checks.push(counter_check(report));
         checks.push(room_check(report));
@@ -71,6 +73,14 @@ fn policy_check(parts: &Parts) -> Check {
             remedy: "Your administrator mends the file, and then: systemctl reload hellod".into(),
         };
     }
+    if let Some(found) = changed(parts) {
+        return Check {
+            name: "Policy",
+            state: State::Warn,
+            found,
+            remedy: "It counts after: sudo systemctl reload hellod".into(),
+        };
+    }
     if parts.policy.use_passport_for_work {
         return well("Policy", "Hello is allowed on this machine".into());
     }
@@ -82,7 +92,46 @@ fn policy_check(parts: &Parts) -> Check {
     }
 }
 
-fn tpm_check(report: &Result<TpmReport, KeyError>) -> Check {
+/// What the files say by now, where that is not what is in force.
+fn changed(parts: &Parts) -> Option<String> {
+    match Config::read(parts.config.as_ref()?).map(|config| config.layers) {
+        Ok(Ok(layers)) if layers.settings() == parts.settings => None,
+        Ok(Ok(_)) => Some("its files have changed since hellod has read them".into()),
+        Ok(Err(error)) => Some(format!("its files have changed, and would not be taken: {error}")),
+        Err(error) => Some(format!("its files have changed, and hellod would not start: {error}")),
+    }
+}
+
+/// Whether the caller may have a PIN beside those who have one; nothing where policy sets no bound.
+fn place_check(parts: &Parts, uid: u32) -> Option<Check> {
+    let people = parts.enrolments.count().ok()?;
+    if parts.policy.maximum_people == 0 || parts.enrolments.exists(uid) {
+        return None;
+    }
+    Some(match parts.policy.admits_one_more(people) {
+        Ok(()) => {
+            well("Places", format!("{people} of {} people have a PIN here", parts.policy.maximum_people))
+        }
+        Err(error) => Check {
+            name: "Places",
+            state: State::Fail,
+            found: error.to_string(),
+            remedy:
+                "Your administrator raises MaximumPeople, or takes a PIN away: helloctl unenroll --user NAME"
+                    .into(),
+        },
+    })
+}
+
+fn tpm_check(parts: &Parts, report: &Result<TpmReport, KeyError>) -> Check {
+    if let Err(error) = parts.policy.admits_tpm(parts.software_tpm) {
+        return Check {
+            name: "Security chip",
+            state: State::Fail,
+            found: error.to_string(),
+            remedy: "Take swtpm out of /etc/hellod/hellod.toml; it is for tests and demonstrations".into(),
+        };
+    }
     match report {
         Ok(report) => well("Security chip", format!("a TPM 2.0 made by {}", report.manufacturer)),
         Err(error) => Check {

@@ -172,6 +172,14 @@ impl Enrolments {
         !matches!(self.store.get::<Enrolment>(Kind::Enrolment, &uid.to_string()), Ok(None))
     }
 
+    /// How many people have one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn count(&self) -> Result<usize, StoreError> {
+        self.store.names(Kind::Enrolment).map(|names| names.len())
+    }
+
     /// The key that the record names, for clearing up; nothing where there is no record, or none that can be read.
     ///
     /// # Errors

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::future::Future;
 use std::hash::Hash;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 
@@ -64,6 +65,12 @@ pub struct Parts {
     pub policy: Policy,
     /// The same as a list, with where each comes from.
     pub settings: Vec<Setting>,
+    /// Accounts whose key the TPM did not know when it was looked at, by uid.
+    pub lost: RefCell<HashSet<u32>>,
+    /// Whether the TPM is a program.
+    pub software_tpm: bool,
+    /// The file with the settings, beside which those of the policy are.
+    pub config: Option<PathBuf>,
     /// Why the files of the policy are not taken, and the one before stays in force.
     pub policy_refused: Option<PolicyError>,
     /// Which programs may ask.

@@ -111,8 +111,10 @@ impl Machine {
         let mut enrol = || self.agent.sh(&command, &format!("{pin}\n{pin}\n"), PATIENCE);
         // What runs for the first time is translated first, and hellod's watchdog over the TPM knows nothing of that.
         let outcome = enrol();
-        let outcome = if outcome.success() { outcome } else { enrol() };
-        outcome.ok();
+        if !outcome.success() {
+            eprintln!("enrolling once more after {outcome:?}");
+            enrol().ok();
+        }
     }
 
     /// The clock of the machine, in seconds since 1970.

@@ -95,6 +95,14 @@ impl Tpm {
         self.switch_on();
     }
 
+    /// Puts the one back that was there before.
+    #[track_caller]
+    pub fn put_back(&mut self) {
+        self.pull_the_plug();
+        self.state -= 1;
+        self.switch_on();
+    }
+
     /// It stops answering.
     pub fn hang(&self) {
         self.running.iter().for_each(Running::hang);

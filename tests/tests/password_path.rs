@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Ending, ONE_OFF, PATIENCE, PIN, PROMPT, PamStack, ROOT, SUDO_PASSWORD, Terminal, Tpm, World,
-    finish_with_password, until,
+    ALICE, BOB, Config, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, PamStack, ROOT, SUDO_PASSWORD, Terminal,
+    Tpm, World, finish_with_password, until,
 };
 use rustix::process::Signal;
 
@@ -221,6 +221,41 @@ fn when_the_tpm_was_cleared() {
     let world = World::enrolled();
     world.lab.run_as("root", ["tpm2_clear", "-c", "p", "-T", Tpm::TCTI]).ok();
     the_password_works_beside_the_pin(ABSENT, "TPM cleared", &world);
+}
+
+#[test]
+fn whose_key_a_cleared_chip_has_lost_is_told_before_a_prompt_and_everybody_else_signs_in() {
+    let mut world = World::of(Lab::with_hello().without_activation(), &Config::default());
+    world.enrol(&ALICE, PIN);
+    world.lab.run_as("root", ["tpm2_clear", "-c", "p", "-T", Tpm::TCTI]).ok();
+    world.restart_hellod();
+    until("the loss to be seen", PATIENCE, || {
+        let events = world.helloctl("root", &["events"], &[]);
+        events.stdout.contains("the PIN of this account works no longer").then_some(())
+    });
+    world.enrol(&BOB, PIN);
+    let talk = world.sign_in(&ALICE, PIN);
+    assert_eq!((talk.outcome, talk.prompts), (Some(Ending::Unavailable), 0), "{talk:?}");
+    let shown = talk.shown.concat();
+    assert!(shown.contains("has been cleared or replaced since this PIN was set up"), "{shown}");
+    assert!(shown.contains("helloctl reset"), "{shown}");
+    assert_eq!(world.sign_in(&BOB, PIN).outcome, Some(Ending::Success));
+    world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+}
+
+#[test]
+fn a_chip_that_was_another_one_at_the_start_and_is_back_costs_nobody_their_pin() {
+    let mut world = World::of(Lab::with_hello().without_activation(), &Config::default());
+    world.enrol(&ALICE, PIN);
+    world.tpm.replace();
+    world.restart_hellod();
+    until("the loss to be seen", PATIENCE, || {
+        let talk = world.sign_in(&ALICE, PIN);
+        (talk.prompts == 0).then_some(())
+    });
+    world.tpm.put_back();
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Policy in layers: what is delivered wins over what the machine says, and a mistake leaves what was in force.
 #![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
-use hello_tests::{ALICE, Config, Lab, PIN, World};
+use hello_tests::{ALICE, BOB, Config, Ending, Lab, PIN, World};
 use serde_json::{Value, json};
 
 const DELIVERED: &str = "/etc/hellod/policy.d/50-corp.toml";
@@ -32,7 +32,41 @@ fn what_an_organisation_delivers_wins_over_the_machine_and_each_setting_says_whe
     }
     let refused = world.helloctl("root", &["enroll", "--user", "alice"], &[PIN, PIN]);
     assert!(refused.stderr.contains("10"), "{refused:?}");
+    // A file that is changed counts from the next start on, and until then that is said.
+    let doctor = || world.helloctl("alice", &["doctor"], &[]).stdout;
+    assert!(!doctor().contains("have changed"), "{}", doctor());
+    world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = 9\n", 0o644);
+    assert!(doctor().contains("have changed since hellod has read them"), "{}", doctor());
+    assert!(doctor().contains("sudo systemctl reload hellod"), "{}", doctor());
+    world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = \"one\"\n", 0o644);
+    assert!(doctor().contains("and would not be taken"), "{}", doctor());
     assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
+}
+
+#[test]
+fn nobody_gets_a_pin_in_a_program_where_policy_wants_a_chip_or_beyond_the_places_that_it_gives() {
+    let mut world = World::of(Lab::with_hello().without_activation(), &Config::default());
+    world.enrol(&ALICE, PIN);
+    for (policy, sentence) in [
+        ("MaximumPeople = 1\n", "are taken (MaximumPeople = 1)"),
+        ("RequireSecurityDevice = true\n", "policy wants a chip (RequireSecurityDevice)"),
+    ] {
+        world.lab.write(DELIVERED, format!("[policy]\n{policy}"), 0o644);
+        world.restart_hellod();
+        let refused = world.helloctl("root", &["enroll", "--user", "bob"], &[PIN, PIN]);
+        assert!(refused.stderr.contains(sentence), "{refused:?}");
+        assert_eq!(world.status(&BOB)["enrolment"]["enrolled"], false);
+        let doctor = world.helloctl("bob", &["doctor"], &[]).stdout;
+        assert!(doctor.contains(sentence), "{doctor}");
+        // Who has one goes on to sign in with it.
+        assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    }
+    let reset = world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]);
+    assert!(reset.stderr.contains("policy wants a chip"), "{reset:?}");
+    world.lab.write(DELIVERED, "[policy]\nMaximumPeople = 2\n", 0o644);
+    world.restart_hellod();
+    world.enrol(&BOB, PIN);
+    world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
 }
 
 #[test]

@@ -233,6 +233,18 @@ pub enum Event {
         /// What does not fit.
         why: String,
     },
+    /// The TPM does not know a person's key any more, as it was seen at the start.
+    #[error("the PIN of this account works no longer: {why}")]
+    KeyLost {
+        /// Why.
+        why: String,
+    },
+    /// The same of the machine's own keys.
+    #[error("the keys of this computer for its directory work no longer: {why}")]
+    DeviceKeysLost {
+        /// Why.
+        why: String,
+    },
     /// An enrolment is of a directory that the machine has left.
     #[error("the PIN can't be used: {why}")]
     Elsewhere {
@@ -290,6 +302,8 @@ impl Event {
             Self::Started => "5000",
             Self::Recovered { .. } => "5010",
             Self::RecoveryFailed { .. } => "7010",
+            Self::KeyLost { .. } => "7011",
+            Self::DeviceKeysLost { .. } => "7012",
             Self::PolicyRefused { .. } => "7300",
             Self::Joined { .. } => "8100",
             Self::NotJoined { .. } => "7100",
@@ -361,6 +375,8 @@ impl Event {
                 | Self::KeyringAnswered { .. }
                 | Self::ProofRefused { .. }
                 | Self::Elsewhere { .. }
+                | Self::KeyLost { .. }
+                | Self::DeviceKeysLost { .. }
                 | Self::TokenNotRenewed { .. }
         )
     }

@@ -8,6 +8,7 @@ mod challenge;
 mod directory;
 mod keyring;
 mod late;
+mod lost;
 
 use std::rc::Rc;
 
@@ -26,6 +27,7 @@ use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
 use directory::Brought;
 pub use keyring::keep_password;
+pub use lost::look;
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
 pub async fn sign_in(parts: &Rc<Parts>, caller: &Caller, request: &Request, mut terminal: Terminal) {
@@ -153,6 +155,9 @@ async fn converse(
         return Ok(Outcome::Unavailable.into());
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled.into()) };
+    if lost::told(parts, (account, &enrolled), &request.service, terminal).await? {
+        return Ok(Outcome::Unavailable.into());
+    }
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
     let mut heard_twice = false;
     for left_here in (0..request.tries).rev() {

@@ -18,6 +18,10 @@ use crate::gesture::pin::PinRules;
 pub struct Policy {
     /// Whether Hello may be used at all.
     pub use_passport_for_work: bool,
+    /// Whether a TPM that is a program is none.
+    pub require_security_device: bool,
+    /// How many people may have a PIN on this machine; 0 for as many as its chip has room for.
+    pub maximum_people: u32,
     /// Whether a key may be guarded by the TPM's common counter where a counter of its own can't be had.
     pub allow_da_auth: bool,
     /// Whether people may have their password kept for their keyring.
@@ -37,6 +41,8 @@ impl Default for Policy {
     fn default() -> Self {
         Self {
             use_passport_for_work: true,
+            require_security_device: false,
+            maximum_people: 0,
             allow_da_auth: false,
             allow_keyring_password: true,
             disable_post_logon_provisioning: false,
@@ -69,7 +75,36 @@ pub enum Launch {
     Required,
 }
 
+/// Whether there may be one more PIN. `Display` is what the person reads.
+#[must_use]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum NoPlace {
+    /// The TPM is a program.
+    #[error("The TPM of this computer is a program, and policy wants a chip (RequireSecurityDevice).")]
+    NoSecurityDevice,
+    /// Enough people have one.
+    #[error("All places that policy has for PINs on this computer are taken (MaximumPeople = {0}).")]
+    Full(u32),
+}
+
 impl Policy {
+    /// Whether a key may be made in this TPM.
+    ///
+    /// # Errors
+    /// [`NoPlace::NoSecurityDevice`].
+    pub fn admits_tpm(&self, is_a_program: bool) -> Result<(), NoPlace> {
+        if self.require_security_device && is_a_program { Err(NoPlace::NoSecurityDevice) } else { Ok(()) }
+    }
+
+    /// Whether one more may have a PIN, where so many have.
+    ///
+    /// # Errors
+    /// [`NoPlace::Full`].
+    pub fn admits_one_more(&self, people: usize) -> Result<(), NoPlace> {
+        let is_full = self.maximum_people > 0 && people >= self.maximum_people as usize;
+        if is_full { Err(NoPlace::Full(self.maximum_people)) } else { Ok(()) }
+    }
+
     /// Whether and how provisioning begins by itself.
     #[must_use]
     pub fn launch(&self) -> Option<Launch> {
@@ -93,6 +128,24 @@ impl Policy {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn there_is_a_place_for_so_many_people_and_none_in_a_program_where_policy_wants_a_chip() {
+        let policy = |maximum_people, require_security_device| Policy {
+            maximum_people,
+            require_security_device,
+            ..Policy::default()
+        };
+        for (maximum, people, is_full) in [(0, 10_000, false), (1, 0, false), (1, 1, true), (10, 12, true)] {
+            let admitted = policy(maximum, false).admits_one_more(people);
+            assert_eq!(admitted, if is_full { Err(NoPlace::Full(maximum)) } else { Ok(()) });
+        }
+        for (wants_a_chip, is_a_program, admitted) in
+            [(false, true, Ok(())), (true, false, Ok(())), (true, true, Err(NoPlace::NoSecurityDevice))]
+        {
+            assert_eq!(policy(0, wants_a_chip).admits_tpm(is_a_program), admitted);
+        }
+    }
 
     #[test]
     fn provisioning_begins_by_itself_only_where_nothing_forbids_it() {

@@ -157,6 +157,10 @@ impl Enrolling<'_> {
         if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
             return Err(Stop::Told(outcome));
         }
+        parts.policy.admits_tpm(parts.software_tpm)?;
+        if action == Action::Enroll {
+            parts.policy.admits_one_more(parts.enrolments.count()?)?;
+        }
         let joined = self.directory()?;
         if joined.is_none() && self.way().is_some() {
             terminal.show(Style::Error, NOWHERE).await?;
@@ -299,7 +303,7 @@ impl Enrolling<'_> {
             Failure::SomebodyElse(_) | Failure::InAnotherAccount(_) | Failure::NobodySignedIn => {
                 (Outcome::Refused, "Nothing was changed.")
             }
-            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
+            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced | Failure::NoPlace(_) => {
                 (Outcome::Unavailable, "Nothing was changed.")
             }
             Failure::Membership(_) => (Outcome::Unavailable, UNJOINED),

@@ -12,6 +12,7 @@ use crate::keys::{Algorithm, CheckedKey, Kdf, KeyError, Protector, TpmObjects};
 use crate::membership::MembershipError;
 use crate::parts::Parts;
 use crate::party::RelyingParty;
+use crate::policy::NoPlace;
 use crate::store::{Kind, StoreError};
 use crate::tries::{LIMIT, NewPin};
 
@@ -28,6 +29,8 @@ pub(super) enum Failure {
     Provider(#[from] ProviderError),
     #[error(transparent)]
     Store(#[from] StoreError),
+    #[error(transparent)]
+    NoPlace(#[from] NoPlace),
     #[error("This machine gives no random numbers.")]
     Random,
     #[error("{0}")]

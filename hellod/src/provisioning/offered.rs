@@ -106,6 +106,11 @@ async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<
     if account.uid == 0 || parts.enrolments.exists(account.uid) {
         return None;
     }
+    let place = parts.policy.admits_tpm(parts.software_tpm).is_ok()
+        && parts.enrolments.count().is_ok_and(|people| parts.policy.admits_one_more(people).is_ok());
+    if !place {
+        return None;
+    }
     if launch == Launch::Offered && !parts.offers.may_be_made(account, &parts.clock.now()) {
         return None;
     }

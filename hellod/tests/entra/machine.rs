@@ -1,6 +1,6 @@
 //! The daemon's parts on a machine of the house, and somebody who does what hellod asks.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::PathBuf;
 use std::rc::Rc;
@@ -97,6 +97,9 @@ impl Machine {
             prover: Rc::new(Proves),
             policy: Policy::default(),
             settings: Vec::new(),
+            lost: RefCell::default(),
+            software_tpm: true,
+            config: None,
             policy_refused: None,
             surfaces: Surfaces::default(),
             proving: Notes::default(),

@@ -1,5 +1,7 @@
 //! A new PIN for the same key.
 
+use std::time::Duration;
+
 use tss_esapi::handles::ObjectHandle;
 
 use super::{
@@ -50,9 +52,9 @@ fn change_counted(
 ) -> Result<(), Fault> {
     let conf = conf(chip.tcti())?;
     chip.close();
-    let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
-    step(Step::Open)?;
+    chip.patiently(Step::Open, OPENING, || Ok(()))?;
     let mut esys = Esys::open(&conf)?;
+    let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
     step(Step::StorageRoot)?;
     let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
     step(Step::Index)?;
@@ -98,3 +100,6 @@ impl From<Refusal> for Fault {
         Self::Refused(refusal)
     }
 }
+
+/// It is opened a second time, while two PINs are being stretched; and nobody waits behind this for their password.
+const OPENING: Duration = Duration::from_secs(5);

@@ -1,0 +1,76 @@
+//! Keys that the TPM knows no longer, because it was cleared or replaced. They are looked for once, at the start, so that nobody
+//! types a PIN in vain: whose key is lost is told so, and everybody else signs in as before.
+
+use std::time::Duration;
+
+use hello_dbus::Style;
+use tokio::time::sleep;
+
+use super::attempt::Failure;
+use crate::accounts::Account;
+use crate::audit::Event;
+use crate::conversation::{Gone, Terminal};
+use crate::enrolments::Enrolled;
+use crate::keys::queue::Asker;
+use crate::keys::{Condition, KeyError};
+use crate::parts::Parts;
+use crate::store::Kind;
+
+/// Looks at the keys of the machine, and then at everybody's, and records what is lost. What can't be told now is no loss: the TPM
+/// may be busy, and a prompt tells.
+pub async fn look(parts: &Parts) {
+    of_the_machine(parts).await;
+    let names = parts.store.names(Kind::Enrolment).unwrap_or_default();
+    for uid in names.iter().filter_map(|name| name.parse().ok()) {
+        if let Ok(account) = Account::numbered(uid).await
+            && let Ok(Some(enrolled)) = parts.enrolments.of(&account)
+            && let Some(error) = lost(parts, &enrolled).await
+        {
+            parts.lost.borrow_mut().insert(uid);
+            parts.record(&Event::KeyLost { why: error.to_string() }, &account, "hellod");
+        }
+        // Those who sign in meanwhile come first.
+        sleep(PAUSE).await;
+    }
+}
+
+/// Tells a person whose key is lost. It is looked once more: a TPM that was another one at the start may be back.
+pub(super) async fn told(
+    parts: &Parts,
+    (account, enrolled): (&Account, &Enrolled),
+    service: &str,
+    terminal: &mut Terminal,
+) -> Result<bool, Gone> {
+    if !parts.lost.borrow().contains(&account.uid) {
+        return Ok(false);
+    }
+    let Some(error) = lost(parts, enrolled).await else {
+        parts.lost.borrow_mut().remove(&account.uid);
+        return Ok(false);
+    };
+    let failure = Failure::from(error);
+    parts.record(&failure.event(), account, service);
+    terminal.show(Style::Error, &format!("{failure}\n{ANEW}")).await?;
+    Ok(true)
+}
+
+/// Why a key works no longer, if the TPM says so.
+async fn lost(parts: &Parts, enrolled: &Enrolled) -> Option<KeyError> {
+    let error = parts.tpm.tries(&enrolled.key).await.err()?;
+    matches!(error, KeyError::TpmReplaced | KeyError::Tampered { .. }).then_some(error)
+}
+
+/// The one signs something, the other decrypts something.
+async fn of_the_machine(parts: &Parts) {
+    let Ok(Some(joined)) = parts.membership.joined() else { return };
+    let why = match parts.tpm.check_machine_keys(Asker::Machine, joined.keys.record()).await {
+        Ok(Condition::TpmReplaced) => KeyError::TpmReplaced.to_string(),
+        Ok(Condition::Damaged { what }) => KeyError::Tampered { what }.to_string(),
+        Ok(Condition::Fine) | Err(_) => return,
+    };
+    parts.record(&Event::DeviceKeysLost { why }, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
+}
+
+const ANEW: &str = "Then set up a new PIN: helloctl reset";
+/// Between two people.
+const PAUSE: Duration = Duration::from_millis(250);
