@@ -130,7 +130,11 @@ async fn trace(file: &Path, interrupts: &mut Interrupts) -> Result<Exit, Failure
     let mut console = Console::open().map_err(Failure::Terminal)?;
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
     let (transcript, first) = Transcript::begin(&hellod, file).await?;
-    let ended = conversation::follow(&transcript.conversation, first, &mut console, interrupts.next()).await;
+    // A disk that is full ends it, too, or a hellod that is started anew.
+    let over = async {
+        tokio::select! { () = interrupts.next() => {}, () = transcript.over() => {} }
+    };
+    let ended = conversation::follow(&transcript.conversation, first, &mut console, over).await;
     transcript.end().await?;
     hellod.leave().await;
     Ok(ended?.outcome.into())

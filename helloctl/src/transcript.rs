@@ -5,14 +5,13 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
-use std::thread;
+use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
-use hello_dbus::Step;
 use hello_dbus::client::{Conversation, Hellod};
+use hello_dbus::{Answer, Step};
 use serde_json::Value;
-use tokio::sync::oneshot;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 
 use crate::failure::Failure;
 use crate::screen;
@@ -22,14 +21,17 @@ pub(crate) struct Transcript {
     path: String,
     /// In which hellod tells it. Its end is the end of the transcript.
     pub(crate) conversation: Conversation,
-    written: oneshot::Receiver<io::Result<u64>>,
+    writes: JoinHandle<io::Result<u64>>,
 }
 
 impl Transcript {
     /// Has hellod begin, and makes the file. What hellod asks comes back: when to stop.
     pub(crate) async fn begin(hellod: &Hellod, path: &Path) -> Result<(Self, Step), Failure> {
         let named = path.display().to_string();
-        let (pipe, conversation, step) = hellod.trace().await?;
+        let (pipe, conversation, mut step) = hellod.trace().await?;
+        while matches!(step, Step::Wait) {
+            step = conversation.answer(Answer::Continue).await?;
+        }
         if !matches!(step, Step::Prompt(_)) {
             let why = io::Error::other("hellod writes as many transcripts as it can already");
             return Err(Failure::Transcript(named, why));
@@ -37,24 +39,29 @@ impl Transcript {
         // Nobody else's business, and nobody else's file.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
         let file = file.map_err(|error| Failure::Transcript(named.clone(), error))?;
-        let (tell, written) = oneshot::channel();
-        // Nobody may wait for it any more.
-        thread::spawn(move || drop(tell.send(write(pipe, file))));
-        Ok((Self { path: named, conversation, written }, step))
+        let writes = thread::spawn(move || write(pipe, file));
+        Ok((Self { path: named, conversation, writes }, step))
+    }
+
+    /// Waits until nothing more is written.
+    pub(crate) async fn over(&self) {
+        while !self.writes.is_finished() {
+            sleep(GLANCE).await;
+        }
     }
 
     /// Ends it, and says what is in the file.
     pub(crate) async fn end(self) -> Result<(), Failure> {
         // It may have ended already.
         let _ = self.conversation.cancel().await;
-        let written = match timeout(PATIENCE, self.written).await {
-            Ok(Ok(written)) => written,
-            Ok(Err(_)) | Err(_) => Err(io::ErrorKind::TimedOut.into()),
+        let written = match timeout(PATIENCE, self.over()).await {
+            Ok(()) => self.writes.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())),
+            Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
         match written {
             Ok(0) => screen::result(&format!("{}{WHAT}", self.path)),
             Ok(lost) => screen::result(&format!(
-                "{}{WHAT}\nToo much came at once: {lost} exchanges are missing.",
+                "{}{WHAT}\n{lost} more had no answer yet, or too much came at once: they are missing.",
                 self.path
             )),
             Err(error) => Err(Failure::Transcript(self.path, error)),
@@ -77,6 +84,8 @@ fn write(pipe: OwnedFd, mut file: File) -> io::Result<u64> {
     Err(io::Error::other("it ended too early"))
 }
 
+/// Between two looks whether the last line is there.
+const GLANCE: Duration = Duration::from_millis(20);
 /// How long the last lines may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 const WHAT: &str = " has what passed between this computer and the directory.\n\

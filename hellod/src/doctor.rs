@@ -73,39 +73,41 @@ fn policy_check(parts: &Parts) -> Check {
             remedy: "Your administrator mends the file, and then: systemctl reload hellod".into(),
         };
     }
-    if let Some(found) = changed(parts) {
+    if !parts.policy.use_passport_for_work {
         return Check {
             name: "Policy",
-            state: State::Warn,
-            found,
-            remedy: "It counts after: sudo systemctl reload hellod".into(),
+            state: State::Fail,
+            found: "Hello is turned off by policy".into(),
+            remedy: "Your administrator turns it on: UsePassportForWork in /etc/hellod/hellod.toml".into(),
         };
     }
-    if parts.policy.use_passport_for_work {
+    let Some((found, remedy)) = changed(parts) else {
         return well("Policy", "Hello is allowed on this machine".into());
-    }
-    Check {
-        name: "Policy",
-        state: State::Fail,
-        found: "Hello is turned off by policy".into(),
-        remedy: "Your administrator turns it on: UsePassportForWork in /etc/hellod/hellod.toml".into(),
-    }
+    };
+    Check { name: "Policy", state: State::Warn, found, remedy: remedy.into() }
 }
 
-/// What the files say by now, where that is not what is in force.
-fn changed(parts: &Parts) -> Option<String> {
-    match Config::read(parts.config.as_ref()?).map(|config| config.layers) {
-        Ok(Ok(layers)) if layers.settings() == parts.settings => None,
-        Ok(Ok(_)) => Some("its files have changed since hellod has read them".into()),
-        Ok(Err(error)) => Some(format!("its files have changed, and would not be taken: {error}")),
-        Err(error) => Some(format!("its files have changed, and hellod would not start: {error}")),
-    }
+/// What has become of the files since they were read, and what to do. Of a file that is wrong its name is told and not what stands in
+/// it: whoever looks may be somebody whom it does not concern.
+fn changed(parts: &Parts) -> Option<(String, &'static str)> {
+    let path = parts.config.as_ref()?;
+    Some(match Config::read(path).map(|config| config.layers) {
+        Ok(Ok(layers)) if layers.settings() == parts.settings => return None,
+        Ok(Ok(_)) => {
+            let found = "its files have changed since hellod has read them";
+            (found.into(), "It counts after: sudo systemctl reload hellod")
+        }
+        Ok(Err(error)) => (format!("its files have changed, and {} is not valid", error.file), MEND),
+        Err(_) => (format!("its files have changed, and {} is not valid", path.display()), MEND),
+    })
 }
+
+const MEND: &str = "Your administrator mends the file, and does not restart hellod before";
 
 /// Whether the caller may have a PIN beside those who have one; nothing where policy sets no bound.
 fn place_check(parts: &Parts, uid: u32) -> Option<Check> {
     let people = parts.enrolments.count().ok()?;
-    if parts.policy.maximum_people == 0 || parts.enrolments.exists(uid) {
+    if uid == 0 || parts.policy.maximum_people == 0 || parts.enrolments.exists(uid) {
         return None;
     }
     Some(match parts.policy.admits_one_more(people) {

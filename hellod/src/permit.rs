@@ -132,7 +132,14 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
     let (mut interval, mut said) = (code.interval, begun);
     let mut wait = Duration::from_secs(interval);
     loop {
-        waited(wait.min(LONGEST_WAIT), terminal).await?;
+        let next = wait.min(LONGEST_WAIT);
+        // Before the wait, because the question after it may take its time, too.
+        if said.elapsed() + next >= REMINDER {
+            said = Instant::now();
+            let left = ends.saturating_duration_since(said).as_secs().div_ceil(60);
+            terminal.show(Style::Info, &format!("Still waiting; the code holds for {left} min.")).await?;
+        }
+        waited(next, terminal).await?;
         match sign_in.poll(&code, interval).await {
             Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
             Ok(_) if Instant::now() >= ends => return Ok(Asked::Failed(ended())),
@@ -147,11 +154,6 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
                 wait = Duration::from_secs(interval);
             }
             Err(error) => return Ok(Asked::Failed(error)),
-        }
-        if said.elapsed() >= REMINDER {
-            said = Instant::now();
-            let left = ends.saturating_duration_since(said).as_secs().div_ceil(60);
-            terminal.show(Style::Info, &format!("Still waiting; the code holds for {left} min.")).await?;
         }
     }
 }
@@ -193,7 +195,7 @@ async fn typed_elsewhere(
         match sign_in.poll(code, interval).await {
             Ok(Polled::Done(permit)) => return Ok(Asked::Permitted(permit)),
             Ok(Polled::After(longer)) => interval = longer.min(LONGEST_WAIT.as_secs()),
-            Ok(Polled::Busy(wish)) => interval = interval.max(wish.min(LONGEST_WAIT).as_secs()),
+            Ok(Polled::Busy(wish)) => waited(wish.min(LONGEST_WAIT), terminal).await?,
             Err(error) => return Ok(Asked::Failed(error)),
         }
         terminal.show(Style::Info, "Nobody has signed in there with this code yet.").await?;

@@ -38,8 +38,13 @@ fn what_an_organisation_delivers_wins_over_the_machine_and_each_setting_says_whe
     world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = 9\n", 0o644);
     assert!(doctor().contains("have changed since hellod has read them"), "{}", doctor());
     assert!(doctor().contains("sudo systemctl reload hellod"), "{}", doctor());
-    world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = \"one\"\n", 0o644);
-    assert!(doctor().contains("and would not be taken"), "{}", doctor());
+    world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = \"s3cret\"\n", 0o644);
+    assert!(doctor().contains(&format!("{DELIVERED} is not valid")), "{}", doctor());
+    assert!(
+        !doctor().contains("s3cret") && !doctor().contains("reload"),
+        "what stands in it is nobody's: {}",
+        doctor()
+    );
     assert_eq!(world.status(&ALICE)["enrolment"]["enrolled"], false);
 }
 

@@ -241,7 +241,7 @@ fn an_administrator_has_written_down_what_passes_and_nobody_else() {
 
     // No file of somebody else's, and nobody but root.
     let again = corp.helloctl("root", &["trace", "/root/join"], &[""]);
-    ends_with(&again, 1, "It has to be a file that is not there yet");
+    ends_with(&again, 1, "a file that is not there yet");
     for command in [&["trace", "/tmp/mine"][..], &["enroll", "--trace", "/tmp/mine"]] {
         let refused = corp.helloctl("alice", command, &[]);
         assert_ne!(refused.code, Some(0), "{refused:?}");

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hello_dbus::Style;
-use tokio::time::sleep;
+use tokio::time::{sleep, timeout};
 
 use super::attempt::Failure;
 use crate::accounts::Account;
@@ -29,7 +29,8 @@ pub async fn look(parts: &Parts) {
             parts.lost.borrow_mut().insert(uid);
             parts.record(&Event::KeyLost { why: error.to_string() }, &account, "hellod");
         }
-        // Those who sign in meanwhile come first.
+        // Those who sign in meanwhile come first, and have a child that waits for them.
+        parts.tpm.spare();
         sleep(PAUSE).await;
     }
 }
@@ -44,7 +45,9 @@ pub(super) async fn told(
     if !parts.lost.borrow().contains(&account.uid) {
         return Ok(false);
     }
-    let Some(error) = lost(parts, enrolled).await else {
+    // Somebody else may be having a key made, and the password is not to wait for that.
+    let Ok(looked) = timeout(A_LOOK, lost(parts, enrolled)).await else { return Ok(false) };
+    let Some(error) = looked else {
         parts.lost.borrow_mut().remove(&account.uid);
         return Ok(false);
     };
@@ -64,13 +67,17 @@ async fn lost(parts: &Parts, enrolled: &Enrolled) -> Option<KeyError> {
 async fn of_the_machine(parts: &Parts) {
     let Ok(Some(joined)) = parts.membership.joined() else { return };
     let why = match parts.tpm.check_machine_keys(Asker::Machine, joined.keys.record()).await {
-        Ok(Condition::TpmReplaced) => KeyError::TpmReplaced.to_string(),
-        Ok(Condition::Damaged { what }) => KeyError::Tampered { what }.to_string(),
+        Ok(Condition::TpmReplaced) => {
+            "the chip has been cleared or replaced since this computer joined".to_owned()
+        }
+        Ok(Condition::Damaged { what }) => format!("their record is damaged ({what})"),
         Ok(Condition::Fine) | Err(_) => return,
     };
     parts.record(&Event::DeviceKeysLost { why }, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
 }
 
 const ANEW: &str = "Then set up a new PIN: helloctl reset";
+/// How long whoever signs in waits for a look.
+const A_LOOK: Duration = Duration::from_secs(1);
 /// Between two people.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -303,7 +303,8 @@ impl Enrolling<'_> {
             Failure::SomebodyElse(_) | Failure::InAnotherAccount(_) | Failure::NobodySignedIn => {
                 (Outcome::Refused, "Nothing was changed.")
             }
-            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced | Failure::NoPlace(_) => {
+            Failure::NoPlace(_) => (Outcome::Unavailable, "Ask your administrator, or see: helloctl doctor"),
+            Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
                 (Outcome::Unavailable, "Nothing was changed.")
             }
             Failure::Membership(_) => (Outcome::Unavailable, UNJOINED),

@@ -192,6 +192,10 @@ impl Making<'_> {
         if !is_in_force(parts, account, self.former) {
             return Err(Failure::Replaced);
         }
+        // Others may have come first, while this one chose a PIN.
+        if !parts.enrolments.exists(account.uid) {
+            parts.policy.admits_one_more(parts.enrolments.count()?)?;
+        }
         let now = parts.clock.now().wall;
         let record = Enrolment {
             version: VERSION,

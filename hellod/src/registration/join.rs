@@ -39,18 +39,8 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         terminal.show(Style::Error, AT_WORK).await?;
         return Ok(Outcome::Unavailable);
     };
-    let directory = match found(parts, &domain).await {
-        Ok(Some((directory, None))) => directory,
-        // Whoever stands in the way to Entra does not choose for the administrator.
-        Ok(Some((directory, Some(error)))) => {
-            let text = format!("Whether {domain} is in Entra ID can't be found out now:\n{error}");
-            if !matches!(wanted.way, Some(Way::Computer | Way::Token)) {
-                terminal.show(Style::Error, &format!("{text}\n{}", of_the_farm(&directory, &domain))).await?;
-                return Ok(Outcome::Unavailable);
-            }
-            terminal.show(Style::Info, &text).await?;
-            directory
-        }
+    let (directory, unasked) = match found(parts, &domain).await {
+        Ok(Some(found)) => found,
         Ok(None) => {
             terminal
                 .show(Style::Error, &format!("No directory answers for {domain}. {CHECK_DOMAIN}"))
@@ -63,6 +53,15 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         Ok(None) => {}
         Ok(Some(joined)) => return already(&joined, &directory, terminal).await,
         Err(error) => return give_up(&error.into(), FORGET_FIRST, terminal).await,
+    }
+    // Whoever stands in the way to Entra does not choose for the administrator.
+    if let Some(error) = unasked {
+        let failure = Failure::from(error);
+        if !matches!(wanted.way, Some(Way::Computer | Way::Token)) {
+            record(parts, &Event::NotJoined { why: failure.to_string() }, "join");
+            return give_up(&failure, of_the_farm(&directory, &domain), terminal).await;
+        }
+        terminal.show(Style::Info, &format!("{failure}\n{}", unknown(&domain))).await?;
     }
     let (way, next) = match way(&directory, wanted.way) {
         Ok(way) => way,
@@ -238,9 +237,14 @@ fn system() -> String {
 
 fn of_the_farm(directory: &Directory, domain: &Domain) -> String {
     format!(
-        "{directory} answers for it. If that is meant:\n  \
-         sudo helloctl join {domain} --keytab /etc/krb5.keytab"
+        "{} Join again later; or, if {directory} is meant:\n  \
+         sudo helloctl join {domain} --keytab /etc/krb5.keytab",
+        unknown(domain)
     )
+}
+
+fn unknown(domain: &Domain) -> String {
+    format!("Whether {domain} is in Entra ID can't be found out now.")
 }
 
 fn greeting(permit: &Permit) -> String {

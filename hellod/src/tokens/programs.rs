@@ -65,9 +65,7 @@ impl Tokens {
                 return NoToken::Busy;
             }
             Fate::OnceMore | Fate::Later => {
-                if missed.leave_alone().is_some() {
-                    self.put_off(entry, false, missed.leave_alone());
-                }
+                self.leave_alone(entry, missed);
                 return NoToken::Later(missed.to_string());
             }
         }
@@ -91,12 +89,9 @@ impl Tokens {
                     Err(NoToken::Over(why))
                 }
                 fate => {
-                    let entry = (snapshot.owner.account.uid, snapshot.number);
-                    let throttled = fate == Fate::Throttled;
-                    if throttled || missed.leave_alone().is_some() {
-                        self.put_off(entry, throttled, missed.leave_alone());
-                    }
-                    Err(if throttled { NoToken::Busy } else { NoToken::Later(missed.to_string()) })
+                    self.leave_alone((snapshot.owner.account.uid, snapshot.number), &missed);
+                    let busy = fate == Fate::Throttled;
+                    Err(if busy { NoToken::Busy } else { NoToken::Later(missed.to_string()) })
                 }
             },
         }

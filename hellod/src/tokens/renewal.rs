@@ -188,6 +188,14 @@ impl Tokens {
         Renewal::Kept
     }
 
+    /// Asks nothing for as long as the directory has wished, to a program.
+    pub(super) fn leave_alone(&self, entry: (u32, u64), missed: &Missed) {
+        let now = self.now();
+        if let Some(wish) = missed.leave_alone() {
+            self.with_number(entry, |held| held.schedule = held.schedule.clone().left_alone_from(now, wish));
+        }
+    }
+
     /// Asks no sooner than after some time, and after as long as the directory says.
     pub(super) fn put_off(&self, entry: (u32, u64), throttled: bool, leave_alone: Option<Duration>) {
         let (now, chance) = (self.now(), self.chance());

@@ -11,20 +11,15 @@ pub(super) struct Schedule {
     wait: Duration,
     /// Failures in a row.
     failures: u32,
-    /// The directory has said that it is asked too often.
-    throttled: bool,
+    /// From when, and for how long, the directory wants to be left alone by programs, too.
+    quiet: Option<(Stamp, Duration)>,
 }
 
 impl Schedule {
     /// After a renewal, or after the sign-in, at `since`: four hours, a tenth more or less as `chance` has it, so that the
     /// machines of a house that were started together don't ask together for ever.
     pub(super) fn renewed(since: Stamp, chance: u16) -> Self {
-        Self {
-            since,
-            wait: RENEWAL - RENEWAL / 10 + part(RENEWAL / 5, chance),
-            failures: 0,
-            throttled: false,
-        }
+        Self { since, wait: RENEWAL - RENEWAL / 10 + part(RENEWAL / 5, chance), failures: 0, quiet: None }
     }
 
     /// After one more failure, at `since`: twice as long as before, an hour at most, and up to half of it by `chance`
@@ -32,13 +27,25 @@ impl Schedule {
     pub(super) fn failed(&self, since: Stamp, (throttled, chance): (bool, u16)) -> Self {
         let longest = FIRST.saturating_mul(1 << self.failures.min(7)).min(LONGEST);
         let wait = longest / 2 + part(longest / 2, chance);
-        Self { since, wait, failures: self.failures.saturating_add(1), throttled }
+        let quiet = throttled.then(|| (since.clone(), wait));
+        Self { since, wait, failures: self.failures.saturating_add(1), quiet }
     }
 
     /// The same where the directory has said for how long it wants to be left alone: as long as that, but no longer than after
     /// many failures, for programs wait with it, and one answer is not to take their tokens for a day.
     pub(super) fn left_alone(self, wish: Duration) -> Self {
-        Self { wait: self.wait.max(wish.min(LONGEST)), throttled: true, ..self }
+        if wish.is_zero() {
+            return self;
+        }
+        let wait = self.wait.max(wish.min(LONGEST));
+        Self { wait, quiet: Some((self.since.clone(), wait)), ..self }
+    }
+
+    /// The same for what a program was told, which says nothing of how renewals go: from `now` on.
+    pub(super) fn left_alone_from(self, now: Stamp, wish: Duration) -> Self {
+        let wish = wish.min(LONGEST);
+        let wait = self.due_in(&now).max(wish);
+        Self { since: now.clone(), wait, quiet: Some((now, wish)), ..self }
     }
 
     /// Whether this would be the first failure in a row.
@@ -53,7 +60,7 @@ impl Schedule {
 
     /// Whether the directory wants to be left alone, by programs that ask for tokens, too.
     pub(super) fn is_throttled(&self, now: &Stamp) -> bool {
-        self.throttled && !self.due_in(now).is_zero()
+        self.quiet.as_ref().is_some_and(|(from, long)| now.since(from) < *long)
     }
 }
 
@@ -110,6 +117,17 @@ mod tests {
     #[test]
     fn a_directory_that_says_for_how_long_is_left_alone_for_so_long_and_never_for_more_than_an_hour() {
         let failed = Schedule::renewed(at(0), 0).failed(at(0), (false, 0));
+        assert_eq!(failed.clone().left_alone(Duration::ZERO), failed);
+        for (when, due) in [(100, 12_960), (12_900, 12_990)] {
+            let told = Schedule::renewed(at(0), 0).left_alone_from(at(when), Duration::from_secs(90));
+            assert!(
+                told.was_well() && told.is_throttled(&at(when + 89)) && !told.is_throttled(&at(when + 90))
+            );
+            assert!(
+                !told.due_in(&at(due - 1)).is_zero() && told.due_in(&at(due)).is_zero(),
+                "renewed as before"
+            );
+        }
         for (wish, seconds) in [(7, 30), (900, 900), (86_400, 3600), (u64::MAX, 3600)] {
             let schedule = failed.clone().left_alone(Duration::from_secs(wish));
             assert_eq!(schedule.due_in(&at(0)).as_secs(), seconds, "{wish}");

@@ -263,6 +263,15 @@ fn a_directory_that_is_asked_too_often_is_left_alone_by_programs_too() {
 
         // The same where it says for how long, and fails for another reason.
         let desk = Desk::with(41, json!({})).await;
+        let order = json!({"do": "fault", "path": "/oauth2/token", "kind": "status", "status": 503, "retry_after": 90});
+        desk.order(order);
+        assert!(matches!(desk.graph().await.err(), Some(NoToken::Later(_))));
+        assert_eq!(desk.graph().await.err(), Some(NoToken::Busy), "also where a program was told");
+        assert!(!desk.tokens.state(&desk.owner.account).unwrap().failing, "which is no failed renewal");
+        desk.clock.by.set(91);
+        assert!(desk.graph().await.is_ok());
+
+        let desk = Desk::with(41, json!({})).await;
         let fault = json!({"do": "fault", "path": "/oauth2/token", "kind": "status", "status": 503, "retry_after": 900});
         desk.order(fault);
         assert_eq!(desk.renew().await, Renewal::Kept);

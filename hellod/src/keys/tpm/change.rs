@@ -28,6 +28,8 @@ pub(crate) fn change(
 ) -> Result<Changed, KeyError> {
     let purpose = if key.chain().is_some() { Purpose::Counter } else { Purpose::Key };
     let record = key.record();
+    // Two PINs are waited for that are being stretched, and nobody waits behind this for their password.
+    chip.patiently(Step::Open, STRETCHING, || Ok(()))?;
     let value = |stretch: Stretch<'_>| -> Result<AuthValue, KeyError> {
         Ok(stretch(&record.kdf)?.value(purpose, key.reference())?)
     };
@@ -52,9 +54,9 @@ fn change_counted(
 ) -> Result<(), Fault> {
     let conf = conf(chip.tcti())?;
     chip.close();
-    chip.patiently(Step::Open, OPENING, || Ok(()))?;
-    let mut esys = Esys::open(&conf)?;
     let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
+    step(Step::Open)?;
+    let mut esys = Esys::open(&conf)?;
     step(Step::StorageRoot)?;
     let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
     step(Step::Index)?;
@@ -101,5 +103,5 @@ impl From<Refusal> for Fault {
     }
 }
 
-/// It is opened a second time, while two PINs are being stretched; and nobody waits behind this for their password.
-const OPENING: Duration = Duration::from_secs(5);
+/// How long that may take on a slow machine.
+const STRETCHING: Duration = Duration::from_secs(10);

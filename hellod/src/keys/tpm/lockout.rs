@@ -15,7 +15,11 @@ use super::{
 pub(crate) fn tries(chip: &mut Chip<'_>, key: &CheckedKey) -> Result<Tries, KeyError> {
     match key.chain() {
         Some(chain) => Ok(count(chip, chain)?),
-        None => Ok(Tries { used: chip.property(LOCKOUT_COUNTER)?, limit: chip.property(MAX_AUTH_FAIL)? }),
+        None => {
+            // The lockout is the chip's and not the key's: whether the key is of this chip, its root says.
+            chip.storage_root(&key.record().srk)?;
+            Ok(Tries { used: chip.property(LOCKOUT_COUNTER)?, limit: chip.property(MAX_AUTH_FAIL)? })
+        }
     }
 }
 

@@ -1,5 +1,5 @@
 //! What passes between this machine and a directory, told to an administrator who wants to know why something fails there: one line
-//! of JSON for each exchange, without what is secret ([`redact`]), and one at the end, which says how many were lost.
+//! of JSON for each exchange, without what is secret ([`redact`]), and one at the end, which says how many are missing.
 
 mod redact;
 
@@ -16,7 +16,11 @@ pub type Lines = mpsc::Sender<String>;
 
 /// Those who are told.
 #[derive(Debug, Default)]
-pub(super) struct Traces(RefCell<Vec<Rc<Listener>>>);
+pub(super) struct Traces {
+    listeners: RefCell<Vec<Rc<Listener>>>,
+    /// Requests that are to be told, and have no answer yet.
+    under_way: Cell<u64>,
+}
 
 #[derive(Debug)]
 struct Listener {
@@ -45,7 +49,7 @@ pub(super) enum As {
 impl Traces {
     /// Tells one more; nothing where enough are told.
     pub(super) fn begin(self: &Rc<Self>, lines: Lines) -> Option<Tracing> {
-        let mut told = self.0.borrow_mut();
+        let mut told = self.listeners.borrow_mut();
         told.retain(|listener| !listener.lines.is_closed());
         if told.len() >= MOST {
             return None;
@@ -57,7 +61,7 @@ impl Traces {
 
     /// What is to be told of a request, which is sent away; nothing where nobody listens.
     pub(super) fn request(self: &Rc<Self>, request: &Request, (whom, shown): (Whom, As)) -> Option<Telling> {
-        if self.0.borrow().is_empty() {
+        if self.listeners.borrow().is_empty() {
             return None;
         }
         let whom = match whom {
@@ -71,11 +75,13 @@ impl Traces {
             As::Computer => line["as"] = json!("computer"),
         }
         let is_open = shown == As::Nobody && redact::is_open(request);
+        self.under_way.set(self.under_way.get() + 1);
         Some(Telling { traces: Rc::clone(self), line, is_open, is_told: false })
     }
 
     fn tell(&self, line: &Value) {
-        for listener in self.0.borrow().iter() {
+        self.under_way.set(self.under_way.get().saturating_sub(1));
+        for listener in self.listeners.borrow().iter() {
             listener.tell(line);
         }
     }
@@ -125,9 +131,10 @@ impl Drop for Telling {
 
 impl Drop for Tracing {
     fn drop(&mut self) {
-        self.traces.0.borrow_mut().retain(|listener| !Rc::ptr_eq(listener, &self.listener));
+        self.traces.listeners.borrow_mut().retain(|listener| !Rc::ptr_eq(listener, &self.listener));
         // Where it does not fit any more, whoever reads meets an end without it.
-        self.listener.tell(&json!({"end": true, "lost": self.listener.lost.get()}));
+        let lost = self.listener.lost.get() + self.traces.under_way.get();
+        self.listener.tell(&json!({"end": true, "lost": lost}));
     }
 }
 
