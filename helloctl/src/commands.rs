@@ -8,6 +8,7 @@ use std::time::Duration;
 use hello_dbus::client::{Conversation, Hellod, Registering, Wish};
 use hello_dbus::{Outcome, Step, Unreachable};
 use tokio::runtime;
+use tokio::time::sleep;
 
 use crate::cli::{Command, Joining, Keyring, Pam, Pin, Token};
 use crate::conversation::{self, Ending};
@@ -131,13 +132,26 @@ async fn trace(file: &Path, interrupts: &mut Interrupts) -> Result<Exit, Failure
     let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
     let (transcript, first) = Transcript::begin(&hellod, file).await?;
     // A disk that is full ends it, too, or a hellod that is started anew.
+    let broken_off = async {
+        transcript.over().await;
+        // Where somebody has ended it, the conversation says so meanwhile.
+        sleep(A_MOMENT).await;
+    };
     let over = async {
-        tokio::select! { () = interrupts.next() => {}, () = transcript.over() => {} }
+        tokio::select! { () = interrupts.next() => {}, () = broken_off => {} }
     };
     let ended = conversation::follow(&transcript.conversation, first, &mut console, over).await;
+    if matches!(ended, Err(Failure::Interrupted)) {
+        // Behind the question.
+        screen::complaint("");
+    }
     transcript.end().await?;
     hellod.leave().await;
-    Ok(ended?.outcome.into())
+    match ended {
+        // It is whole as far as it goes.
+        Err(Failure::Interrupted) => Ok(Exit::Interrupted),
+        ended => Ok(ended?.outcome.into()),
+    }
 }
 
 async fn begun(hellod: &Hellod, trace: Option<&Path>) -> Result<Option<Transcript>, Failure> {
@@ -280,6 +294,8 @@ async fn unless_interrupted<T>(
     }
 }
 
+/// Longer than the end of a conversation takes.
+const A_MOMENT: Duration = Duration::from_secs(2);
 /// How long hellod may take to be started by the bus.
 pub(crate) const ACTIVATION: Duration = Duration::from_secs(5);
 

@@ -77,9 +77,9 @@ impl Failure {
             Self::Keytab(..) => Some(
                 "A computer that is in the domain (realm join, adcli join) has such a file; --keytab names another.",
             ),
-            Self::Transcript(..) => Some(
-                "A transcript is a file that is not there yet, on a disk with room. Try again with another one.",
-            ),
+            Self::Transcript(..) => {
+                Some("Name a file that is not there yet, in a folder that is, on a disk with room.")
+            }
             Self::TokenOnTerminal => {
                 Some("Pass it on to a program or into a file; with --show it is printed here.")
             }

@@ -21,7 +21,13 @@ pub(crate) struct Transcript {
     path: String,
     /// In which hellod tells it. Its end is the end of the transcript.
     pub(crate) conversation: Conversation,
-    writes: JoinHandle<io::Result<u64>>,
+    writes: JoinHandle<io::Result<Written>>,
+}
+
+/// What is in the file, and what is not.
+struct Written {
+    exchanges: u64,
+    missing: u64,
 }
 
 impl Transcript {
@@ -38,7 +44,7 @@ impl Transcript {
         }
         // Nobody else's business, and nobody else's file.
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
-        let file = file.map_err(|error| Failure::Transcript(named.clone(), error))?;
+        let file = file.map_err(|error| Failure::Transcript(named.clone(), in_words(error)))?;
         let writes = thread::spawn(move || write(pipe, file));
         Ok((Self { path: named, conversation, writes }, step))
     }
@@ -58,35 +64,48 @@ impl Transcript {
             Ok(()) => self.writes.join().unwrap_or_else(|_| Err(io::ErrorKind::Other.into())),
             Err(_) => Err(io::ErrorKind::TimedOut.into()),
         };
-        match written {
-            Ok(0) => screen::result(&format!("{}{WHAT}", self.path)),
-            Ok(lost) => screen::result(&format!(
-                "{}{WHAT}\n{lost} more had no answer yet, or too much came at once: they are missing.",
-                self.path
-            )),
-            Err(error) => Err(Failure::Transcript(self.path, error)),
+        let Written { exchanges, missing } =
+            written.map_err(|error| Failure::Transcript(self.path.clone(), error))?;
+        let path = self.path;
+        let kept = match exchanges {
+            0 => format!("{path} is empty: nothing passed between this computer and a directory."),
+            1 => format!("{path} has one exchange between this computer and a directory.{WITHOUT}"),
+            many => format!("{path} has {many} exchanges between this computer and a directory.{WITHOUT}"),
+        };
+        screen::result(&kept)?;
+        if missing > 0 {
+            screen::result(&format!("{missing} had no answer yet, or came too fast: they are missing."))?;
         }
+        Ok(())
     }
 }
 
-/// Writes the lines down until the one that says that it is the last, and returns how many it says are missing. The end of the pipe is
-/// not waited for: nobody knows who else has it.
-fn write(pipe: OwnedFd, mut file: File) -> io::Result<u64> {
-    for line in BufReader::new(File::from(pipe)).lines() {
+/// Writes the lines down until the one that says that it is the last, which says how many are missing. The end of the pipe is not waited
+/// for: nobody knows who else has it.
+fn write(pipe: OwnedFd, mut file: File) -> io::Result<Written> {
+    for (exchanges, line) in (0..).zip(BufReader::new(File::from(pipe)).lines()) {
         let line = line?;
         let said: Value = serde_json::from_str(&line)?;
         if said["end"] == true {
             file.sync_all()?;
-            return Ok(said["lost"].as_u64().unwrap_or_default());
+            return Ok(Written { exchanges, missing: said["lost"].as_u64().unwrap_or_default() });
         }
         writeln!(file, "{line}")?;
     }
     Err(io::Error::other("it ended too early"))
 }
 
+fn in_words(error: io::Error) -> io::Error {
+    match error.kind() {
+        io::ErrorKind::AlreadyExists => io::Error::other("it is there already"),
+        io::ErrorKind::NotFound => io::Error::other("its folder is not there"),
+        _ => error,
+    }
+}
+
 /// Between two looks whether the last line is there.
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long the last lines may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-const WHAT: &str = " has what passed between this computer and the directory.\n\
+const WITHOUT: &str = "\n\
     No password, PIN, token or key is in it; names of people and computers are.";

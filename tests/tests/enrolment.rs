@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use hello_tests::{ALICE, BOB, ONE_OFF, PIN, Polkit, SUDO_PASSWORD, Terminal, World};
+use hello_tests::{ALICE, BOB, ONE_OFF, PATIENCE, PIN, Polkit, SUDO_PASSWORD, Terminal, World, until};
 
 const OTHER: &str = "314159";
 
@@ -239,7 +239,11 @@ fn whoever_sets_pins_without_end_is_stopped_before_the_tpm_and_told_when_it_work
     let pins = [PIN, OTHER];
     let done = (0..20).take_while(|&at| change(&world, pins[at % 2], pins[(at + 1) % 2]).success()).count();
     assert_eq!(done, 9, "three of twelve went into the enrolment");
+    let mark = world.tpm.mark();
     world.restart_hellod();
+    until("the look at the key to be over", PATIENCE, || {
+        (world.tpm.names_since(mark).last()? == "FlushContext").then_some(())
+    });
     let mark = world.tpm.mark();
     let refused = change(&world, OTHER, PIN);
     assert!(

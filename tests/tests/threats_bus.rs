@@ -305,9 +305,15 @@ fn no_method_takes_anything_that_could_be_signed() {
         .filter_map(|line| line.split("type=\"").nth(1)?.split('"').next())
         .collect();
     assert!(arguments.len() >= 14, "{arguments:?}");
-    // One takes a pipe, into which hellod's child writes, and that one the bus keeps for root; two take one for a token.
-    assert_eq!(arguments.iter().filter(|kind| **kind == "h").count(), 3);
-    assert_eq!(error(alice.hello("Conversation.HandOver", json!([{ "t": 1 }, { "h": "" }]))), BUS_DENIED);
+    // One takes a pipe into which hellod's child writes, and one for a transcript, and both the bus keeps for root; two take one
+    // for a token.
+    assert_eq!(arguments.iter().filter(|kind| **kind == "h").count(), 4);
+    for (method, arguments) in [
+        ("Conversation.HandOver", json!([{ "t": 1 }, { "h": "" }])),
+        ("Registration.Trace", json!([{ "u": 1 }, { "h": "" }])),
+    ] {
+        assert_eq!(error(alice.hello(method, arguments)), BUS_DENIED, "{method}");
+    }
     for kind in arguments {
         assert!(["b", "u", "s", "t", "a{ss}", "(us)", "h"].contains(&kind), "a method takes {kind}");
     }

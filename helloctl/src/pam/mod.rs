@@ -88,7 +88,8 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
     screen::result(match (only_unconfirmed, was_on) {
         (true, _) => "Nobody has confirmed it in time: no PIN is asked for at sign-in any more.",
         (false, true) => {
-            "No PIN is asked for at sign-in any more. Everybody keeps theirs; 'helloctl pam enable' asks again."
+            "No PIN is asked for at sign-in any more. Everybody keeps theirs.\n\
+             To have it asked for again: sudo helloctl pam enable"
         }
         (false, false) => "No PIN was asked for at sign-in. Nothing was changed.",
     })?;
@@ -113,7 +114,10 @@ fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
 }
 
 fn unchanged() -> Result<Exit, PamFailure> {
-    screen::result("It is enabled already. Nothing was changed.")?;
+    screen::result(
+        "It is enabled already. Nothing was changed.\n\
+         Unless somebody has confirmed it, it ends by itself. In a new login:\n  sudo helloctl pam confirm",
+    )?;
     Ok(Exit::Done)
 }
 

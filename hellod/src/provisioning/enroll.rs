@@ -340,7 +340,8 @@ const CHOOSE: &str = "Choose the PIN now:\n\
 const LATE: &str = "Choosing has taken so long that the directory wants the second factor once more.\n\
     The PIN that you have chosen stays.";
 const MAKING: &str = "Making your key in the security chip. This can take up to 10 seconds.";
-const DONE: &str = "Done. From now on your PIN answers sudo and signs you in on this machine.";
+const DONE: &str = "Done. The PIN signs in wherever this computer asks for it.\n\
+    If its logins don't ask yet, an administrator has them ask: sudo helloctl pam enable";
 const ALONE: &str = "No PIN was set up. For one that this computer alone knows: helloctl enroll --local";
 const UNJOINED: &str = "No PIN was set up. An administrator puts that right: sudo helloctl leave --forget\n\
     For a PIN that this computer alone knows: helloctl enroll --local";

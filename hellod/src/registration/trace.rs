@@ -22,4 +22,4 @@ pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
     terminal.end(if said { Outcome::Success } else { Outcome::Unavailable }).await;
 }
 
-const UNTIL: &str = "Enter ends the transcript: ";
+const UNTIL: &str = "Join, enrol or sign in elsewhere now. Enter ends the transcript: ";
