@@ -102,8 +102,6 @@ fn changed(parts: &Parts) -> Option<(String, &'static str)> {
     })
 }
 
-const MEND: &str = "Your administrator mends the file, and does not restart hellod before";
-
 /// Whether the caller may have a PIN beside those who have one; nothing where policy sets no bound.
 fn place_check(parts: &Parts, uid: u32) -> Option<Check> {
     let people = parts.enrolments.count().ok()?;
@@ -241,3 +239,5 @@ fn person(account: Account) -> Result<Account, ()> {
 fn well(name: &'static str, found: String) -> Check {
     Check { name, state: State::Ok, found, remedy: String::new() }
 }
+
+const MEND: &str = "Your administrator mends the file, and does not restart hellod before";

@@ -88,7 +88,7 @@ impl Tokens {
                     self.end(&snapshot, why);
                     Err(NoToken::Over(why))
                 }
-                fate => {
+                fate @ (Fate::Throttled | Fate::OnceMore | Fate::Later | Fate::Denied | Fate::Doubted) => {
                     self.leave_alone((snapshot.owner.account.uid, snapshot.number), &missed);
                     let busy = fate == Fate::Throttled;
                     Err(if busy { NoToken::Busy } else { NoToken::Later(missed.to_string()) })

@@ -91,10 +91,10 @@ fn member(name: &str, value: Value, is_refusal: bool) -> Value {
 }
 
 fn text(name: &str, said: &str, is_refusal: bool) -> Value {
-    let name = name.to_ascii_lowercase();
-    if is_named(&name) || (is_refusal && name == "message") {
+    let is = |other: &&str| name.eq_ignore_ascii_case(other);
+    if is_named(name) || (is_refusal && is(&"message")) {
         json!(said)
-    } else if IN_FORM.contains(&name.as_str()) {
+    } else if IN_FORM.iter().any(is) {
         json!(in_form(said))
     } else {
         json!(HIDDEN)
