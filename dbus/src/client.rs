@@ -24,6 +24,7 @@ use crate::{
 pub struct Hellod {
     connection: Connection,
     owner: OwnedUniqueName,
+    patience: Duration,
 }
 
 /// A proxy for one interface of the checked owner.
@@ -43,6 +44,7 @@ macro_rules! proxy {
 pub struct Conversation {
     proxy: ConversationProxy<'static>,
     number: u64,
+    patience: Duration,
 }
 
 /// What a person may want of an enrolment. Where that takes signing in at a directory, it may be said how.
@@ -105,7 +107,14 @@ impl Hellod {
             None => in_time(activation, activate(&bus)).await?,
         };
         in_time(CALL_DEADLINE, check(&bus, &owner)).await?;
-        Ok(Self { connection, owner })
+        Ok(Self { connection, owner, patience: CALL_DEADLINE })
+    }
+
+    /// The same for a program behind which no greeter and no password waits: a disk or a machine that is slow just now
+    /// holds up an answer, and giving up then would leave unsaid what came of the work.
+    #[must_use]
+    pub fn patient(self) -> Self {
+        Self { patience: LOOK_DEADLINE, ..self }
     }
 
     /// Begins a sign-in.
@@ -114,7 +123,7 @@ impl Hellod {
     /// [`Unreachable::Refused`], [`Unreachable::Hangs`] or [`Unreachable::Malformed`].
     pub async fn sign_in(&self, request: Request) -> Result<(Conversation, Step), Unreachable> {
         let proxy = proxy!(LoginProxy, self);
-        let begun = call(proxy.begin(VERSION, &request.into_wire())).await?;
+        let begun = call(self.patience, proxy.begin(VERSION, &request.into_wire())).await?;
         self.converse(begun).await
     }
 
@@ -125,14 +134,14 @@ impl Hellod {
     pub async fn wish(&self, wish: Wish, user: &str) -> Result<(Conversation, Step), Unreachable> {
         let proxy = proxy!(EnrolmentProxy, self);
         let begun = match wish {
-            Wish::Enroll(way) => call(proxy.enroll(VERSION, user, Way::word(way))).await,
-            Wish::EnrollLocally => call(proxy.enroll_locally(VERSION, user)).await,
-            Wish::Offer => call(proxy.offer(VERSION, user)).await,
-            Wish::ChangePin => call(proxy.change_pin(VERSION, user)).await,
-            Wish::Reset(way) => call(proxy.reset(VERSION, user, Way::word(way))).await,
-            Wish::Unenroll => call(proxy.unenroll(VERSION, user)).await,
-            Wish::KeepPassword => call(proxy.keep_password(VERSION, user)).await,
-            Wish::ForgetPassword => call(proxy.forget_password(VERSION, user)).await,
+            Wish::Enroll(way) => call(self.patience, proxy.enroll(VERSION, user, Way::word(way))).await,
+            Wish::EnrollLocally => call(self.patience, proxy.enroll_locally(VERSION, user)).await,
+            Wish::Offer => call(self.patience, proxy.offer(VERSION, user)).await,
+            Wish::ChangePin => call(self.patience, proxy.change_pin(VERSION, user)).await,
+            Wish::Reset(way) => call(self.patience, proxy.reset(VERSION, user, Way::word(way))).await,
+            Wish::Unenroll => call(self.patience, proxy.unenroll(VERSION, user)).await,
+            Wish::KeepPassword => call(self.patience, proxy.keep_password(VERSION, user)).await,
+            Wish::ForgetPassword => call(self.patience, proxy.forget_password(VERSION, user)).await,
         }?;
         self.converse(begun).await
     }
@@ -144,8 +153,10 @@ impl Hellod {
     pub async fn register(&self, wish: Registering<'_>) -> Result<(Conversation, Step), Unreachable> {
         let proxy = proxy!(RegistrationProxy, self);
         let begun = match wish {
-            Registering::Join { domain, way } => call(proxy.join(VERSION, domain, Way::word(way))).await,
-            Registering::Leave { forget } => call(proxy.leave(VERSION, forget)).await,
+            Registering::Join { domain, way } => {
+                call(self.patience, proxy.join(VERSION, domain, Way::word(way))).await
+            }
+            Registering::Leave { forget } => call(self.patience, proxy.leave(VERSION, forget)).await,
         }?;
         self.converse(begun).await
     }
@@ -158,7 +169,7 @@ impl Hellod {
     pub async fn trace(&self) -> Result<(OwnedFd, Conversation, Step), Unreachable> {
         let proxy = proxy!(RegistrationProxy, self);
         let (read, write) = std::io::pipe().map_err(|_| Unreachable::Hangs)?;
-        let begun = call(proxy.trace(VERSION, OwnedFd::from(write).into())).await?;
+        let begun = call(self.patience, proxy.trace(VERSION, OwnedFd::from(write).into())).await?;
         let (conversation, step) = self.converse(begun).await?;
         Ok((read.into(), conversation, step))
     }
@@ -199,7 +210,7 @@ impl Hellod {
         let (number, step) = begun;
         let proxy = proxy!(ConversationProxy, self);
         let step = Step::try_from(step).map_err(|_| Unreachable::Malformed)?;
-        Ok((Conversation { proxy, number }, step))
+        Ok((Conversation { proxy, number, patience: self.patience }, step))
     }
 }
 
@@ -209,7 +220,7 @@ impl Conversation {
     /// # Errors
     /// As [`Hellod::sign_in`].
     pub async fn answer(&self, answer: Answer) -> Result<Step, Unreachable> {
-        let step = call(self.proxy.answer(self.number, &answer.into())).await?;
+        let step = call(self.patience, self.proxy.answer(self.number, &answer.into())).await?;
         Step::try_from(step).map_err(|_| Unreachable::Malformed)
     }
 
@@ -218,7 +229,7 @@ impl Conversation {
     /// # Errors
     /// As [`Hellod::sign_in`].
     pub async fn hand_over(&self, pipe: OwnedFd) -> Result<Step, Unreachable> {
-        let step = call(self.proxy.hand_over(self.number, pipe.into())).await?;
+        let step = call(self.patience, self.proxy.hand_over(self.number, pipe.into())).await?;
         Step::try_from(step).map_err(|_| Unreachable::Malformed)
     }
 
@@ -227,7 +238,7 @@ impl Conversation {
     /// # Errors
     /// As [`Hellod::sign_in`].
     pub async fn cancel(&self) -> Result<(), Unreachable> {
-        call(self.proxy.cancel(self.number)).await
+        call(self.patience, self.proxy.cancel(self.number)).await
     }
 }
 
@@ -259,7 +270,10 @@ fn daemon_uid() -> Option<u32> {
     User::from_name(DAEMON_USER).ok().flatten().map(|user| user.uid.as_raw())
 }
 
-async fn call<T>(reply: impl Future<Output = Result<T, BusError>>) -> Result<T, Unreachable> {
+async fn call<T>(
+    patience: Duration,
+    reply: impl Future<Output = Result<T, BusError>>,
+) -> Result<T, Unreachable> {
     let refused = |error| match error {
         // The bus itself refuses what only root may ask for.
         BusError::Bus(error) if is_denied(&error) => {
@@ -269,7 +283,7 @@ async fn call<T>(reply: impl Future<Output = Result<T, BusError>>) -> Result<T, 
         BusError::Bus(error) => Unreachable::NoBus(error),
         error => Unreachable::Refused(error),
     };
-    in_time(CALL_DEADLINE, async { reply.await.map_err(refused) }).await
+    in_time(patience, async { reply.await.map_err(refused) }).await
 }
 
 /// D-Bus Specification, "Standard error names".

@@ -76,7 +76,8 @@ async fn traced_wish(
     trace: Option<&Path>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let hellod =
+        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let agent = match wish {
         Wish::Enroll(_) | Wish::EnrollLocally | Wish::Reset(_) | Wish::Unenroll | Wish::KeepPassword => {
@@ -108,7 +109,8 @@ async fn register(
     trace: Option<&Path>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let hellod =
+        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let ended = converse(hellod.register(wish), credentials, interrupts).await;
     ended_with(transcript).await;
@@ -129,7 +131,8 @@ async fn register(
 /// Writes a transcript for as long as whoever is at the terminal wants it: of what others do meanwhile, who sign in.
 async fn trace(file: &Path, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let mut console = Console::open().map_err(Failure::Terminal)?;
-    let hellod = unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?) }).await?;
+    let hellod =
+        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
     let (transcript, first) = Transcript::begin(&hellod, file).await?;
     // A disk that is full ends it, too, or a hellod that is started anew.
     let broken_off = async {

@@ -67,7 +67,7 @@ pub(crate) async fn run() -> Result<Exit, Failure> {
 
 /// What hellod has to say, if it has something to offer; with an answer to it.
 async fn ask(answer: Option<&str>) -> Result<Option<String>, Failure> {
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = Hellod::reach(ACTIVATION).await?.patient();
     let asked = async {
         let (conversation, mut step) = hellod.wish(Wish::Offer, "").await?;
         while matches!(step, Step::Wait) {
