@@ -1,26 +1,20 @@
 //! Somebody who stands between hellod and the TPM, hears everything and answers what they like.
 
-use std::io::{self, Read, Write};
-use std::net::Shutdown;
-use std::os::unix::net::{UnixListener, UnixStream};
-use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
-
-use rustix::fs::{Gid, Mode, Uid};
+use std::io::Write;
+use std::os::unix::net::UnixStream;
+use std::sync::{Arc, Mutex};
 
 use crate::lab::Lab;
-use crate::people::TSS;
 use crate::tpm::{CONTROL, SOCKET};
 use crate::transcript::Exchange;
+use crate::wire::{Listener, ask, frame, lock, relay};
 use crate::{Config, Hellod};
 
 /// A man in the middle on the way to the software TPM. Until [`Interposer::meddle`] it only listens.
 #[derive(Debug)]
 pub struct Interposer {
     shared: Arc<Shared>,
-    listeners: Vec<(PathBuf, Option<JoinHandle<()>>)>,
+    _listeners: [Listener; 2],
 }
 
 /// Gets each command and a way to ask the real TPM, and returns the answer; `None` hangs up.
@@ -30,7 +24,6 @@ struct Shared {
     heard: Mutex<Vec<Exchange>>,
     callers: Mutex<Vec<u32>>,
     meddler: Mutex<Option<Meddler>>,
-    over: AtomicBool,
 }
 
 impl std::fmt::Debug for Shared {
@@ -47,13 +40,13 @@ impl Interposer {
             heard: Mutex::default(),
             callers: Mutex::default(),
             meddler: Mutex::default(),
-            over: AtomicBool::new(false),
         });
-        let mut interposer = Self { shared: Arc::clone(&shared), listeners: Vec::new() };
         let commands = Arc::clone(&shared);
-        interposer.listen(lab, BETWEEN, SOCKET, move |theirs, tpm| commands.serve(theirs, tpm));
-        interposer.listen(lab, BETWEEN_CONTROL, CONTROL, |theirs, tpm| relay(&theirs, &tpm));
-        interposer
+        let listeners = [
+            listen(lab, BETWEEN, SOCKET, move |theirs, tpm| commands.serve(&theirs, &tpm)),
+            listen(lab, BETWEEN_CONTROL, CONTROL, |theirs, tpm| relay(&theirs, &tpm)),
+        ];
+        Self { shared, _listeners: listeners }
     }
 
     /// What `tpm2` programs inside the laboratory call this way to the TPM.
@@ -94,62 +87,31 @@ impl Interposer {
     pub fn callers(&self) -> Vec<u32> {
         lock(&self.shared.callers).clone()
     }
-
-    fn listen(
-        &mut self,
-        lab: &Lab,
-        at: &str,
-        to: &str,
-        serve: impl Fn(UnixStream, UnixStream) + Send + 'static,
-    ) {
-        let (at, to) = (lab.outside(at), lab.outside(to));
-        let listener = UnixListener::bind(&at).expect("the laboratory has a directory for the TPM");
-        rustix::fs::chown(&at, Some(Uid::ROOT), Some(Gid::from_raw(TSS))).expect("root may");
-        rustix::fs::chmod(&at, Mode::from_raw_mode(0o660)).expect("root may");
-        let shared = Arc::clone(&self.shared);
-        let thread = std::thread::spawn(move || accept(&listener, &to, &shared, serve));
-        self.listeners.push((at, Some(thread)));
-    }
 }
 
-impl Drop for Interposer {
-    fn drop(&mut self) {
-        self.shared.over.store(true, Ordering::SeqCst);
-        for (at, thread) in &mut self.listeners {
-            // Wakes it up. Who is gone already needs no waking.
-            let _ = UnixStream::connect(&*at);
-            let _ = thread.take().map(JoinHandle::join);
-        }
-    }
-}
-
-fn accept(
-    listener: &UnixListener,
-    to: &Path,
-    shared: &Shared,
+#[track_caller]
+fn listen(
+    lab: &Lab,
+    at: &str,
+    to: &str,
     serve: impl Fn(UnixStream, UnixStream) + Send + 'static,
-) {
-    for theirs in listener.incoming().map_while(Result::ok) {
-        if shared.over.load(Ordering::SeqCst) {
-            return;
-        }
+) -> Listener {
+    let to = lab.outside(to);
+    Listener::new(&lab.outside(at), move |theirs| {
         // Without a TPM the caller is hung up on, which is what it would have met itself.
-        if let Ok(tpm) = UnixStream::connect(to) {
+        if let Ok(tpm) = UnixStream::connect(&to) {
             serve(theirs, tpm);
         }
-    }
+    })
 }
 
 impl Shared {
-    fn serve(&self, mut theirs: UnixStream, mut tpm: UnixStream) {
-        if let Ok(peer) = rustix::net::sockopt::socket_peercred(&theirs) {
+    fn serve(&self, mut theirs: &UnixStream, tpm: &UnixStream) {
+        if let Ok(peer) = rustix::net::sockopt::socket_peercred(theirs) {
             lock(&self.callers).extend(u32::try_from(peer.pid.as_raw_pid()));
         }
-        let mut ask = |command: &[u8]| {
-            let answer = tpm.write_all(command).and_then(|()| frame(&mut tpm));
-            answer.unwrap_or_default()
-        };
-        while let Ok(command) = frame(&mut theirs) {
+        let mut ask = |command: &[u8]| ask(tpm, command).unwrap_or_default();
+        while let Ok(command) = frame(theirs) {
             let at = {
                 let mut heard = lock(&self.heard);
                 heard.push(Exchange { command: command.clone(), answer: Vec::new() });
@@ -168,33 +130,6 @@ impl Shared {
             }
         }
     }
-}
-
-/// One command or answer: its length stands in octets 2 to 5 (TPM 2.0 Library, part 1, 18).
-fn frame(stream: &mut UnixStream) -> io::Result<Vec<u8>> {
-    let mut octets = vec![0; 10];
-    stream.read_exact(&mut octets)?;
-    let length = octets[2..6].iter().fold(0, |length: usize, octet| length << 8 | usize::from(*octet));
-    octets.resize(length.clamp(10, 8192), 0);
-    stream.read_exact(&mut octets[10..])?;
-    Ok(octets)
-}
-
-/// Both ways until one side ends.
-fn relay(theirs: &UnixStream, tpm: &UnixStream) {
-    let copy = |mut from: &UnixStream, mut to: &UnixStream| {
-        // However it ended, it is over for both.
-        let _ = io::copy(&mut from, &mut to);
-        let _ = (from.shutdown(Shutdown::Both), to.shutdown(Shutdown::Both));
-    };
-    std::thread::scope(|scope| {
-        scope.spawn(|| copy(theirs, tpm));
-        copy(tpm, theirs);
-    });
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 const BETWEEN: &str = "/run/tpm/between";

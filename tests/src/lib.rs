@@ -19,6 +19,7 @@ mod hellod;
 mod init;
 mod interposer;
 mod journal;
+mod junction;
 mod keyrings;
 mod lab;
 mod loopback;
@@ -40,6 +41,7 @@ mod transcript;
 mod values;
 mod wait;
 mod wayland;
+mod wire;
 mod world;
 
 pub use bus::{Bus, Polkit};

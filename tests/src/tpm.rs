@@ -1,4 +1,4 @@
-//! A TPM without hardware: swtpm(8) on a socket in the laboratory.
+//! A TPM without hardware: swtpm(8) behind a socket in the laboratory.
 
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use rustix::fs::{Gid, Mode, OFlags, Uid};
 
+use crate::junction::Junction;
 use crate::lab::Lab;
 use crate::namespace::Namespace;
 use crate::people::TSS;
@@ -14,13 +15,21 @@ use crate::running::Running;
 use crate::transcript::{Exchange, Mark, parse};
 use crate::wait::until;
 
-/// A software TPM that root and the group `tss` may open; killed when dropped.
+/// A software TPM that root and the group `tss` may open, several at once; killed when dropped.
 #[derive(Debug)]
 pub struct Tpm {
     namespace: Arc<Namespace>,
     /// `None` while it is switched off.
-    running: Option<Running>,
+    running: Option<Power>,
     state: u32,
+}
+
+/// What runs while it is switched on.
+#[derive(Debug)]
+struct Power {
+    // First, so that nobody waits at the junction for an answer.
+    swtpm: Running,
+    _junction: Junction,
 }
 
 impl Tpm {
@@ -45,28 +54,30 @@ impl Tpm {
         if self.running.is_some() {
             return;
         }
-        self.namespace.remove(SOCKET);
-        self.namespace.remove(CONTROL);
+        for socket in [SOCKET, CONTROL, CHIP] {
+            self.namespace.remove(socket);
+        }
         let mut command = self.namespace.command();
         let access = format!("mode=0660,uid=0,gid={TSS}");
         command.args(["swtpm", "socket", "--tpm2", "--flags", "not-need-init,startup-clear"]);
         command.args(["--tpmstate", &format!("dir={}", self.state_directory())]);
-        command.args(["--server", &format!("type=unixio,path={SOCKET},{access}")]);
+        command.args(["--server", &format!("type=unixio,path={CHIP},mode=0600,uid=0,gid=0")]);
         command.args(["--ctrl", &format!("type=unixio,path={CONTROL},{access}")]);
         command.args(["--log", &format!("file={LOG},level=20")]);
-        let mut running = Running::spawn(&self.namespace, &mut command);
-        let socket = self.namespace.outside(SOCKET);
-        until("swtpm to listen", Duration::from_secs(10), || {
-            assert!(running.ended().is_none(), "swtpm ended: {}", self.log());
-            UnixStream::connect(&socket).ok()
+        let mut swtpm = Running::spawn(&self.namespace, &mut command);
+        let chip = self.namespace.outside(CHIP);
+        let connection = until("swtpm to listen", Duration::from_secs(10), || {
+            assert!(swtpm.ended().is_none(), "swtpm ended: {}", self.log());
+            UnixStream::connect(&chip).ok()
         });
-        self.running = Some(running);
+        let junction = Junction::new(&self.namespace.outside(SOCKET), connection);
+        self.running = Some(Power { swtpm, _junction: junction });
     }
 
     /// Pulls the plug: no TPM2_Shutdown, as after a crash or a power loss.
     pub fn pull_the_plug(&mut self) {
         if let Some(mut running) = self.running.take() {
-            running.kill();
+            running.swtpm.kill();
         }
     }
 
@@ -105,15 +116,15 @@ impl Tpm {
 
     /// It stops answering.
     pub fn hang(&self) {
-        self.running.iter().for_each(Running::hang);
+        self.running.iter().for_each(|running| running.swtpm.hang());
     }
 
     /// It answers again.
     pub fn resume(&self) {
-        self.running.iter().for_each(Running::resume);
+        self.running.iter().for_each(|running| running.swtpm.resume());
     }
 
-    /// Sends a raw command and returns the raw answer. The TPM serves one client at a time: nobody else may be connected.
+    /// Sends a raw command and returns the raw answer.
     #[track_caller]
     pub fn exchange(&self, command: &[u8]) -> Vec<u8> {
         let mut stream = UnixStream::connect(self.namespace.outside(SOCKET)).expect("the TPM is switched on");
@@ -127,7 +138,7 @@ impl Tpm {
 
     /// How long it has been at work since it was switched on, to the nanosecond.
     pub fn processor_time(&self) -> Duration {
-        let pid = self.running.as_ref().map_or(0, Running::pid);
+        let pid = self.running.as_ref().map_or(0, |running| running.swtpm.pid());
         let accounts = std::fs::read_to_string(format!("/proc/{pid}/schedstat")).unwrap_or_default();
         Duration::from_nanos(accounts.split(' ').next().and_then(|time| time.parse().ok()).unwrap_or(0))
     }
@@ -168,4 +179,6 @@ impl Tpm {
 pub(crate) const SOCKET: &str = "/run/tpm/socket";
 /// libtss2 finds the control channel by this ending.
 pub(crate) const CONTROL: &str = "/run/tpm/socket.ctrl";
+/// Where swtpm itself listens, for the junction alone.
+const CHIP: &str = "/run/tpm/chip";
 const LOG: &str = "/var/lib/lab-tpm.log";

@@ -1,5 +1,7 @@
 //! The laboratory itself, proven with nothing of the project in play.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use hello_tests::{ALICE, BOB, Config, HELLOD, HELLOD_ONLINE, Lab, MALLORY, PamStack, Running, Tpm};
@@ -163,6 +165,53 @@ fn a_hanging_tpm_answers_after_it_resumes() {
     assert!(!asked.success());
     tpm.resume();
     lab.run_as("root", ["tpm2_getrandom", "-T", Tpm::TCTI, "8"]).ok();
+}
+
+#[test]
+fn several_use_the_tpm_at_once_and_each_gets_their_own_answers() {
+    let lab = Lab::new();
+    let mut tpm = lab.swtpm();
+    let mark = tpm.mark();
+    let connect = || {
+        let client = UnixStream::connect(lab.outside("/run/tpm/socket")).unwrap();
+        client.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        client
+    };
+    // TPM2_GetRandom: each wants as many octets as nobody else does.
+    let command = |octets: u8| [0x80, 1, 0, 0, 0, 12, 0, 0, 1, 0x7b, 0, octets];
+    let answered = |mut client: &UnixStream, octets: u8| {
+        let mut answer = vec![0; 12 + usize::from(octets)];
+        client.read_exact(&mut answer).unwrap();
+        assert_eq!(answer[2..12], [0, 0, 0, 12 + octets, 0, 0, 0, 0, 0, octets]);
+    };
+    let clients: Vec<UnixStream> = (0..4).map(|_| connect()).collect();
+    // One comes to a halt in the middle of a command, and one doesn't wait for its answer.
+    let mut halting = connect();
+    halting.write_all(&command(31)[..7]).unwrap();
+    connect().write_all(&command(32)).unwrap();
+    std::thread::scope(|scope| {
+        for (mut client, octets) in clients.iter().zip(1..) {
+            scope.spawn(move || {
+                for _ in 0..50 {
+                    client.write_all(&command(octets)).unwrap();
+                    answered(client, octets);
+                }
+            });
+        }
+    });
+    halting.write_all(&command(31)[7..]).unwrap();
+    answered(&halting, 31);
+    assert_eq!(tpm.names_since(mark), vec!["GetRandom"; 202]);
+
+    tpm.pull_the_plug();
+    for mut client in clients {
+        assert!(client.read(&mut [0]).is_ok_and(|length| length == 0), "they are hung up on");
+    }
+    assert!(UnixStream::connect(lab.outside("/run/tpm/socket")).is_err());
+    tpm.switch_on();
+    let mut client = connect();
+    client.write_all(&command(5)).unwrap();
+    answered(&client, 5);
 }
 
 #[test]
