@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use rustix::fs::OFlags;
 
+use crate::Person;
 use crate::lab::Lab;
-use crate::people::{HELLOD, HELLOD_ONLINE};
+use crate::people::{HELLOD, HELLOD_FINGER, HELLOD_ONLINE};
 use crate::running::Running;
 use crate::tpm::SOCKET;
 
@@ -46,19 +47,8 @@ impl Hellod {
         for directory in ["/var/lib/hellod", "/run/hellod"] {
             lab.directory(directory, HELLOD.uid, 0o700);
         }
-        let namespace = lab.namespace();
-        let mut command = namespace.command();
-        command.args(["setpriv", "--reuid", HELLOD.name, "--regid", HELLOD.name, "--groups", "tss"]);
-        command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]);
-        command.arg("env").args(&config.environment).arg(PROGRAM).stdin(Stdio::null()).stdout(Stdio::null());
-        let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
-        command.stderr(log.expect("/var/log is writable"));
-        let mut hellod = Self { running: Running::spawn(namespace, &mut command) };
-        lab.until_name_is_owned(NAME, || {
-            let ended = hellod.running.ended();
-            assert!(ended.is_none(), "hellod ended with {ended:?}: {}", lab.read(STDERR));
-        });
-        hellod
+        let words = config.environment.iter().map(String::as_str).chain([PROGRAM]);
+        Self { running: spawn(lab, &HELLOD, "--groups=tss", words, NAME) }
     }
 
     /// The daemon's process: to signal it, make it hang, look at its files.
@@ -103,26 +93,7 @@ pub struct HellodOnline {
 
 impl HellodOnline {
     pub(crate) fn start(lab: &Lab) -> Self {
-        let namespace = lab.namespace();
-        let mut command = namespace.command();
-        command.args([
-            "setpriv",
-            "--reuid",
-            HELLOD_ONLINE.name,
-            "--regid",
-            HELLOD_ONLINE.name,
-            "--clear-groups",
-        ]);
-        command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", PROGRAM, "--online"]);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
-        command.stderr(log.expect("/var/log is writable"));
-        let mut online = Self { running: Running::spawn(namespace, &mut command) };
-        lab.until_name_is_owned(NAME_ONLINE, || {
-            let ended = online.running.ended();
-            assert!(ended.is_none(), "hellod-online ended with {ended:?}: {}", lab.read(STDERR));
-        });
-        online
+        Self { running: spawn(lab, &HELLOD_ONLINE, "--clear-groups", [PROGRAM, "--online"], NAME_ONLINE) }
     }
 
     /// Its process.
@@ -136,10 +107,59 @@ impl HellodOnline {
     }
 }
 
+/// The same program with `--finger`, as the account that has the fingerprint sensor, in the group of the TPM, under the settings that
+/// are there. Killed when dropped.
+#[derive(Debug)]
+pub struct HellodFinger {
+    running: Running,
+}
+
+impl HellodFinger {
+    pub(crate) fn start(lab: &Lab) -> Self {
+        Self { running: spawn(lab, &HELLOD_FINGER, "--groups=tss", [PROGRAM, "--finger"], NAME_FINGER) }
+    }
+
+    /// Its process.
+    pub fn program(&self) -> &Running {
+        &self.running
+    }
+
+    /// Kills it without warning.
+    pub fn kill(&mut self) {
+        self.running.kill();
+    }
+}
+
+/// Starts a daemon as its account, with no capability and no way to get one, and waits until it owns its name.
+#[track_caller]
+fn spawn<'a>(
+    lab: &Lab,
+    account: &Person,
+    groups: &str,
+    words: impl IntoIterator<Item = &'a str>,
+    name: &str,
+) -> Running {
+    let namespace = lab.namespace();
+    let mut command = namespace.command();
+    command.args(["setpriv", "--reuid", account.name, "--regid", account.name, groups]);
+    command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", "env"]).args(words);
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let log = namespace.open(STDERR, OFlags::CREATE | OFlags::WRONLY | OFlags::APPEND, 0o600);
+    command.stderr(log.expect("/var/log is writable"));
+    let mut running = Running::spawn(namespace, &mut command);
+    lab.until_name_is_owned(name, || {
+        let ended = running.ended();
+        assert!(ended.is_none(), "{} ended with {ended:?}: {}", account.name, lab.read(STDERR));
+    });
+    running
+}
+
 /// The name that it takes on the system bus.
 const NAME: &str = "org.hellod.Hello1";
 /// The name of the one that has the network.
 const NAME_ONLINE: &str = "org.hellod.Online1";
+/// The name of the one that has the sensor.
+const NAME_FINGER: &str = "org.hellod.Finger1";
 /// Where the laboratory shows the daemon, as the package does.
 pub(crate) const PROGRAM: &str = "/usr/libexec/hellod";
 const CONFIG: &str = "/etc/hellod/hellod.toml";

@@ -13,8 +13,8 @@ use crate::programs::{program, source_root};
 use crate::running::Running;
 use crate::wait::{PATIENCE, until};
 use crate::{
-    Bus, Config, Hellod, HellodOnline, Journal, Output, PamStack, Peer, Person, Polkit, Terminal, Tpm,
-    hellod, pam, peer,
+    Bus, Config, Hellod, HellodFinger, HellodOnline, Journal, Output, PamStack, Peer, Person, Polkit,
+    Terminal, Tpm, hellod, pam, peer,
 };
 
 /// A machine of its own inside this one. Everything in it ends with the last value that refers to it.
@@ -131,6 +131,13 @@ impl Lab {
     #[track_caller]
     pub fn hellod_online(&self) -> HellodOnline {
         HellodOnline::start(self)
+    }
+
+    /// Starts hellod-finger, and waits until it owns its name; the bus must run. Where the bus may start it, it does so when hellod asks,
+    /// with the same settings.
+    #[track_caller]
+    pub fn hellod_finger(&self) -> HellodFinger {
+        HellodFinger::start(self)
     }
 
     /// Writes common-auth.
@@ -290,12 +297,15 @@ impl Default for Lab {
 }
 
 /// What the package installs, and where.
-const PROJECT_FILES: [(&str, &str); 6] = [
+const PROJECT_FILES: [(&str, &str); 9] = [
     ("hellod/krb5.conf", "/usr/share/hellod"),
     ("dbus/org.hellod.Hello1.conf", "/usr/share/dbus-1/system.d"),
     ("dbus/org.hellod.Hello1.service", "/usr/share/dbus-1/system-services"),
     ("dbus/org.hellod.Online1.conf", "/usr/share/dbus-1/system.d"),
     ("dbus/org.hellod.Online1.service", "/usr/share/dbus-1/system-services"),
+    ("dbus/org.hellod.Finger1.conf", "/usr/share/dbus-1/system.d"),
+    ("dbus/org.hellod.Finger1.service", "/usr/share/dbus-1/system-services"),
+    ("dbus/org.hellod.Finger1.rules", "/usr/share/polkit-1/rules.d"),
     ("dbus/org.hellod.Hello1.policy", "/usr/share/polkit-1/actions"),
 ];
 

@@ -59,13 +59,16 @@ pub const HELLOD: Person = Person { name: "hellod", uid: 960, password: "", hash
 /// The account of the one that has the network.
 pub const HELLOD_ONLINE: Person = Person { name: "hellod-online", uid: 962, password: "", hash: "!*" };
 
+/// The account of the one that has the fingerprint sensor.
+pub const HELLOD_FINGER: Person = Person { name: "hellod-finger", uid: 963, password: "", hash: "!*" };
+
 /// The number of the group that may open the TPM.
 pub(crate) const TSS: u32 = 961;
 
 /// Writes the accounts into the user database under `root` and makes their homes.
 pub(crate) fn settle(root: &Path) -> io::Result<()> {
     let people = [ALICE, BOB, MALLORY];
-    let services = [HELLOD, HELLOD_ONLINE];
+    let services = [HELLOD, HELLOD_ONLINE, HELLOD_FINGER];
     let ours: Vec<&str> = people.iter().chain(&services).map(|person| person.name).chain(["tss"]).collect();
     let mut passwd = without(root, "etc/passwd", &ours)?;
     let mut shadow = without(root, "etc/shadow", &ours)?;
@@ -87,7 +90,7 @@ pub(crate) fn settle(root: &Path) -> io::Result<()> {
     }
     passwd += &format!("tss:x:{TSS}:{TSS}:tss:/nonexistent:/usr/sbin/nologin\n");
     shadow += "tss:!*:20000::::::\n";
-    group += &format!("tss:x:{TSS}:{}\n", HELLOD.name);
+    group += &format!("tss:x:{TSS}:{},{}\n", HELLOD.name, HELLOD_FINGER.name);
     fs::write(root.join("etc/passwd"), passwd)?;
     fs::write(root.join("etc/shadow"), shadow)?;
     fs::write(root.join("etc/group"), group)

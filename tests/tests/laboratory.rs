@@ -4,7 +4,10 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, BOB, Config, HELLOD, HELLOD_ONLINE, Lab, MALLORY, PamStack, Running, Tpm};
+use hello_tests::{
+    ALICE, BOB, Config, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, Lab, MALLORY, PamStack, Peer, ROOT, Running,
+    Tpm,
+};
 use rustix::process::Signal;
 use serde_json::json;
 
@@ -328,4 +331,25 @@ fn hellod_online_serves_hellod_alone_and_has_neither_the_tpm_nor_a_capability() 
     let mut online = lab.hellod_online();
     assert!(lab.read("/var/log/hellod.stderr").is_empty());
     online.kill();
+}
+
+#[test]
+fn the_bus_lets_hellod_alone_speak_to_hellod_finger_and_nobody_else_be_it() {
+    let lab = Lab::new();
+    let _bus = lab.bus();
+    let name = "org.hellod.Finger1";
+    for person in [ROOT, HELLOD, MALLORY] {
+        let wanted = json!([{ "s": name }, { "u": 4 }]);
+        let taken =
+            lab.peer(&person).call("org.freedesktop.DBus", "/", "org.freedesktop.DBus.RequestName", wanted);
+        assert!(taken.is_err_and(|(error, _)| error.ends_with("AccessDenied")), "{person:?}");
+    }
+    let call = |peer: &mut Peer| {
+        let answer = peer.call(name, "/org/hellod/Finger1", "org.hellod.Finger1.Nothing", json!([]));
+        answer.expect_err("there is no such method").0
+    };
+    for person in [ROOT, HELLOD_FINGER, HELLOD_ONLINE, ALICE, MALLORY] {
+        assert!(call(&mut lab.peer(&person)).ends_with("AccessDenied"), "{person:?}");
+    }
+    assert!(!call(&mut lab.peer(&HELLOD)).ends_with("AccessDenied"));
 }
