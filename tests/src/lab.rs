@@ -11,9 +11,10 @@ use rustix::fs::{Gid, Mode, OFlags, Uid};
 use crate::namespace::{Namespace, Plug};
 use crate::programs::{program, source_root};
 use crate::running::Running;
+use crate::sensor::Kind;
 use crate::wait::{PATIENCE, until};
 use crate::{
-    Bus, Config, Hellod, HellodFinger, HellodOnline, Journal, Output, PamStack, Peer, Person, Polkit,
+    Bus, Config, Hellod, HellodFinger, HellodOnline, Journal, Output, PamStack, Peer, Person, Polkit, Sensor,
     Terminal, Tpm, hellod, pam, peer,
 };
 
@@ -131,6 +132,19 @@ impl Lab {
     #[track_caller]
     pub fn hellod_online(&self) -> HellodOnline {
         HellodOnline::start(self)
+    }
+
+    /// Plugs a fingerprint sensor in that compares a touch with one print, with an fprintd that knows no finger yet; the bus and polkit
+    /// must run. There can be one.
+    #[track_caller]
+    pub fn sensor(&self) -> Sensor {
+        Sensor::new(self, Kind::Comparing)
+    }
+
+    /// The same with one that keeps the prints itself and looks among all of them, as those of most laptops do.
+    #[track_caller]
+    pub fn keeping_sensor(&self) -> Sensor {
+        Sensor::new(self, Kind::Keeping)
     }
 
     /// Starts hellod-finger, and waits until it owns its name; the bus must run. Where the bus may start it, it does so when hellod asks,

@@ -1,7 +1,7 @@
 //! The proof: a laboratory of real parts, and what the tests in `tests/` need to use it.
 //!
 //! A [`Lab`] is a machine of its own inside this one: private mounts, processes, network and hostname over a copy-on-write view of
-//! the host, with real sudo, login, su, dbus-daemon, polkitd and a software TPM. The host stays untouched, and any number of labs
+//! the host, with real sudo, login, su, dbus-daemon, polkitd, fprintd and a software TPM. The host stays untouched, and any number of labs
 //! run side by side. It ends with the value, and also when the test crashes or is interrupted.
 //!
 //! A laboratory that can't be set up, or a deadline that passes, ends the test with the sentence that says what was missing.
@@ -33,6 +33,7 @@ mod peer;
 mod people;
 mod programs;
 mod running;
+mod sensor;
 mod swapper;
 mod talk;
 mod terminal;
@@ -64,6 +65,7 @@ pub use peer::Peer;
 pub use people::{ALICE, BOB, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, MALLORY, NOBODY, Person, ROOT};
 pub use programs::{program, source_root};
 pub use running::Running;
+pub use sensor::Sensor;
 pub use swapper::{Named, Swapper, reseal};
 pub use talk::{Ending, PREFIX, Refusal, Step, Talk, request, secret_frame};
 pub use terminal::{Seen, Terminal};

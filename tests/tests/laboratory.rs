@@ -5,8 +5,8 @@ use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use hello_tests::{
-    ALICE, BOB, Config, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, Lab, MALLORY, PamStack, Peer, ROOT, Running,
-    Tpm,
+    ALICE, BOB, Config, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, Lab, MALLORY, PATIENCE, PamStack, Peer, Person,
+    ROOT, Running, Sensor, Tpm,
 };
 use rustix::process::Signal;
 use serde_json::json;
@@ -331,6 +331,135 @@ fn hellod_online_serves_hellod_alone_and_has_neither_the_tpm_nor_a_capability() 
     let mut online = lab.hellod_online();
     assert!(lab.read("/var/log/hellod.stderr").is_empty());
     online.kill();
+}
+
+/// Has a finger of alice's learnt, of which the test says which one it is.
+fn learn(lab: &Lab, sensor: &Sensor, touched: &str) {
+    let argv = ["fprintd-enroll", "-f", "right-index-finger", ALICE.name];
+    let mut enrol = lab.pty(HELLOD_FINGER.name, argv);
+    for _ in 0..4 {
+        sensor.touch(touched);
+        enrol.expect("enroll-stage-passed");
+    }
+    sensor.touch_badly();
+    enrol.expect("enroll-retry-scan");
+    sensor.touch(touched);
+    enrol.expect("enroll-completed");
+    enrol.finish_ok();
+}
+
+#[test]
+fn fprintd_learns_a_finger_and_tells_it_from_another() {
+    let lab = Lab::new();
+    let _running = (lab.bus(), lab.polkit());
+    let mut sensor = lab.sensor();
+    let list = || lab.run_as(HELLOD_FINGER.name, ["fprintd-list", ALICE.name]);
+    assert!(list().ok().contains("has no fingers enrolled"), "{:?}", list());
+    learn(&lab, &sensor, "alice's");
+    assert!(list().ok().contains("right-index-finger"), "{:?}", list());
+    assert!(!sensor.is_waiting());
+
+    let verify = || {
+        let mut verify = lab.pty(HELLOD_FINGER.name, ["fprintd-verify", ALICE.name]);
+        // Before it has read this answer itself, it takes no result.
+        verify.expect("Verify started");
+        verify
+    };
+    let mut matching = verify();
+    // People take their time.
+    assert_eq!(matching.which(&["Verify result"], Duration::from_secs(1)), None);
+    assert!(sensor.is_waiting());
+    sensor.touch_badly();
+    matching.expect("verify-retry-scan");
+    sensor.touch("alice's");
+    matching.expect("verify-match (done)");
+    matching.finish_ok();
+    let mut other = verify();
+    sensor.touch("bob's");
+    other.expect("verify-no-match (done)");
+    other.finish();
+    let mut broken = verify();
+    sensor.break_off();
+    broken.expect("verify-unknown-error (done)");
+    broken.finish();
+
+    sensor.kill();
+    assert!(list().stdout.contains("ServiceUnknown"), "{:?}", list());
+    sensor.start();
+    let mut again = verify();
+    sensor.touch("alice's");
+    again.expect("verify-match (done)");
+    again.finish_ok();
+
+    let mut cut = verify();
+    sensor.unplug();
+    let words = ["verify-disconnected (done)", "verify-unknown-error (done)"];
+    assert!(cut.which(&words, PATIENCE).is_some(), "{:?}", cut.output());
+    cut.finish();
+    assert!(!list().success(), "{:?}", list());
+    sensor.kill();
+    sensor.start();
+    list().ok();
+    sensor.unplug();
+    assert!(!list().success(), "{:?}", list());
+}
+
+#[test]
+fn a_sensor_that_keeps_prints_looks_among_all_fingers_of_somebody() {
+    let lab = Lab::new();
+    let _running = (lab.bus(), lab.polkit());
+    let mut sensor = lab.keeping_sensor();
+    let start = |program: &str, finger: &str, person: &Person| {
+        lab.pty(HELLOD_FINGER.name, [program, "-f", finger, person.name])
+    };
+    for (finger, touched) in [("left-thumb", "alice's thumb"), ("right-thumb", "alice's other thumb")] {
+        let mut enrol = start("fprintd-enroll", finger, &ALICE);
+        // Once to see that nobody has this finger yet.
+        for _ in 0..5 {
+            sensor.touch(touched);
+            enrol.expect("enroll-stage-passed");
+        }
+        sensor.touch(touched);
+        enrol.expect("enroll-completed");
+        enrol.finish_ok();
+    }
+    let mut twice = start("fprintd-enroll", "left-thumb", &BOB);
+    sensor.touch("alice's thumb");
+    twice.expect("enroll-duplicate");
+    twice.finish();
+    sensor.kill();
+    sensor.start();
+    for touched in ["alice's thumb", "alice's other thumb"] {
+        let mut verify = start("fprintd-verify", "any", &ALICE);
+        verify.expect("Verify started");
+        sensor.touch(touched);
+        verify.expect("verify-match (done)");
+        verify.finish_ok();
+    }
+    let mut other = start("fprintd-verify", "any", &ALICE);
+    other.expect("Verify started");
+    sensor.touch("bob's thumb");
+    other.expect("verify-no-match (done)");
+    other.finish();
+}
+
+#[test]
+fn nobody_but_root_and_hellod_finger_has_fprintd_look_at_fingers() {
+    let lab = Lab::new();
+    let _running = (lab.bus(), lab.polkit());
+    let sensor = lab.sensor();
+    learn(&lab, &sensor, "alice's");
+    // None of them has a session in front of the sensor.
+    for person in ["mallory", HELLOD.name, HELLOD_ONLINE.name, ALICE.name] {
+        for program in ["fprintd-verify", "fprintd-enroll", "fprintd-list"] {
+            let said = lab.run_as(person, [program, ALICE.name]);
+            let refused = "PermissionDenied: Not Authorized: net.reactivated.fprint.device.";
+            assert!(!said.success() && said.stdout.contains(refused), "{person} {program}: {said:?}");
+        }
+    }
+    for person in ["root", HELLOD_FINGER.name] {
+        assert!(lab.run_as(person, ["fprintd-list", ALICE.name]).ok().contains("right-index-finger"));
+    }
 }
 
 #[test]
