@@ -11,6 +11,7 @@ use zbus::proxy::CacheProperties;
 use zbus::{Connection, connection};
 use zeroize::Zeroizing;
 
+use crate::finger::Finger;
 use crate::secret_pipe::SecretPipeError;
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
@@ -66,6 +67,12 @@ pub enum Wish {
     KeepPassword,
     /// The password kept no longer.
     ForgetPassword,
+    /// A finger that signs in, too; this one, if it is said.
+    AddFinger(Option<Finger>),
+    /// This finger no longer, or none.
+    RemoveFinger(Option<Finger>),
+    /// To know which fingers sign in.
+    ListFingers,
 }
 
 /// What an administrator may want of the registration of the machine.
@@ -142,6 +149,13 @@ impl Hellod {
             Wish::Unenroll => call(self.patience, proxy.unenroll(VERSION, user)).await,
             Wish::KeepPassword => call(self.patience, proxy.keep_password(VERSION, user)).await,
             Wish::ForgetPassword => call(self.patience, proxy.forget_password(VERSION, user)).await,
+            Wish::AddFinger(finger) => {
+                call(self.patience, proxy.add_finger(VERSION, user, Finger::words(finger))).await
+            }
+            Wish::RemoveFinger(finger) => {
+                call(self.patience, proxy.remove_finger(VERSION, user, Finger::words(finger))).await
+            }
+            Wish::ListFingers => call(self.patience, proxy.list_fingers(VERSION, user)).await,
         }?;
         self.converse(begun).await
     }

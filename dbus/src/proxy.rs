@@ -52,6 +52,16 @@ pub trait Enrolment {
 
     /// Keeps the password of `user` (empty: the caller) no longer.
     fn forget_password(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Has `user` (empty: the caller) add a finger that signs in beside the PIN, which is asked for first. `finger` is one of
+    /// fprintd's words, or empty for the next that there is not yet.
+    fn add_finger(&self, version: u32, user: &str, finger: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Takes a finger of `user` away; all, where `finger` is empty.
+    fn remove_finger(&self, version: u32, user: &str, finger: &str) -> Result<(u64, WireStep), BusError>;
+
+    /// Tells which fingers of `user` sign in.
+    fn list_fingers(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 }
 
 /// What an administrator does with the registration of this machine. Each call begins a conversation, and is for root

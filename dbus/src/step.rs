@@ -42,6 +42,9 @@ pub struct Prompt {
     /// Whether a password that is given in the place of this PIN, and that proves right, is to be kept: whoever follows in
     /// the PAM stack may then begin [`crate::Purpose::KeepPassword`].
     pub keeps_password: bool,
+    /// Whether nothing is an answer, too, and means something else than the password: then it travels as an empty
+    /// [`Answer::Text`].
+    pub takes_nothing: bool,
 }
 
 /// What a prompt asks for.
@@ -99,6 +102,8 @@ pub enum Style {
     Info,
     /// Something went wrong.
     Error,
+    /// What the person is to do now, other than to type: also for programs that want no news.
+    Call,
 }
 
 /// How a conversation ended. The list is closed; an unknown number is [`Outcome::Unavailable`].
@@ -156,6 +161,7 @@ struct Fields {
     shape: Option<u32>,
     pipe: Option<OwnedFd>,
     keeps_password: Option<bool>,
+    takes_nothing: Option<bool>,
     outcome: Option<u32>,
 }
 
@@ -177,6 +183,7 @@ impl From<Step> for WireStep {
                     shape: Some(prompt.shape.number()),
                     pipe: prompt.secret.map(OwnedFd::from),
                     keeps_password: prompt.keeps_password.then_some(true),
+                    takes_nothing: prompt.takes_nothing.then_some(true),
                     ..Fields::default()
                 },
             },
@@ -205,6 +212,7 @@ impl TryFrom<WireStep> for Step {
                 shape: fields.shape.and_then(Shape::from_number).unwrap_or(Shape::Any),
                 secret: fields.pipe.map(|pipe| close_on_exec(pipe.into())).transpose()?,
                 keeps_password: fields.keeps_password.unwrap_or_default(),
+                takes_nothing: fields.takes_nothing.unwrap_or_default(),
             })),
             MESSAGE => Ok(Self::Message {
                 style: fields.style.and_then(Style::from_number).unwrap_or(Style::Info),
@@ -274,7 +282,7 @@ macro_rules! numbered {
 
 numbered!(Role: Current, New, Repeat, Challenge, Password, Word, DirectoryPassword, Address, Token, Keytab);
 numbered!(Shape: Digits, Any);
-numbered!(Style: Info, Error);
+numbered!(Style: Info, Error, Call);
 numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password);
 
 const PROMPT: u32 = 0;
@@ -325,6 +333,7 @@ mod tests {
             role: Role::Current,
             shape: Shape::Any,
             keeps_password: false,
+            takes_nothing: false,
         };
         let step = Step::try_from(WireStep::from(Step::Prompt(prompt)));
         let Ok(Step::Prompt(Prompt { secret: Some(pipe), .. })) = step else { panic!("{step:?}") };

@@ -6,6 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use hello_dbus::Way;
 use hello_dbus::client::Wish;
+use hello_dbus::finger::Finger;
 
 /// Sign in with a PIN that this device protects.
 #[derive(Debug, Parser)]
@@ -41,6 +42,9 @@ pub(crate) enum Command {
     /// Change the PIN
     #[command(subcommand)]
     Pin(Pin),
+    /// Sign in with a finger, too
+    #[command(subcommand)]
+    Finger(FingerCommand),
     /// Replace a PIN that you forgot
     Reset(Resetting),
     /// Remove the PIN; the password stays
@@ -205,6 +209,45 @@ pub(crate) struct Leaving {
 pub(crate) enum Pin {
     /// Choose another PIN; asks for the present one first
     Change(Whose),
+}
+
+/// What can be done with fingers.
+#[derive(Debug, PartialEq, Eq, Subcommand)]
+pub(crate) enum FingerCommand {
+    /// Add a finger; asks for the PIN first
+    Add(WhichFinger),
+    /// Show which fingers sign in
+    List(Whose),
+    /// Take a finger away, or all
+    Remove(WhichFinger),
+}
+
+/// Which finger, and whose.
+#[derive(Debug, PartialEq, Eq, Args)]
+pub(crate) struct WhichFinger {
+    /// As right-index, left-thumb; without it the next one, or all
+    #[arg(value_name = "FINGER", value_parser = finger)]
+    finger: Option<Finger>,
+    /// For whom.
+    #[command(flatten)]
+    pub(crate) whose: Whose,
+}
+
+fn finger(word: &str) -> Result<Finger, String> {
+    let short = |finger: &Finger| finger.word().trim_end_matches("-finger");
+    let known = || Finger::ALL.iter().map(short).collect::<Vec<_>>().join(", ");
+    Finger::parse(word).ok_or_else(|| format!("the fingers are {}", known()))
+}
+
+impl FingerCommand {
+    /// The same in the words of the contract, and whose it is about.
+    pub(crate) fn wish(&self) -> (Wish, &str) {
+        match self {
+            Self::Add(which) => (Wish::AddFinger(which.finger), which.whose.user()),
+            Self::List(whose) => (Wish::ListFingers, whose.user()),
+            Self::Remove(which) => (Wish::RemoveFinger(which.finger), which.whose.user()),
+        }
+    }
 }
 
 /// What can be done with the password for the keyring.

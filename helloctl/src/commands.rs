@@ -39,6 +39,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
             traced_wish(how.wish(), how.whose.user(), trace, &mut interrupts).await
         }
         Command::Pin(Pin::Change(whose)) => wish(Wish::ChangePin, whose.user(), &mut interrupts).await,
+        Command::Finger(what) => {
+            let (wanted, user) = what.wish();
+            wish(wanted, user, &mut interrupts).await
+        }
         Command::Reset(how) => wish(how.wish(), how.whose.user(), &mut interrupts).await,
         Command::Unenroll(whose) => wish(Wish::Unenroll, whose.user(), &mut interrupts).await,
         Command::Keyring(Keyring::Keep) => wish(Wish::KeepPassword, "", &mut interrupts).await,
@@ -80,11 +84,16 @@ async fn traced_wish(
         unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let agent = match wish {
-        Wish::Enroll(_) | Wish::EnrollLocally | Wish::Reset(_) | Wish::Unenroll | Wish::KeepPassword => {
+        Wish::Enroll(_)
+        | Wish::EnrollLocally
+        | Wish::Reset(_)
+        | Wish::Unenroll
+        | Wish::KeepPassword
+        | Wish::RemoveFinger(_) => {
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
         }
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
-        Wish::Offer | Wish::ChangePin | Wish::ForgetPassword => None,
+        Wish::Offer | Wish::ChangePin | Wish::ForgetPassword | Wish::AddFinger(_) | Wish::ListFingers => None,
     };
     let ended = converse(hellod.wish(wish, user), Credentials::default(), interrupts).await;
     if let Some(agent) = agent {
@@ -203,6 +212,9 @@ fn achieved(wish: Wish) -> &'static str {
         Wish::Unenroll => "The PIN is removed. The password works as before.",
         Wish::KeepPassword => "The password will be kept for the keyring.",
         Wish::ForgetPassword => "The password is kept no longer.",
+        Wish::AddFinger(_) => "The finger signs in from now on.",
+        Wish::RemoveFinger(_) => "The finger signs in no longer.",
+        Wish::ListFingers => "",
     }
 }
 

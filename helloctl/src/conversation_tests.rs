@@ -95,6 +95,7 @@ fn secret(role: Role, shape: Shape) -> (Step, OwnedFd) {
             role,
             shape,
             keeps_password: false,
+            takes_nothing: false,
         }),
         read,
     )
@@ -107,6 +108,7 @@ fn word() -> Step {
         role: Role::Challenge,
         shape: Shape::Any,
         keeps_password: false,
+        takes_nothing: false,
     })
 }
 
@@ -182,6 +184,7 @@ async fn a_pin_asked_for_without_a_pipe_is_never_typed() {
             role,
             shape: Shape::Any,
             keeps_password: false,
+            takes_nothing: false,
         });
         let script = Script::default();
         let mut person = Person::typing(["271828"]);

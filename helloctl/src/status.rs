@@ -153,13 +153,14 @@ const KNOWN: &[(&str, &str, &[&str])] = &[
             "algorithm",
             "protector",
             "pin",
+            "fingers",
             "since",
         ],
     ),
     ("tries", "Tries", &["failed", "left", "delayed_until", "locked"]),
     ("sso", "Single sign-on", &[]),
     ("policy", "Policy", &["UsePassportForWork", "RequireSecurityDevice"]),
-    ("last_sign_in", "Last sign-in", &["time", "service", "result", "online"]),
+    ("last_sign_in", "Last sign-in", &["time", "service", "result", "gesture", "online"]),
 ];
 
 #[cfg(test)]

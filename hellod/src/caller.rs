@@ -9,6 +9,10 @@ pub struct Caller {
     pub real_uid: u32,
     /// The session that the process belongs to.
     pub session: Session,
+    /// Whether that session is the one in front at the machine's own screen and keyboard (`seat0`).
+    pub at_seat: bool,
+    /// Whether its screen is locked, as far as the desktop says so.
+    pub is_locked: bool,
     /// Who sits at the machine. Looked up only for programs of root's that belong to no session: a display manager asks
     /// for whoever that is.
     pub seat: Seat,

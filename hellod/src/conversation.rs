@@ -7,7 +7,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use hello_dbus::{
-    Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_OUTLET, secret_pipe,
+    Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_NOTHING, VERSION_WITH_OUTLET,
+    secret_pipe,
 };
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -50,8 +51,19 @@ impl From<Answer> for Said {
 pub enum Reply {
     /// The secret waits in this pipe.
     Secret(OwnedFd),
+    /// Nothing, where that is an answer.
+    Nothing,
     /// The person would rather do something else.
     Declined,
+}
+
+/// What else than the PIN the person may answer to the prompt for it.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Or {
+    /// Whether a password, which is none of hellod's business, is to be kept if it proves right.
+    pub keeps_password: bool,
+    /// Whether nothing is an answer.
+    pub nothing: bool,
 }
 
 /// Nobody is there any more: the program left the bus, ended the conversation or did not answer in time.
@@ -69,6 +81,8 @@ pub struct OutOfTurn;
 enum Owed {
     /// The secret, or a refusal.
     Secret,
+    /// The same, or nothing at all.
+    SecretOrNothing,
     /// The text, or a refusal.
     Text,
     /// A pipe, or a refusal.
@@ -96,25 +110,37 @@ impl Terminal {
     /// # Errors
     /// [`Gone`].
     pub async fn secret(&mut self, text: &str, role: Role, shape: Shape) -> Result<Reply, Gone> {
-        self.secret_or_password(text, role, shape, false).await
+        let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
+        self.ask_secret(read, Prompt { secret: Some(write), ..question(text, role, shape) }).await
     }
 
-    /// The same where the person may type the password instead, and says whether that is to be kept.
+    /// Asks for the PIN where the person may type the password instead, or, where `or` says so, do something else by typing
+    /// nothing.
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn secret_or_password(
-        &mut self,
-        text: &str,
-        role: Role,
-        shape: Shape,
-        keeps_password: bool,
-    ) -> Result<Reply, Gone> {
+    pub async fn pin(&mut self, text: &str, shape: Shape, or: Or) -> Result<Reply, Gone> {
         let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
-        let prompt = Prompt { text: text.to_owned(), secret: Some(write), role, shape, keeps_password };
+        let prompt = Prompt {
+            secret: Some(write),
+            keeps_password: or.keeps_password,
+            takes_nothing: or.nothing && self.takes_nothing(),
+            ..question(text, Role::Current, shape)
+        };
+        self.ask_secret(read, prompt).await
+    }
+
+    /// Whether the other end knows that nothing can be an answer.
+    #[must_use]
+    pub fn takes_nothing(&self) -> bool {
+        self.version >= VERSION_WITH_NOTHING
+    }
+
+    async fn ask_secret(&mut self, read: OwnedFd, prompt: Prompt) -> Result<Reply, Gone> {
         match self.ask(prompt).await? {
             Said::Answer(Answer::Secret) => Ok(Reply::Secret(read)),
-            _ => Ok(Reply::Declined),
+            Said::Answer(Answer::Text(_)) => Ok(Reply::Nothing),
+            Said::Answer(Answer::Declined | Answer::Continue) | Said::Outlet(_) => Ok(Reply::Declined),
         }
     }
 
@@ -158,9 +184,7 @@ impl Terminal {
     /// [`Gone`].
     pub async fn until_answered(&mut self, text: &str) -> Result<(), Gone> {
         let role = Role::Word;
-        let prompt =
-            Prompt { text: text.to_owned(), secret: None, role, shape: Shape::Any, keeps_password: false };
-        self.send(Step::Prompt(prompt)).await?;
+        self.send(Step::Prompt(question(text, role, Shape::Any))).await?;
         self.answers.recv().await.map(drop).ok_or(Gone)
     }
 
@@ -182,9 +206,7 @@ impl Terminal {
     }
 
     async fn seen(&mut self, text: &str, role: Role) -> Result<Option<String>, Gone> {
-        let prompt =
-            Prompt { text: text.to_owned(), secret: None, role, shape: Shape::Any, keeps_password: false };
-        match self.ask(prompt).await? {
+        match self.ask(question(text, role, Shape::Any)).await? {
             Said::Answer(Answer::Text(text)) => Ok(Some(text)),
             _ => Ok(None),
         }
@@ -235,6 +257,7 @@ impl Conversation {
             Err(_) => Step::Wait,
         };
         self.owed = match &step {
+            Step::Prompt(prompt) if prompt.takes_nothing => Owed::SecretOrNothing,
             Step::Prompt(prompt) if prompt.secret.is_some() => Owed::Secret,
             Step::Prompt(_) => Owed::Text,
             Step::Message { .. } => Owed::Seen,
@@ -253,7 +276,10 @@ impl Conversation {
         let said = said.into();
         match (self.owed, &said) {
             (Owed::Patience, Said::Answer(Answer::Continue)) => return Ok(()),
-            (Owed::Secret, Said::Answer(Answer::Secret | Answer::Declined))
+            (Owed::SecretOrNothing, Said::Answer(Answer::Text(text))) if text.is_empty() => {
+                self.owed = Owed::Patience;
+            }
+            (Owed::Secret | Owed::SecretOrNothing, Said::Answer(Answer::Secret | Answer::Declined))
             | (Owed::Text, Said::Answer(Answer::Text(_) | Answer::Declined))
             | (Owed::Outlet, Said::Outlet(_) | Said::Answer(Answer::Declined))
             | (Owed::Seen, Said::Answer(Answer::Continue)) => self.owed = Owed::Patience,
@@ -263,6 +289,12 @@ impl Conversation {
         let _ = self.answers.try_send(said);
         Ok(())
     }
+}
+
+/// A question without a pipe, to which nothing is no answer.
+fn question(text: &str, role: Role, shape: Shape) -> Prompt {
+    let text = text.to_owned();
+    Prompt { text, secret: None, role, shape, keeps_password: false, takes_nothing: false }
 }
 
 /// How long a person may take over a question that nobody has asked for: whoever comes by a console that was left at it is not to
@@ -316,6 +348,26 @@ mod tests {
         assert!(flow.await.unwrap().unwrap().is_some());
         let (mut terminal, _conversation) = pair(VERSION_WITH_OUTLET - 1);
         assert!(terminal.outlet().await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn nothing_answers_a_prompt_that_takes_it_and_no_other() {
+        for (version, nothing) in
+            [(VERSION_WITH_NOTHING, true), (VERSION_WITH_NOTHING, false), (VERSION_WITH_NOTHING - 1, true)]
+        {
+            let (mut terminal, mut conversation) = pair(version);
+            let or = Or { nothing, ..Or::default() };
+            let flow = tokio::spawn(async move { terminal.pin("PIN: ", Shape::Digits, or).await });
+            let Step::Prompt(prompt) = conversation.next().await else { panic!("no prompt") };
+            let takes = nothing && version == VERSION_WITH_NOTHING;
+            assert_eq!(prompt.takes_nothing, takes);
+            assert_eq!(conversation.answer(Answer::Text("x".into())), Err(OutOfTurn));
+            let answered = conversation.answer(Answer::Text(String::new()));
+            assert_eq!(answered, if takes { Ok(()) } else { Err(OutOfTurn) });
+            if takes {
+                assert!(matches!(flow.await.unwrap(), Ok(Reply::Nothing)));
+            }
+        }
     }
 
     #[tokio::test(start_paused = true)]

@@ -1,5 +1,6 @@
 //! Wiring: builds the parts, hands jobs to the flows, and knows when to stop.
 
+pub mod finger;
 pub mod online;
 mod shelf;
 
@@ -23,6 +24,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TpmPath};
 use crate::conversation::Terminal;
 use crate::enrolments::Enrolments;
+use crate::fingers::Fingers;
 use crate::identity::Providers;
 use crate::identity::local::Local;
 use crate::jobs::Job;
@@ -187,6 +189,15 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Wish { wish: Wish::ForgetPassword, caller, account, terminal } => {
             provisioning::forget_password(&parts, &caller, &account, terminal).await;
         }
+        Job::Wish { wish: Wish::AddFinger(finger), caller, account, terminal } => {
+            provisioning::add_finger(&parts, &caller, &account, finger, terminal).await;
+        }
+        Job::Wish { wish: Wish::RemoveFinger(finger), caller, account, terminal } => {
+            provisioning::remove_finger(&parts, &caller, &account, finger, terminal).await;
+        }
+        Job::Wish { wish: Wish::ListFingers, caller, account, terminal } => {
+            provisioning::list_fingers(&parts, &caller, &account, terminal).await;
+        }
         Job::Wish { wish: Wish::ChangePin, caller, account, terminal } => {
             let class = match parts.surfaces.admit_enrolment(&caller, &account) {
                 Admission::Admitted(class) => class,
@@ -273,6 +284,11 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         audit,
         enrolments,
         keyrings: Keyrings::new(store.clone(), layers.policy.allow_keyring_password),
+        fingers: Fingers::new(
+            store.clone(),
+            Rc::new(bus.to_finger()),
+            layers.policy.biometrics.use_biometrics,
+        ),
         offers: Offers::new(store.clone(), layers.policy.launch_pause()),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm,

@@ -23,6 +23,7 @@ pub mod audit;
 pub mod config;
 pub mod conversation;
 pub mod enrolments;
+pub mod fingers;
 pub mod gesture;
 pub mod identity;
 pub mod keyring;
@@ -38,6 +39,7 @@ pub mod tokens;
 pub mod tries;
 
 // Tools.
+pub mod finger;
 pub mod jose;
 pub mod keys;
 pub mod logging;

@@ -1,5 +1,5 @@
 //! hellod: one program, which is the daemon, or the short-lived child of it that alone opens the TPM, or hellod-online, which
-//! alone has a network.
+//! alone has a network, or hellod-finger, which alone speaks to the fingerprint reader.
 
 use std::fmt::Display;
 use std::path::Path;
@@ -25,8 +25,14 @@ fn main() -> ExitCode {
         (Some(flag), Some(next), Some(path), None) if flag == "--online" && next == "--config" => {
             serve(Path::new(&path), Exchange::MOST, daemon::online::serve)
         }
+        (Some(flag), None, ..) if flag == "--finger" => {
+            serve(Path::new(DEFAULT_CONFIG), VALUES, daemon::finger::serve)
+        }
+        (Some(flag), Some(next), Some(path), None) if flag == "--finger" && next == "--config" => {
+            serve(Path::new(&path), VALUES, daemon::finger::serve)
+        }
         _ => {
-            logging::usage("usage: hellod [--online] [--config FILE]");
+            logging::usage("usage: hellod [--online | --finger] [--config FILE]");
             ExitCode::from(2)
         }
     }
@@ -65,5 +71,7 @@ fn serve<E: Display>(
 
 /// Accounts that hellod looks up at once: two for each conversation that can be open.
 const LOOK_UPS: usize = 512;
+/// Finger keys' values that may be coming at once.
+const VALUES: usize = 64;
 /// Where the settings are, unless `--config` says otherwise.
 const DEFAULT_CONFIG: &str = "/etc/hellod/hellod.toml";

@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::Contact;
 use crate::enrolments::Enrolments;
+use crate::fingers::Fingers;
 use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
 use crate::keys::child::Tpm;
@@ -41,6 +42,8 @@ pub struct Parts {
     pub enrolments: Rc<Enrolments>,
     /// Whose password is kept for a keyring.
     pub keyrings: Keyrings,
+    /// Whose fingers sign in.
+    pub fingers: Fingers,
     /// Who would rather have no PIN for now.
     pub offers: Offers,
     /// Who may try.
@@ -121,6 +124,8 @@ pub enum Action {
     Unenroll,
     /// Having the password kept for the keyring.
     KeepPassword,
+    /// Removing a finger.
+    Finger,
 }
 
 /// Why there is no proof.

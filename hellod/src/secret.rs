@@ -40,6 +40,11 @@ impl AuthValue {
         Self(octets)
     }
 
+    /// Takes what came out of a TPM or through a pipe, if it has 32 octets.
+    pub(crate) fn parse(octets: &[u8]) -> Option<Self> {
+        exactly(octets).map(Self)
+    }
+
     /// The 32 bytes, for the TPM.
     pub(crate) fn expose(&self) -> &[u8; 32] {
         &self.0

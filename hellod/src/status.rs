@@ -20,7 +20,12 @@ use crate::wire::{Line, Upn};
 pub async fn status(parts: &Parts, account: &Account) -> Value {
     let (enrolment, tries) = match parts.enrolments.of(account) {
         Ok(None) => (json!({ "user": account.name, "enrolled": false }), Value::Null),
-        Ok(Some(enrolled)) => (enrolment(&enrolled), tries(parts, account, &enrolled).await),
+        Ok(Some(enrolled)) => {
+            let fingers = parts.fingers.of(account, &enrolled.record.kid).map(|sensor| sensor.fingers);
+            let mut state = enrolment(&enrolled);
+            state["fingers"] = json!(fingers.unwrap_or_default());
+            (state, tries(parts, account, &enrolled).await)
+        }
         Err(error) => {
             let why = error.to_string();
             (json!({ "user": account.name, "enrolled": true, "refused": why }), Value::Null)
@@ -176,15 +181,23 @@ fn policy(parts: &Parts) -> Value {
 }
 
 fn last_sign_in(parts: &Parts, account: &Account) -> Value {
-    let (online, offline) = (Event::SignedIn.id(), Event::SignedInOffline.id());
+    let gestures = [
+        ("pin", true, Event::SignedIn.id()),
+        ("pin", false, Event::SignedInOffline.id()),
+        ("finger", true, Event::SignedInByFinger.id()),
+        ("finger", false, Event::SignedInByFingerOffline.id()),
+    ];
     let events = parts.audit.last(usize::MAX, Some(account.uid));
-    let last = events.iter().rev().find(|entry| entry.id == online || entry.id == offline);
-    last.map_or(Value::Null, |entry| {
+    let last = events.iter().rev().find_map(|entry| {
+        gestures.into_iter().find(|(_, _, id)| *id == entry.id).map(|gesture| (entry, gesture))
+    });
+    last.map_or(Value::Null, |(entry, (gesture, online, _))| {
         json!({
             "time": entry.time,
             "service": entry.service,
             "result": "success",
-            "online": entry.id == online,
+            "gesture": gesture,
+            "online": online,
         })
     })
 }

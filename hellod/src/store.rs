@@ -42,6 +42,8 @@ pub enum Kind {
     Footprint,
     /// What is kept for a keyring, named by uid.
     Keyring,
+    /// Which fingers sign in, named by uid.
+    Fingers,
     /// A primary token, encrypted, named by uid.
     Token,
     /// How people stand with their directory, named by uid.
@@ -224,6 +226,7 @@ impl Kind {
         Self::Intent,
         Self::Footprint,
         Self::Keyring,
+        Self::Fingers,
         Self::Token,
         Self::Standing,
         Self::Offer,
@@ -239,6 +242,7 @@ impl Kind {
             Self::Intent => "intents",
             Self::Footprint => "footprints",
             Self::Keyring => "keyrings",
+            Self::Fingers => "fingers",
             Self::Token => "tokens",
             Self::Standing => "standings",
             Self::Offer => "offers",

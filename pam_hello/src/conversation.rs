@@ -62,20 +62,24 @@ impl Terminal for PamTerminal<'_> {
         self.ask(PAM_PROMPT_ECHO_OFF, &text)
     }
 
+    fn says(&self, role: Role, text: &str) -> bool {
+        self.wording.apply(role, text) == text
+    }
+
     fn ask_word(&mut self, text: &str) -> Result<Secret, NoReply> {
         let text = self.after_what_is_unsaid(text);
         self.ask(PAM_PROMPT_ECHO_ON, &text)
     }
 
     fn show(&mut self, style: Style, text: &str) {
-        if self.silent {
+        if self.silent && style != Style::Call {
             if style == Style::Error {
                 text.clone_into(&mut self.unsaid);
             }
             return;
         }
         let style = match style {
-            Style::Info => PAM_TEXT_INFO,
+            Style::Info | Style::Call => PAM_TEXT_INFO,
             Style::Error => PAM_ERROR_MSG,
         };
         if let Ok(Some(conversation)) = self.handle.get_item::<Conv<'_>>() {

@@ -78,6 +78,10 @@ impl Terminal for PasswordAlone {
         if role == Role::Password { Ok(self.0.clone()) } else { Err(NoReply) }
     }
 
+    fn says(&self, _: Role, _: &str) -> bool {
+        false
+    }
+
     fn ask_word(&mut self, _: &str) -> Result<Secret, NoReply> {
         Err(NoReply)
     }

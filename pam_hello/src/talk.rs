@@ -33,6 +33,9 @@ pub(crate) trait Terminal {
     /// [`NoReply`].
     fn ask_secret(&mut self, role: Role, text: &str) -> Result<Secret, NoReply>;
 
+    /// Whether a prompt is shown with these words, and not with others in their place.
+    fn says(&self, role: Role, text: &str) -> bool;
+
     /// Asks for something that it may show.
     ///
     /// # Errors
@@ -194,6 +197,10 @@ impl<T: Terminal> Talk<'_, T> {
         let Some(pipe) = &prompt.secret else { return self.ask_word(&prompt.text) };
         let Some(typed) = self.obtain(prompt)? else { return Ok(Answer::Declined) };
         match sort(&typed, prompt.shape) {
+            // Whoever was not told means what they always meant.
+            Typed::Nothing if prompt.takes_nothing && self.terminal.says(prompt.role, &prompt.text) => {
+                Ok(Answer::Text(String::new()))
+            }
             Typed::Nothing => Ok(Answer::Declined),
             Typed::Password => {
                 // A password belongs to the sign-in alone: in a change, PAM_AUTHTOK is the new password.

@@ -191,7 +191,7 @@ const PACKAGES: [&str; 15] = [
 
 const LIBRARIES: [&str; 2] = ["libtss2-tcti-device0", "libtss2-tctildr0"];
 
-const FOR_A_CONTAINER: [&str; 3] = ["openssh-client", "openssh-server", "swtpm"];
+const FOR_A_CONTAINER: [&str; 4] = ["fprintd", "openssh-client", "openssh-server", "swtpm"];
 
 const SWTPM: &str = "\
 [Unit]

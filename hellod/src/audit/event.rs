@@ -140,6 +140,24 @@ pub enum Event {
         /// Why.
         why: String,
     },
+    /// A finger signs in from now on.
+    #[error("a finger was added: {finger}")]
+    FingerAdded {
+        /// Which.
+        finger: String,
+    },
+    /// A finger was to be added.
+    #[error("no finger was added: {why}")]
+    FingerNotAdded {
+        /// Why not.
+        why: String,
+    },
+    /// A finger signs in no longer.
+    #[error("a finger was removed: {finger}")]
+    FingerRemoved {
+        /// Which.
+        finger: String,
+    },
     /// The person was asked whether their password may be kept.
     #[error("asked whether the password may be kept for the keyring; the answer was {answer}")]
     KeyringAnswered {
@@ -176,6 +194,21 @@ pub enum Event {
     /// A sign-in without the provider.
     #[error("signed in with the PIN while the identity provider could not be reached")]
     SignedInOffline,
+    /// A sign-in by finger.
+    #[error("signed in with a finger")]
+    SignedInByFinger,
+    /// The same without the provider.
+    #[error("signed in with a finger while the identity provider could not be reached")]
+    SignedInByFingerOffline,
+    /// A finger that is none of the person's.
+    #[error("a finger did not match")]
+    FingerNotMatched,
+    /// A finger was asked for and could not be waited for, or not any longer.
+    #[error("no finger could sign in: {why}")]
+    FingerUnavailable {
+        /// Why.
+        why: String,
+    },
     /// A wrong PIN.
     #[error("wrong PIN; {left} tries left in the TPM")]
     WrongPin {
@@ -322,6 +355,9 @@ impl Event {
             Self::Reset { .. } => "8220",
             Self::Unenrolled => "8230",
             Self::UnenrolFailed { .. } => "7230",
+            Self::FingerAdded { .. } => "8250",
+            Self::FingerNotAdded { .. } => "7250",
+            Self::FingerRemoved { .. } => "8251",
             Self::KeyringAnswered { .. } => "5240",
             Self::PasswordKept => "8240",
             Self::PasswordNotKept { .. } => "7240",
@@ -330,6 +366,10 @@ impl Event {
             Self::ProofRefused { .. } => "6200",
             Self::SignedIn => "8400",
             Self::SignedInOffline => "8401",
+            Self::SignedInByFinger => "8402",
+            Self::SignedInByFingerOffline => "8403",
+            Self::FingerNotMatched => "6406",
+            Self::FingerUnavailable { .. } => "6407",
             Self::WrongPin { .. } => "6400",
             Self::Delayed { .. } => "6401",
             Self::OnlyAtLogin => "6402",
@@ -373,6 +413,9 @@ impl Event {
                 | Self::EnrolmentFailed { .. }
                 | Self::PinChangeFailed { .. }
                 | Self::KeyringAnswered { .. }
+                | Self::FingerNotAdded { .. }
+                | Self::FingerNotMatched
+                | Self::FingerUnavailable { .. }
                 | Self::ProofRefused { .. }
                 | Self::Elsewhere { .. }
                 | Self::KeyLost { .. }

@@ -11,11 +11,12 @@ use super::directory::{Brought, Exchange};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::enrolments::{Enrolled, Enrolment, EnrolmentError};
+use crate::fingers::Matched;
 use crate::gesture::pin::{PinRefused, PinShape};
 use crate::identity::ProviderError;
 use crate::jose::jws::SigningInput;
 use crate::keys::KeyError;
-use crate::keys::child::{Opening, SignIn};
+use crate::keys::child::{Opening, ProvenRoot, SignByFinger, SignIn, SignedRequest};
 use crate::offers::Outdated;
 use crate::parts::Parts;
 use crate::standing::NotAlone;
@@ -31,13 +32,27 @@ pub struct Proven {
     outdated: Option<Outdated>,
 }
 
-/// What a person did to be let in, and where what is kept under it goes.
-#[derive(Debug)]
-pub(super) struct Gesture {
-    /// The pipe with the PIN.
-    pub(super) pin: OwnedFd,
-    /// The program's pipe for the keyring's password, if there is one.
-    pub(super) outlet: Option<OwnedFd>,
+/// What a person did to be let in.
+pub(super) enum Gesture {
+    /// They typed a PIN.
+    Pin {
+        /// The pipe with it.
+        pin: OwnedFd,
+        /// The program's pipe for the keyring's password, if there is one.
+        outlet: Option<OwnedFd>,
+    },
+    /// They touched the reader. It opens nothing that is kept under the PIN.
+    Finger(Matched),
+}
+
+/// What the TPM has made of a gesture. The signature was verified with the registered public key; one that is none is an error.
+struct Signed {
+    signature: Vec<u8>,
+    root: ProvenRoot,
+    request: Option<Result<SignedRequest, KeyError>>,
+    opened: Option<Result<(), KeyError>>,
+    tokens: Option<Wrapped>,
+    outdated: Option<Outdated>,
 }
 
 impl Proven {
@@ -108,7 +123,7 @@ pub(super) enum Failure {
 pub(super) async fn attempt(
     parts: &Rc<Parts>,
     account: &Account,
-    Gesture { pin, outlet }: Gesture,
+    gesture: Gesture,
     fetching: Fetching<'_>,
 ) -> Result<Proven, Failure> {
     // Read again: the PIN may have been changed while this prompt was open.
@@ -124,34 +139,80 @@ pub(super) async fn attempt(
     let challenge = Challenge::in_time(parts, (account, &enrolled), fetching, &mut patience).await?;
     let input =
         challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(error.to_string()))?;
-    let kept = outlet.and_then(|outlet| {
+    let exchange = Exchange::of(parts, &enrolled, &challenge, &input);
+    let signed = match gesture {
+        Gesture::Pin { pin, outlet } => {
+            with_pin(parts, (account, &enrolled), (pin, outlet), (&input, exchange.as_ref())).await?
+        }
+        Gesture::Finger(matched) => {
+            with_finger(parts, (account, &enrolled), &matched, (&input, exchange.as_ref())).await?
+        }
+    };
+    let Signed { signature, root, request, opened, tokens, outdated } = signed;
+    let Some(exchange) = exchange else {
+        let online =
+            challenge.online && accepted_here(parts, &enrolled, (&input, &signature), &mut patience).await?;
+        return Ok(Proven { online, opened, brought: None, outdated });
+    };
+    let answer = exchange.hand_in(request, &root, &mut patience).await?;
+    let online = answer.is_some();
+    let brought = Some(exchange.judged(answer, (tokens, root))?);
+    Ok(Proven { online, opened, brought, outdated })
+}
+
+/// The PIN, with all that is kept under it. From then on a finger counts, too, if one was set up.
+async fn with_pin(
+    parts: &Rc<Parts>,
+    (account, enrolled): (&Account, &Enrolled),
+    (pin, outlet): (OwnedFd, Option<OwnedFd>),
+    (input, exchange): (&SigningInput, Option<&Exchange<'_>>),
+) -> Result<Signed, Failure> {
+    let keyring = outlet.and_then(|outlet| {
         let sealed = parts.keyrings.kept(account, &enrolled.record.kid)?;
         Some(Opening { sealed, outlet })
     });
-    let exchange = Exchange::of(parts, &enrolled, &challenge, &input);
-    let tokens = exchange.as_ref().and_then(Exchange::sealed);
+    let sealed = exchange.and_then(Exchange::sealed);
     let wanted = SignIn {
         message: input.as_bytes(),
-        keyring: kept,
-        tokens: tokens.clone(),
-        request: exchange.as_ref().and_then(Exchange::request),
+        keyring,
+        tokens: sealed.clone(),
+        request: exchange.and_then(Exchange::request),
         rules: Some(&parts.policy.pin_complexity),
+        gate: parts.fingers.gate(account, enrolled).await,
     };
-    // What comes back was verified with the registered public key; a signature that is none is an error.
     let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await?;
-    settle_change(parts, &enrolled, signed.shape);
-    let outdated = signed.outdated.map(Outdated::Rules).or_else(|| expired(parts, &enrolled));
-    let opened = signed.opened;
-    let Some(exchange) = exchange else {
-        let online = challenge.online
-            && accepted_here(parts, &enrolled, (&input, &signed.signature), &mut patience).await?;
-        return Ok(Proven { online, opened, brought: None, outdated });
-    };
-    let answer = exchange.hand_in(signed.request, &signed.root, &mut patience).await?;
-    let online = answer.is_some();
-    let wrapped = signed.tokens.and_then(Result::ok).zip(tokens).map(|(key, sealed)| Wrapped { key, sealed });
-    let brought = Some(exchange.judged(answer, (wrapped, signed.root))?);
-    Ok(Proven { online, opened, brought, outdated })
+    settle_change(parts, enrolled, signed.shape);
+    if let Some(Err(error)) = &signed.finger {
+        tracing::warn!("fingers don't count after this PIN: {error}");
+    }
+    let tokens = signed.tokens.and_then(Result::ok).zip(sealed).map(|(key, sealed)| Wrapped { key, sealed });
+    Ok(Signed {
+        signature: signed.signature,
+        root: signed.root,
+        request: signed.request,
+        opened: signed.opened,
+        tokens,
+        outdated: signed.outdated.map(Outdated::Rules).or_else(|| expired(parts, enrolled)),
+    })
+}
+
+/// A finger that has matched: the same key, in the same TPM, signs the same.
+async fn with_finger(
+    parts: &Rc<Parts>,
+    (account, enrolled): (&Account, &Enrolled),
+    matched: &Matched,
+    (input, exchange): (&SigningInput, Option<&Exchange<'_>>),
+) -> Result<Signed, Failure> {
+    let wanted = SignByFinger { message: input.as_bytes(), request: exchange.and_then(Exchange::request) };
+    let signed = parts.tpm.sign_by_finger(account.uid, &enrolled.key, matched, wanted).await?;
+    Ok(Signed {
+        signature: signed.signature,
+        root: signed.root,
+        request: signed.request,
+        opened: None,
+        tokens: None,
+        outdated: expired(parts, enrolled),
+    })
 }
 
 /// Whether the PIN is older than policy has them. A clock that is behind makes nobody's older.
@@ -180,6 +241,14 @@ async fn accepted_here(
 }
 
 impl Failure {
+    /// To be asked twice is enough: the clock is wrong, or somebody keeps the answers back.
+    pub(super) fn unless_heard(self, heard_before: bool) -> Self {
+        match self {
+            Self::OnceMore { says, .. } if heard_before => Self::Denied(says),
+            failure => failure,
+        }
+    }
+
     /// How the try ended. What never came to a judgement costs none: the TPM keeps its own count.
     pub(super) fn end(&self) -> TryEnd {
         match self {

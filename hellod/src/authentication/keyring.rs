@@ -73,7 +73,7 @@ async fn keep(
     let sealed = match terminal.secret("Password: ", Role::Password, Shape::Any).await? {
         Reply::Secret(password) => parts.tpm.seal(&enrolled.key, password).await,
         // The program found it too long for the pipe.
-        Reply::Declined => Err(KeyError::PasswordLength),
+        Reply::Nothing | Reply::Declined => Err(KeyError::PasswordLength),
     };
     let sealed = sealed.map_err(|error| error.to_string());
     let kept = sealed.and_then(|sealed| {

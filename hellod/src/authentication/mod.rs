@@ -6,19 +6,22 @@
 mod attempt;
 mod challenge;
 mod directory;
+mod finger;
 mod keyring;
 mod late;
 mod lost;
 
 use std::rc::Rc;
 
-use hello_dbus::{Account as Shadow, Outcome, Request, Role, Style};
+use hello_dbus::{Account as Shadow, Outcome, Request, Style};
 
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
 use crate::caller::Caller;
-use crate::conversation::{Gone, Reply, Terminal};
+use crate::conversation::{Gone, Or, Reply, Terminal};
 use crate::enrolments::{Enrolled, EnrolmentError};
+use crate::finger::Sensor;
+use crate::keys::KeyError;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
@@ -26,6 +29,7 @@ pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
 use directory::Brought;
+use finger::Touch;
 pub use keyring::keep_password;
 pub use lost::look;
 
@@ -150,7 +154,7 @@ async fn converse(
     request: &Request,
     terminal: &mut Terminal,
 ) -> Result<Ending, Gone> {
-    let Admitted { account, class } = admitted;
+    let Admitted { account, .. } = admitted;
     let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
         return Ok(Outcome::Unavailable.into());
     };
@@ -159,8 +163,10 @@ async fn converse(
         return Ok(Outcome::Unavailable.into());
     }
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
+    let mut sensor = finger_that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
     let mut heard_twice = false;
-    for left_here in (0..request.tries).rev() {
+    let mut left_here = request.tries;
+    while left_here > 0 {
         if let Some(outcome) = before_the_prompt(parts, admitted, request, terminal).await? {
             return Ok(outcome.into());
         }
@@ -168,34 +174,32 @@ async fn converse(
         // While the person types there is time to start the child that will read it, and to fetch what it is to answer.
         parts.tpm.spare();
         let mut fetching = Fetching::begin(parts, account, &enrolled);
-        let typing = terminal.secret_or_password(PROMPT, Role::Current, shape, keyring.keeps_password);
-        let Reply::Secret(pin) = fetching.beside(typing).await? else { return Ok(Outcome::Password.into()) };
-        let charge = match parts.tries.charge(account.uid, *class) {
-            Ok(charge) => charge,
-            Err(may) => {
-                let put_off = put_off(parts, admitted, request, may, terminal).await?;
-                return Ok(put_off.unwrap_or(Outcome::Unavailable).into());
+        let or = Or { keeps_password: keyring.keeps_password, nothing: sensor.is_some() };
+        let typing = terminal.pin(if or.nothing { PROMPT_WITH_FINGER } else { PROMPT }, shape, or);
+        let tried = match fetching.beside(typing).await? {
+            Reply::Declined => return Ok(Outcome::Password.into()),
+            Reply::Secret(pin) => {
+                left_here -= 1;
+                let gesture = Gesture::Pin { pin, outlet: keyring.outlet() };
+                by_pin(parts, admitted, request, (gesture, fetching, &mut heard_twice), terminal).await?
             }
-        };
-        let gesture = Gesture { pin, outlet: keyring.outlet() };
-        let failure = match attempt(parts, account, gesture, fetching).await {
-            Ok(proven) => {
-                let outcome = welcome(parts, admitted, request, (charge, &proven));
-                let outdated = proven.outdated();
-                parts.offers.note(account.uid, outdated.clone());
-                if let Some(outdated) = outdated {
-                    // They are in, whether or not there is a place for it.
-                    let _ = terminal.show(Style::Info, &format!("{outdated}\n{CHANGE}")).await;
+            Reply::Nothing => {
+                // Once: whoever is asked again is asked for the PIN. Where nobody can be, they still have their password.
+                let Some(sensor) = sensor.take() else { return Ok(Outcome::Password.into()) };
+                let mut tried = by_finger(parts, admitted, request, (&sensor, fetching), terminal).await?;
+                if let Err(verdict) = &mut tried {
+                    verdict.again &= request.tries > 1;
                 }
-                return Ok(Ending { outcome, brought: proven.brought() });
+                tried
             }
-            // Twice is enough: the clock is wrong, or somebody keeps the answers back.
-            Err(Failure::OnceMore { says, .. }) if heard_twice => Failure::Denied(says),
-            Err(failure) => failure,
         };
-        heard_twice |= matches!(failure, Failure::OnceMore { .. });
-        let verdict = settle(parts, admitted, request, (charge, &failure));
-        terminal.show(Style::Error, &verdict.text).await?;
+        let verdict = match tried {
+            Ok(ending) => return Ok(ending),
+            Err(verdict) => verdict,
+        };
+        if let Some(text) = &verdict.text {
+            terminal.show(Style::Error, text).await?;
+        }
         if !verdict.again {
             return Ok(Outcome::Unavailable.into());
         }
@@ -204,6 +208,105 @@ async fn converse(
         }
     }
     Ok(Outcome::TriesSpent.into())
+}
+
+/// The reader at which a finger of the person counts here and now, if there is one.
+async fn finger_that_counts(
+    parts: &Parts,
+    caller: &Caller,
+    Admitted { account, class }: &Admitted,
+    (enrolled, request): (&Enrolled, &Request),
+    terminal: &Terminal,
+) -> Option<Sensor> {
+    let is_here = parts.surfaces.is_at_the_reader(caller, *class, &request.tty);
+    let asks = parts.surfaces.asks_for_fingers(&request.service);
+    let unlocks = !caller.is_locked || parts.surfaces.unlocks(*class, &request.service);
+    if !is_here || !asks || !unlocks || !terminal.takes_nothing() {
+        return None;
+    }
+    parts.fingers.counts(account, enrolled).await
+}
+
+/// One PIN, one try, written down before it is made.
+async fn by_pin(
+    parts: &Rc<Parts>,
+    admitted: &Admitted,
+    request: &Request,
+    (gesture, fetching, heard_twice): (Gesture, Fetching<'_>, &mut bool),
+    terminal: &mut Terminal,
+) -> Result<Result<Ending, Verdict>, Gone> {
+    let Admitted { account, class } = admitted;
+    let charge = match parts.tries.charge(account.uid, *class) {
+        Ok(charge) => charge,
+        Err(may) => {
+            let put_off = put_off(parts, admitted, request, may, terminal).await?;
+            return Ok(Ok(put_off.unwrap_or(Outcome::Unavailable).into()));
+        }
+    };
+    match attempt(parts, account, gesture, fetching).await {
+        Ok(proven) => {
+            let outcome = welcome(parts, admitted, request, (charge, &proven));
+            // What the rules make of a PIN only the PIN tells.
+            parts.offers.note(account.uid, proven.outdated());
+            Ok(Ok(welcomed((outcome, proven), terminal).await))
+        }
+        Err(failure) => {
+            let failure = failure.unless_heard(*heard_twice);
+            *heard_twice |= matches!(failure, Failure::OnceMore { .. });
+            Ok(Err(settle(parts, admitted, request, (charge, &failure))))
+        }
+    }
+}
+
+/// One finger and, if it is the person's, one attempt. It costs no try of the PIN, and gives none back.
+async fn by_finger(
+    parts: &Rc<Parts>,
+    admitted: &Admitted,
+    request: &Request,
+    (sensor, mut fetching): (&Sensor, Fetching<'_>),
+    terminal: &mut Terminal,
+) -> Result<Result<Ending, Verdict>, Gone> {
+    let waiting = finger::touched(parts, admitted, request, sensor, terminal);
+    let Touch::Matched(matched) = fetching.beside(waiting).await? else {
+        return Ok(Err(Verdict { text: None, again: true }));
+    };
+    let (account, number) = (&admitted.account, matched.number);
+    match attempt(parts, account, Gesture::Finger(matched), fetching).await {
+        Ok(proven) => {
+            let event =
+                if proven.online() { Event::SignedInByFinger } else { Event::SignedInByFingerOffline };
+            parts.record(&event, account, &request.service);
+            Ok(Ok(welcomed((Outcome::Success, proven), terminal).await))
+        }
+        Err(failure) => {
+            parts.record(&failure.event(), account, &request.service);
+            // A match that was not used is nobody's.
+            let _ = parts.fingers.reader().cancel(number).await;
+            if matches!(failure, Failure::Key(KeyError::GateShut)) {
+                // So that the next PIN opens it. Whoever keeps the value thinks that it is open.
+                let _ = parts.fingers.reader().forget(account.uid).await;
+            }
+            let (text, again) = match failure {
+                Failure::Key(KeyError::GateShut) => (PIN_FIRST.to_owned(), true),
+                Failure::Key(error @ KeyError::FingerKey) => (error.to_string(), true),
+                failure => {
+                    let again = matches!(failure, Failure::OnceMore { .. });
+                    (failure.to_string().replace("Your PIN was right", "Your finger was right"), again)
+                }
+            };
+            Ok(Err(Verdict { text: Some(text), again }))
+        }
+    }
+}
+
+/// The end for somebody who is in, with what they are to know.
+async fn welcomed((outcome, proven): (Outcome, Proven), terminal: &mut Terminal) -> Ending {
+    let outdated = proven.outdated();
+    if let Some(outdated) = outdated {
+        // They are in, whether or not there is a place for it.
+        let _ = terminal.show(Style::Info, &format!("{outdated}\n{CHANGE}")).await;
+    }
+    Ending { outcome, brought: proven.brought() }
 }
 
 /// What keeps a person from being asked at all, and how the conversation ends then.
@@ -246,7 +349,8 @@ fn welcome(
 
 /// What to tell a person after a failure, and whether they may try again in this conversation.
 struct Verdict {
-    text: String,
+    /// Nothing, where they know.
+    text: Option<String>,
     again: bool,
 }
 
@@ -269,11 +373,11 @@ fn settle(
                 }
                 put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
             };
-            Verdict { text, again: true }
+            Verdict { text: Some(text), again: true }
         }
-        Failure::NotAPin(refused) => Verdict { text: refused.to_string(), again: true },
-        Failure::OnceMore { .. } => Verdict { text: failure.to_string(), again: true },
-        other => Verdict { text: other.to_string(), again: false },
+        Failure::NotAPin(refused) => Verdict { text: Some(refused.to_string()), again: true },
+        Failure::OnceMore { .. } => Verdict { text: Some(failure.to_string()), again: true },
+        other => Verdict { text: Some(other.to_string()), again: false },
     }
 }
 
@@ -316,6 +420,11 @@ fn put_off_text(may: MayTry) -> String {
 
 /// The one field for PIN or password. Short, and the same on every surface.
 const PROMPT: &str = "PIN or password: ";
+
+/// The same where a finger counts, too.
+const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
+
+const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";
 
 const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";
 

@@ -10,7 +10,7 @@ use zbus::fdo::{ConnectionCredentials, DBusProxy};
 use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, message};
 
-use super::logind::{session_of, who_sits};
+use super::logind::{Place, session_of, who_sits};
 use crate::caller::{Caller, Seat, Session};
 
 /// The unique name that sent a message.
@@ -29,7 +29,7 @@ pub(super) async fn identify(
     let pid = credentials.process_id().ok_or_else(unidentified)?;
     let process = pin_down(bus, name, credentials, uid, pid).await?;
     let real_uid = real_uid(pid).ok_or_else(unidentified)?;
-    let session = session_of(connection, pid).await;
+    let Place { session, at_seat, is_locked } = session_of(connection, pid).await;
     let seat = match session {
         Session::Outside if uid == 0 => who_sits(connection).await,
         _ => Seat::Nobody,
@@ -38,7 +38,7 @@ pub(super) async fn identify(
     if has_exited(&process) {
         return Err(unidentified());
     }
-    Ok(Caller { uid, real_uid, session, seat, bus_name: name.to_string() })
+    Ok(Caller { uid, real_uid, session, at_seat, is_locked, seat, bus_name: name.to_string() })
 }
 
 /// A descriptor of the process, which no later process can take the place of. The bus hands one out (`ProcessFD`) from

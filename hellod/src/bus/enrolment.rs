@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hello_dbus::client::Wish;
+use hello_dbus::finger::Finger;
 use hello_dbus::{BusError, Way, WireStep};
 use zbus::{interface, message};
 
@@ -88,6 +89,35 @@ impl Enrolment {
     ) -> Result<(u64, WireStep), BusError> {
         self.begin(&header, version, Wish::ForgetPassword, user).await
     }
+
+    async fn add_finger(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+        finger: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::AddFinger(one_of_ten(finger)?), user).await
+    }
+
+    async fn remove_finger(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+        finger: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::RemoveFinger(one_of_ten(finger)?), user).await
+    }
+
+    async fn list_fingers(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::ListFingers, user).await
+    }
 }
 
 impl Enrolment {
@@ -109,6 +139,15 @@ impl Enrolment {
             })
             .await
     }
+}
+
+/// A finger, where one is named.
+fn one_of_ten(word: &str) -> Result<Option<Finger>, BusError> {
+    if word.is_empty() {
+        return Ok(None);
+    }
+    let unknown = || BusError::InvalidArgument("there is no such finger".into());
+    Finger::parse(word).map(Some).ok_or_else(unknown)
 }
 
 /// The way in which a person may sign in to have a key registered: nobody's token tells that they are there, and the computer

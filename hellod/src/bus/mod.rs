@@ -6,11 +6,15 @@ mod caller;
 mod conversations;
 mod desk;
 mod enrolment;
+mod finger;
+mod fprint;
 mod login;
 mod logind;
+mod neighbour;
 mod online;
 mod outlet;
 mod polkit;
+mod reader;
 mod registration;
 mod status;
 mod tokens;
@@ -25,6 +29,7 @@ use zbus::{Connection, connection};
 use crate::jobs::Job;
 use conversations::Conversations;
 use desk::Desk;
+pub use finger::{FingerBus, ToFinger};
 pub use online::{Begun, Dial, OnlineBus, Room};
 pub use polkit::Polkit;
 pub use zbus::Error as BusFailure;
@@ -56,6 +61,12 @@ impl Bus {
     #[must_use]
     pub fn dial(&self) -> Dial {
         Dial::new(self.connection.clone())
+    }
+
+    /// The way to hellod-finger.
+    #[must_use]
+    pub fn to_finger(&self) -> ToFinger {
+        ToFinger::new(self.connection.clone())
     }
 
     /// Serves the interfaces and takes the name. Work goes to `jobs`.

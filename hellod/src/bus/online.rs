@@ -5,15 +5,14 @@ use std::time::Duration;
 
 use hello_dbus::online::{BUS_NAME, OBJECT_PATH, OnlineProxy, USER};
 use hello_dbus::{BUS_ADDRESS, BusError, DAEMON_USER};
-use nix::unistd::User;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 use zbus::fdo::DBusProxy;
-use zbus::names::{BusName, OwnedUniqueName, WellKnownName};
 use zbus::proxy::CacheProperties;
 use zbus::{Connection, connection, interface, message};
 
 use super::caller;
+use super::neighbour::{Miss, neighbour, no_bus, uid_of};
 use crate::online::{Door, Exchange, OnlineError, Opened};
 use crate::wire::Line;
 
@@ -39,20 +38,13 @@ impl Dial {
     }
 
     async fn try_call(&self, answers: &OwnedFd) -> Result<OwnedFd, Miss> {
-        let bus = DBusProxy::new(&self.connection).await.map_err(no_bus)?;
-        let owner = owner(&bus).await?;
-        // It is handed passwords: who it is is found out before, and that one is called and not the name.
-        let uid =
-            bus.get_connection_unix_user(BusName::from(owner.as_ref())).await.map_err(|_| Miss::Left)?;
-        if Some(uid) != uid_of(USER) {
-            return Err(Miss::For(format!("the name {BUS_NAME} is owned by uid {uid}, which is not {USER}")));
-        }
+        let owner = neighbour(&self.connection, BUS_NAME, USER).await?;
         let proxy = OnlineProxy::builder(&self.connection)
             .destination(owner)
             .cache_properties(CacheProperties::No)
             .build()
             .await
-            .map_err(|error| Miss::For(Line::of(&error.to_string()).as_str().to_owned()))?;
+            .map_err(|error| no_bus(&error))?;
         match proxy.fetch(answers.into()).await {
             Ok(requests) => Ok(requests.into()),
             Err(BusError::Busy(_)) => Err(Miss::For("it has too much to do".into())),
@@ -73,14 +65,6 @@ impl Door for Dial {
     }
 }
 
-/// Why a call did not get through.
-enum Miss {
-    /// Whoever was there is no longer.
-    Left,
-    /// Another reason.
-    For(String),
-}
-
 impl From<Miss> for OnlineError {
     fn from(miss: Miss) -> Self {
         match miss {
@@ -88,24 +72,6 @@ impl From<Miss> for OnlineError {
             Miss::For(reason) => Self::ServiceMissing(reason),
         }
     }
-}
-
-async fn owner(bus: &DBusProxy<'_>) -> Result<OwnedUniqueName, Miss> {
-    let name = || BusName::from(WellKnownName::from_static_str_unchecked(BUS_NAME));
-    if let Ok(owner) = bus.get_name_owner(name()).await {
-        return Ok(owner);
-    }
-    let started = bus.start_service_by_name(WellKnownName::from_static_str_unchecked(BUS_NAME), 0).await;
-    started.map_err(|error| Miss::For(Line::of(&error.to_string()).as_str().to_owned()))?;
-    bus.get_name_owner(name()).await.map_err(|_| Miss::Left)
-}
-
-fn no_bus(error: zbus::Error) -> Miss {
-    Miss::For(Line::of(&error.to_string()).as_str().to_owned())
-}
-
-fn uid_of(account: &str) -> Option<u32> {
-    User::from_name(account).ok().flatten().map(|user| user.uid.as_raw())
 }
 
 /// The place of hellod-online on the bus.

@@ -59,6 +59,7 @@ fn action_id(action: Action) -> &'static str {
         Action::Reset => "org.hellod.hello1.reset",
         Action::Unenroll => "org.hellod.hello1.unenroll",
         Action::KeepPassword => "org.hellod.hello1.keep-password",
+        Action::Finger => "org.hellod.hello1.finger",
     }
 }
 

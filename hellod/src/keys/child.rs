@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+mod finger;
 mod machine;
 mod sign_in;
 
@@ -21,6 +22,7 @@ use super::{
 };
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
 
+pub use finger::{Match, Matching, SignByFinger, SignedByFinger};
 pub use machine::{OpenedSessionKey, Root};
 pub use sign_in::{Compose, Opening, ProvenRoot, Request, SignIn, SignedIn, SignedRequest};
 
@@ -96,9 +98,9 @@ impl Tpm {
         pin: OwnedFd,
         (message, kept): (&[u8], Option<Opening>),
     ) -> Result<Signed, KeyError> {
-        let wanted = SignIn { message, keyring: kept, tokens: None, request: None, rules: None };
+        let wanted = SignIn { message, keyring: kept, tokens: None, request: None, rules: None, gate: None };
         let SignedIn { signature, shape, opened, .. } = self.sign_in(uid, key, pin, wanted).await?;
-        Ok(Signed { signature, shape, opened, tokens: None, outdated: None, request: None })
+        Ok(Signed { signature, shape, opened, tokens: None, finger: None, outdated: None, request: None })
     }
 
     /// Seals the password in the pipe for the PIN of `key`, which is not asked for.

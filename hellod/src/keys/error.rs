@@ -83,6 +83,12 @@ pub enum KeyError {
     /// The parameters for stretching are out of bounds.
     #[error("The stored key has unusable parameters.")]
     Stretch,
+    /// No PIN has been typed since the TPM was started, or none since fingers were last shut out.
+    #[error("A finger counts only after the PIN.")]
+    GateShut,
+    /// Whoever keeps the finger key has not signed.
+    #[error("What signs for a finger did not.")]
+    FingerKey,
     /// A signature came back that the public key refuses.
     #[error("The security chip's signature is wrong.")]
     BadSignature,

@@ -20,6 +20,8 @@ pub struct Surfaces {
     /// Programs of root that open a session, with the keyring in it, or that change the password. Those of the latter kind
     /// are handed none.
     pub keyring: Vec<String>,
+    /// Services that show what a module says, and may ask for a finger.
+    pub finger: Vec<String>,
     /// Services that may ask from a remote session, too.
     pub remote: Vec<String>,
     /// Whether everybody counts as local where there is no logind to ask. For machines without one.
@@ -53,6 +55,18 @@ impl Default for Surfaces {
                 "passwd",
             ]),
             keyring: list(&["login", "gdm-password", "lightdm", "sddm", "passwd"]),
+            finger: list(&[
+                "login",
+                "gdm-password",
+                "lightdm",
+                "sddm",
+                "sudo",
+                "sudo-i",
+                "su",
+                "su-l",
+                "polkit-1",
+                "kde",
+            ]),
             remote: Vec::new(),
             assume_local_session: false,
         }
@@ -251,7 +265,15 @@ mod tests {
     }
 
     fn caller(uid: u32, real_uid: u32, session: Session) -> Caller {
-        Caller { uid, real_uid, session, seat: Seat::Nobody, bus_name: ":1.7".into() }
+        Caller {
+            uid,
+            real_uid,
+            session,
+            at_seat: false,
+            is_locked: false,
+            seat: Seat::Nobody,
+            bus_name: ":1.7".into(),
+        }
     }
 
     fn at(uid: u32) -> Session {

@@ -2,6 +2,7 @@
 
 mod admission;
 mod layers;
+mod reader;
 
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Policy {
     pub post_logon_provisioning: PostLogon,
     /// For how many days nobody is asked again who said no to the offer.
     pub post_logon_pause_days: u32,
+    /// Fingerprints.
+    pub biometrics: Biometrics,
     /// What a PIN must look like.
     #[serde(rename = "PINComplexity")]
     pub pin_complexity: PinRules,
@@ -48,8 +51,27 @@ impl Default for Policy {
             disable_post_logon_provisioning: false,
             post_logon_provisioning: PostLogon::Offer,
             post_logon_pause_days: 7,
+            biometrics: Biometrics::default(),
             pin_complexity: PinRules::default(),
         }
+    }
+}
+
+/// What is allowed of fingerprints.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub struct Biometrics {
+    /// Whether a finger may stand for the PIN.
+    pub use_biometrics: bool,
+    /// Whether the PIN is needed first again once the machine has slept.
+    pub pin_after_suspend: bool,
+    /// Whether the PIN is needed first again once the person has left all their sessions.
+    pub pin_after_logout: bool,
+}
+
+impl Default for Biometrics {
+    fn default() -> Self {
+        Self { use_biometrics: true, pin_after_suspend: false, pin_after_logout: false }
     }
 }
 

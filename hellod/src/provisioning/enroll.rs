@@ -3,6 +3,7 @@
 use hello_dbus::{Outcome, Style, Way};
 
 use super::choose::{Chosen, choose};
+use super::fingers;
 use super::keyring::offer;
 use super::making::{Failure, Made, Making, Registering, is_in_force};
 use super::person::{SignedIn, Vouched, sign_in};
@@ -33,7 +34,9 @@ pub async fn enroll(parts: &Parts, caller: &Caller, account: &Account, place: Pl
     let outcome = enrolled(parts, caller, account, place, &mut terminal).await;
     if outcome == Ok(Outcome::Success) {
         // The enrolment stands, whatever is answered.
-        let _ = offer(parts, caller, account, &mut terminal).await;
+        if offer(parts, caller, account, &mut terminal).await.is_ok() {
+            let _ = fingers::offer(parts, caller, account, &mut terminal).await;
+        }
     }
     end(terminal, outcome).await;
 }

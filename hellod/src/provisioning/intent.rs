@@ -120,6 +120,7 @@ impl Intent {
         let name = self.uid.to_string();
         let (outcome, leftover) = match &self.adds {
             None => {
+                parts.fingers.delete(self.uid).await?;
                 parts.keyrings.delete(self.uid)?;
                 parts.enrolments.delete(self.uid)?;
                 parts.tokens.forget(self.uid)?;

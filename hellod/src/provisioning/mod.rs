@@ -3,6 +3,7 @@
 mod change;
 mod choose;
 mod enroll;
+mod fingers;
 mod intent;
 mod keyring;
 mod making;
@@ -25,6 +26,7 @@ use crate::tries::{MayWrite, in_words};
 
 pub use change::{Tried, change_pin};
 pub use enroll::{Place, enroll, reset};
+pub use fingers::{add_finger, list_fingers, remove_finger};
 pub use intent::recover;
 pub use keyring::{forget_password, keep_password};
 pub use offered::{offer_on_desktop, offer_pin};
@@ -39,7 +41,8 @@ async fn entitled(
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
     // What policy no longer allows may still be taken away.
-    let decline = if !parts.policy.use_passport_for_work && !["unenroll", "keyring forget"].contains(&command)
+    let decline = if !parts.policy.use_passport_for_work
+        && !["unenroll", "keyring forget", "finger remove"].contains(&command)
     {
         Decline::TurnedOff
     } else if account.uid == 0 {

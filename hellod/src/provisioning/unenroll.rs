@@ -27,7 +27,7 @@ async fn run(
     }
     if !parts.enrolments.exists(account.uid) {
         // What is left of somebody who had the same name and number goes, too.
-        let forgotten = parts.keyrings.delete(account.uid);
+        let forgotten = parts.fingers.delete(account.uid).await.and(parts.keyrings.delete(account.uid));
         let forgotten =
             forgotten.and(parts.tokens.forget(account.uid)).and(parts.standings.forget(account.uid));
         if let Err(error) = forgotten {

@@ -15,6 +15,8 @@ use hellod::caller::{Caller, Seat, Session};
 use hellod::config::Contact;
 use hellod::conversation::{Conversation, Terminal, pair};
 use hellod::enrolments::{Enrolment, Enrolments};
+use hellod::finger::NoReader;
+use hellod::fingers::Fingers;
 use hellod::identity::Providers;
 use hellod::identity::local::Local;
 use hellod::keyring::Keyrings;
@@ -88,6 +90,7 @@ impl Machine {
             contact: Contact::default(),
             enrolments,
             keyrings: Keyrings::new(store.clone(), true),
+            fingers: Fingers::new(store.clone(), Rc::new(NoReader), true),
             offers: Offers::new(store.clone(), Policy::default().launch_pause()),
             tries: TriesLog::new(store.clone(), clock.clone()),
             tpm: house.lab.tpm.clone(),
@@ -299,6 +302,8 @@ pub(crate) fn root() -> &'static Caller {
     static ROOT: std::sync::LazyLock<Caller> = std::sync::LazyLock::new(|| Caller {
         uid: 0,
         real_uid: 0,
+        at_seat: false,
+        is_locked: false,
         session: Session::Outside,
         seat: Seat::Nobody,
         bus_name: ":1.1".into(),

@@ -140,6 +140,7 @@ impl Lab {
             tokens: None,
             request: Some(ToSign { keys, compose: Box::new(compose) }),
             rules: None,
+            gate: None,
         };
         let signed = self.tpm.sign_in(1000, key, pipe(PIN), wanted).await.unwrap();
         let signature = signed.request.unwrap().unwrap().signature;

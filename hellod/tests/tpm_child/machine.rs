@@ -28,7 +28,7 @@ fn request<'s>(keys: &'s CheckedMachineKeys, signatures: &'s RefCell<Vec<Vec<u8>
 }
 
 fn only<'m>(message: &'m [u8]) -> SignIn<'m> {
-    SignIn { message, keyring: None, tokens: None, request: None, rules: None }
+    SignIn { message, keyring: None, tokens: None, request: None, rules: None, gate: None }
 }
 
 #[test]

@@ -39,12 +39,18 @@ struct Person {
     earlier: Option<&'static [u8]>,
     saw: Vec<String>,
     handed_on: Option<Vec<u8>>,
+    /// Whether the program shows other words than hellod's.
+    misled: bool,
 }
 
 impl Terminal for Person {
     fn ask_secret(&mut self, _: Role, text: &str) -> Result<Secret, NoReply> {
         self.saw.push(text.into());
         self.types.pop_front().map(|typed| Zeroizing::new(typed.to_vec())).ok_or(NoReply)
+    }
+
+    fn says(&self, _: Role, _: &str) -> bool {
+        !self.misled
     }
 
     fn ask_word(&mut self, text: &str) -> Result<Secret, NoReply> {
@@ -117,6 +123,7 @@ fn prompt(role: Role, shape: Shape) -> (OwnedFd, Step) {
             role,
             shape,
             keeps_password: false,
+            takes_nothing: false,
         }),
     )
 }
@@ -133,6 +140,7 @@ fn word_prompt() -> Step {
         role: Role::Challenge,
         shape: Shape::Any,
         keeps_password: false,
+        takes_nothing: false,
     })
 }
 
@@ -385,5 +393,22 @@ fn that_the_password_is_wanted_is_heard_at_the_prompt() {
         let step = Step::Prompt(Prompt { keeps_password: wanted, ..prompt });
         let played = play(&sign_in(), types(&[b"pa55word"]), vec![step]);
         assert_eq!(played.keyring.wants_password, wanted);
+    }
+}
+
+#[test]
+fn nothing_is_an_answer_only_where_the_prompt_says_so_and_the_person_has_read_it() {
+    for (takes_nothing, misled, answer) in [
+        (true, false, Answer::Text(String::new())),
+        (true, true, Answer::Declined),
+        (false, false, Answer::Declined),
+    ] {
+        let (_pipe, step) = pin_prompt();
+        let Step::Prompt(prompt) = step else { panic!("{step:?}") };
+        let step = Step::Prompt(Prompt { takes_nothing, ..prompt });
+        let played = play(&sign_in(), Person { misled, ..types(&[b""]) }, vec![step]);
+        assert_eq!(played.answers, [answer], "{takes_nothing} {misled}");
+        let is_in = matches!(played.ending, Ending::Outcome(Outcome::Success));
+        assert_eq!(is_in, takes_nothing && !misled);
     }
 }

@@ -133,7 +133,14 @@ impl Part {
             Role::Current => ("PIN or password: ", Shape::Digits),
             _ => ("New PIN: ", Shape::Any),
         };
-        Step::Prompt(Prompt { text: text.into(), secret: Some(write), role, shape, keeps_password: false })
+        Step::Prompt(Prompt {
+            text: text.into(),
+            secret: Some(write),
+            role,
+            shape,
+            keeps_password: false,
+            takes_nothing: false,
+        })
     }
 
     fn answer(&mut self, answer: &Answer) -> Step {

@@ -21,7 +21,7 @@ use super::{
         tpm::wire::{FromChild, Job, Octets, Reply, Role, Signed, ToChild, Verdict},
         worker::Worker,
     },
-    Tpm, bound, unasked, verified,
+    Match, Tpm, bound, unasked, verified,
 };
 use crate::{
     gesture::pin::{PinRefused, PinRules, PinShape},
@@ -40,6 +40,8 @@ pub struct SignIn<'s> {
     pub request: Option<Request<'s>>,
     /// What a PIN has to be by now.
     pub rules: Option<&'s PinRules>,
+    /// The write end of a pipe of hellod-finger, if a finger is to count from now on: the finger key's value goes there.
+    pub gate: Option<OwnedFd>,
 }
 
 /// What a right PIN is to open, and where it goes from there.
@@ -79,6 +81,11 @@ pub type Compose<'s> = Box<dyn Fn(&[u8]) -> Option<Vec<u8>> + 's>;
 pub struct ProvenRoot(Vec<u8>);
 
 impl ProvenRoot {
+    /// That of a key which has signed just now.
+    pub(super) fn of(key: &CheckedKey) -> Self {
+        Self(key.record().srk.clone())
+    }
+
     #[cfg(test)]
     pub(crate) fn pretended() -> Self {
         Self(vec![1])
@@ -105,6 +112,8 @@ pub struct SignedIn {
     pub opened: Option<Result<(), KeyError>>,
     /// The key that tokens are wrapped with.
     pub tokens: Option<Result<WrappingKey, KeyError>>,
+    /// What became of the gate.
+    pub finger: Option<Result<(), KeyError>>,
     /// The request with the machine's signature, which was verified, too. [`KeyError::Stopped`] for one that can't be made,
     /// [`KeyError::TooLong`] for one that can't be signed.
     pub request: Option<Result<SignedRequest, KeyError>>,
@@ -131,7 +140,7 @@ impl Tpm {
         uid: u32,
         key: &CheckedKey,
         pin: OwnedFd,
-        SignIn { message, keyring, tokens, request, rules }: SignIn<'_>,
+        SignIn { message, keyring, tokens, request, rules, gate }: SignIn<'_>,
     ) -> Result<SignedIn, KeyError> {
         if message.len() > LONGEST_MESSAGE {
             return Err(KeyError::TooLong);
@@ -144,6 +153,9 @@ impl Tpm {
             Some(_) => Some(inlet(&mut worker).await.map_err(unasked)?),
             None => None,
         };
+        if let Some(gate) = gate {
+            worker.tell(&ToChild::FingerOutlet, Some(gate)).await.map_err(unasked)?;
+        }
         // At once: the child stretches the PIN as soon as it has it.
         let machine = request.as_ref().map(|request| Box::new(request.keys.record().clone()));
         let rules = rules.cloned();
@@ -155,21 +167,26 @@ impl Tpm {
         }
         // Only now: a pipe into which nobody writes takes no place.
         let place = self.shared.queue.admit(Asker::User(uid))?;
-        let (signed, request) = in_one_turn(&mut worker, &place, (key, message), request).await?;
+        let (reply, request) = in_one_turn(&mut worker, &place, (key, message), (request, None)).await?;
+        let Reply::Signed(signed) = reply else { return Err(KeyError::Child) };
         verified(key, message, &signed.signature)?;
         let tokens = signed.tokens.map(|opened| {
             opened.and_then(|()| WrappingKey::parse(&arrived(inlet.as_ref())?).ok_or(KeyError::Child))
         });
-        let Signed { signature, shape, opened, outdated, .. } = signed;
-        let root = ProvenRoot(key.record().srk.clone());
-        Ok(SignedIn { signature, shape, outdated, root, opened, tokens, request: request.or(refused) })
+        let Signed { signature, shape, opened, finger, outdated, .. } = signed;
+        let root = ProvenRoot::of(key);
+        let request = request.or(refused);
+        Ok(SignedIn { signature, shape, outdated, root, opened, tokens, finger, request })
     }
 }
 
-type Composed = Option<Result<SignedRequest, KeyError>>;
+pub(super) type Composed = Option<Result<SignedRequest, KeyError>>;
 
 /// The request, if the machine can sign it; otherwise what becomes of it. Neither takes anything from the person.
-fn possible<'s>(key: &CheckedKey, request: Option<Request<'s>>) -> (Option<Request<'s>>, Composed) {
+pub(super) fn possible<'s>(
+    key: &CheckedKey,
+    request: Option<Request<'s>>,
+) -> (Option<Request<'s>>, Composed) {
     let Some(request) = request else { return (None, None) };
     // Of another TPM: one of the two records is older than this one.
     if request.keys.record().srk != key.record().srk {
@@ -189,16 +206,21 @@ impl Request<'_> {
 }
 
 /// From the turn's beginning to its end. The person's signature is verified before the machine's is asked for.
-async fn in_one_turn(
+pub(super) async fn in_one_turn(
     worker: &mut Worker,
     place: &Place,
     (key, message): (&CheckedKey, &[u8]),
-    request: Option<Request<'_>>,
-) -> Result<(Signed, Composed), KeyError> {
+    (request, matching): (Option<Request<'_>>, Option<&dyn Match>),
+) -> Result<(Reply, Composed), KeyError> {
     let _turn = place.turn().await;
     worker.tell(&ToChild::Go, None).await.map_err(unasked)?;
     let keys = request.as_ref().map(|request| request.keys);
     let mut heard = worker.hear().await?;
+    if let (FromChild::Nonce(Octets(nonce)), Some(matching)) = (&heard, matching) {
+        let signature = matching.sign(nonce).await?;
+        worker.tell(&ToChild::Matched(Octets(signature)), None).await?;
+        heard = worker.hear().await?;
+    }
     let mut composed = None;
     if let (FromChild::Proven(Octets(signature)), Some(request)) = (&heard, request) {
         verified(key, message, signature)?;
@@ -206,22 +228,26 @@ async fn in_one_turn(
         worker.tell(&ToChild::Request(composed.clone().map(Octets)), None).await?;
         heard = worker.hear().await?;
     }
-    let signed = match heard {
-        FromChild::Done(reply) => match *reply {
-            Reply::Signed(signed) => signed,
-            _ => return Err(KeyError::Child),
-        },
+    if let FromChild::Signed(signed) = heard {
+        // The person is proven. Whether a finger counts from now on takes nothing from that.
+        heard = worker.hear().await.unwrap_or_else(|error| {
+            FromChild::Done(Box::new(Reply::Signed(Signed { finger: Some(Err(error)), ..*signed })))
+        });
+    }
+    let FromChild::Done(reply) = heard else { return Err(KeyError::Child) };
+    let signed = match &*reply {
+        Reply::Signed(Signed { request, .. }) | Reply::SignedByFinger { request, .. } => request.clone(),
         _ => return Err(KeyError::Child),
     };
     let request = keys.map(|keys| {
-        let Octets(signature) = signed.request.clone().ok_or(KeyError::Child)??;
+        let Octets(signature) = signed.ok_or(KeyError::Child)??;
         let message = composed.ok_or(KeyError::Child)?;
         match keys.device().verify_as(DeviceScheme::Rs256, &message, &signature) {
             SignatureVerdict::Valid => Ok(SignedRequest { message, signature }),
             SignatureVerdict::Invalid => Err(KeyError::BadSignature),
         }
     });
-    Ok((signed, request))
+    Ok((*reply, request))
 }
 
 /// Gives the child the write end of a pipe that ends here. In a message, a key would be copied on its way, and nobody

@@ -19,11 +19,12 @@ use super::{
     super::{CheckedKey, Kdf, KeyError, MachineKeys, socket},
     change, enrol,
     error::{Meaning, Refusal},
+    finger,
     hardening::harden,
     lockout, machine, objects,
     seal::{self, Kept},
     session::{Chip, Parent},
-    sign::{self, Wanted},
+    sign::{self, Stretch, Wanted},
     wire::{
         Bound, Candidate, FromChild, Job, Octets, Order, Reply, Role, Same, Signed, Step, Tcti, ToChild,
         Verdict, decode, encode,
@@ -34,7 +35,7 @@ use crate::{
         pin::{PinRules, PinShape},
         stretch::{OutOfBounds, StretchedPin},
     },
-    secret::{Password, Pin, WrappingKey},
+    secret::{AuthValue, Password, Pin, WrappingKey},
 };
 
 /// The main of `hellod --tpm-child`. Standard input is one end of a SOCK_SEQPACKET pair.
@@ -80,7 +81,14 @@ fn serve(hellod: &mut Hellod) -> Result<Reply, KeyError> {
                 pins.wrapping = Some(WrappingKey::parse(&octets).ok_or(KeyError::Child)?);
                 hellod.say(&FromChild::Verdict(Verdict::Taken))?;
             }
+            (ToChild::FingerValue, Some(pipe)) => {
+                hellod.step(Step::ReadPin, FRAME_DEADLINE + MARGIN)?;
+                let octets = secret_pipe::receive(&pipe, FRAME_DEADLINE).map_err(|_| KeyError::PinPipe)?;
+                pins.finger = Some(AuthValue::parse(&octets).ok_or(KeyError::Child)?);
+                hellod.say(&FromChild::Verdict(Verdict::Taken))?;
+            }
             (ToChild::Outlet, Some(pipe)) => pins.outlet = Some(pipe),
+            (ToChild::FingerOutlet, Some(pipe)) => pins.for_finger = Some(pipe),
             (ToChild::Run(order), outlet) => return obey(hellod, *order, (pins, outlet)),
             _ => return Err(KeyError::Child),
         }
@@ -95,7 +103,7 @@ fn obey(
 ) -> Result<Reply, KeyError> {
     let Order { tcti, job } = order;
     let (password, wrapping) = (pins.password.take(), pins.wrapping.take());
-    let for_hellod = pins.outlet.take();
+    let (for_hellod, for_finger, finger) = (pins.outlet.take(), pins.for_finger.take(), pins.finger.take());
     let (mut current, mut new) = pins.begin(&job)?;
     match hellod.hear()? {
         (ToChild::Go, None) => {}
@@ -105,10 +113,7 @@ fn obey(
     let shape = current.as_ref().map_or(PinShape::Any, |current| current.pin.shape());
     let mut old = |kdf: &Kdf| current.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
     let mut fresh = |kdf: &Kdf| new.as_mut().ok_or(KeyError::Unsupported)?.with(kdf);
-    let chip = &mut Chip::open(tcti, hellod).map_err(|error| match error {
-        KeyError::TpmGone => KeyError::NoTpm,
-        error => error,
-    })?;
+    let chip = &mut open(tcti, hellod)?;
     match job {
         Job::Probe => lockout::probe(chip).map(Reply::Probe),
         Job::Remove(objects) => objects::remove(chip, &objects).map(Reply::Removed),
@@ -124,21 +129,24 @@ fn obey(
                 tokens: tokens.as_ref(),
                 machine: machine.as_ref(),
             };
-            let signed = swept(chip, |chip| sign::sign(chip, &key, wanted, &mut old))?;
-            let opened =
-                signed.keyring.map(|opened| opened.and_then(|it| hand_on(outlet.as_ref(), it.expose())));
-            let tokens =
-                signed.tokens.map(|opened| opened.and_then(|it| hand_on(for_hellod.as_ref(), it.expose())));
-            let request = signed.request.map(|signature| signature.map(Octets));
+            let outlets = [outlet.as_ref(), for_hellod.as_ref()];
             let outdated = rules.zip(typed).and_then(|(rules, pin)| rules.judge(&pin).err());
-            Ok(Reply::Signed(Signed {
-                signature: signed.signature,
-                shape,
-                opened,
-                tokens,
-                outdated,
-                request,
-            }))
+            let signed = sign(chip, &key, wanted, (&mut old, outlets))?;
+            let signed = Signed { shape, outdated, ..signed };
+            let finger = let_fingers_count(chip, &key, (&mut old, for_finger), &signed)?;
+            Ok(Reply::Signed(Signed { finger, ..signed }))
+        }
+        Job::SignByFinger { key, message, machine } => {
+            let (key, machine) = (checked(key)?, machine.as_deref().map(MachineKeys::check).transpose()?);
+            let wanted = Wanted { machine: machine.as_ref(), ..Wanted::signature(&message) };
+            let signed = swept(chip, |chip| finger::sign(chip, &key, wanted))?;
+            let (signature, request) = (Octets(signed.signature), signed.request);
+            Ok(Reply::SignedByFinger { signature, request: request.map(|signed| signed.map(Octets)) })
+        }
+        Job::SignAsFinger { srk: Octets(srk), finger: blob, nonce: Octets(nonce) } => {
+            let value = finger.ok_or(KeyError::Unsupported)?;
+            // Not swept: hellod's child is in the middle of its work.
+            finger::sign_as_finger(chip, (&srk, &blob), &value, &nonce).map(Octets).map(Reply::SignedAsFinger)
         }
         Job::Seal { key } => {
             let key = checked(key)?;
@@ -175,6 +183,46 @@ fn obey(
     }
 }
 
+/// One that can't be opened was asked nothing.
+fn open(tcti: Tcti, hellod: &mut Hellod) -> Result<Chip<'_>, KeyError> {
+    Chip::open(tcti, hellod).map_err(|error| match error {
+        KeyError::TpmGone => KeyError::NoTpm,
+        error => error,
+    })
+}
+
+/// Signs with the PIN, and hands on what it opens: past hellod to the program that asked, and to hellod.
+fn sign(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    wanted: Wanted<'_>,
+    (stretch, [asker, hellod]): (Stretch<'_>, [Option<&OwnedFd>; 2]),
+) -> Result<Signed, KeyError> {
+    let signed = swept(chip, |chip| sign::sign(chip, key, wanted, &mut *stretch))?;
+    Ok(Signed {
+        signature: signed.signature,
+        shape: PinShape::Any,
+        opened: signed.keyring.map(|opened| hand_on(asker, opened?.expose())),
+        tokens: signed.tokens.map(|opened| hand_on(hellod, opened?.expose())),
+        finger: None,
+        outdated: None,
+        request: signed.request.map(|signature| signature.map(Octets)),
+    })
+}
+
+/// Opens the gate, if there is a pipe for what signs for a finger. The person's signature is out by then.
+fn let_fingers_count(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    (stretch, outlet): (Stretch<'_>, Option<OwnedFd>),
+    signed: &Signed,
+) -> Result<Option<Result<(), KeyError>>, KeyError> {
+    let Some(outlet) = outlet else { return Ok(None) };
+    chip.parent().signed(signed)?;
+    let value = finger::open_gate(chip, key, stretch);
+    Ok(Some(value.and_then(|value| hand_on(Some(&outlet), value.expose()))))
+}
+
 /// Into a pipe: past hellod to the program that asked, or into hellod's own. In a message it would be copied on its way.
 fn hand_on(outlet: Option<&OwnedFd>, secret: &[u8]) -> Result<(), KeyError> {
     secret_pipe::send(outlet.ok_or(KeyError::Unsupported)?, secret).map_err(|_| KeyError::Outlet)
@@ -207,7 +255,9 @@ struct Pins {
     rules: PinRules,
     password: Option<Password>,
     wrapping: Option<WrappingKey>,
+    finger: Option<AuthValue>,
     outlet: Option<OwnedFd>,
+    for_finger: Option<OwnedFd>,
     current: Option<Pin>,
     new: Option<Pin>,
     repeated: Option<Same>,
@@ -253,7 +303,9 @@ impl Pins {
             | Job::SealWrapping { .. }
             | Job::CreateMachineKey(_)
             | Job::SignAsDevice { .. }
-            | Job::OpenSessionKey { .. } => (None, None),
+            | Job::OpenSessionKey { .. }
+            | Job::SignByFinger { .. }
+            | Job::SignAsFinger { .. } => (None, None),
             Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
             Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
             Job::Change { key } => {
@@ -340,6 +392,18 @@ impl Parent for Hellod {
         self.say(&FromChild::Proven(Octets(signature.to_vec())))?;
         match self.hear()? {
             (ToChild::Request(message), None) => Ok(message.map(|Octets(message)| message)),
+            _ => Err(KeyError::Child),
+        }
+    }
+
+    fn signed(&mut self, signed: &Signed) -> Result<(), KeyError> {
+        self.say(&FromChild::Signed(Box::new(signed.clone())))
+    }
+
+    fn matched(&mut self, nonce: &[u8]) -> Result<Vec<u8>, KeyError> {
+        self.say(&FromChild::Nonce(Octets(nonce.to_vec())))?;
+        match self.hear()? {
+            (ToChild::Matched(Octets(signature)), None) => Ok(signature),
             _ => Err(KeyError::Child),
         }
     }

@@ -9,6 +9,7 @@ pub mod child;
 mod enrol;
 mod error;
 mod ffi;
+mod finger;
 mod hardening;
 mod held;
 mod lockout;
@@ -19,6 +20,7 @@ mod seal;
 mod selftest;
 mod session;
 mod sign;
+mod step;
 pub mod templates;
 pub mod wire;
 

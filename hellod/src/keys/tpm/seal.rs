@@ -97,7 +97,11 @@ pub(super) fn open(
 }
 
 /// TPM2_Unseal. The policy session encrypts the answer.
-fn unseal(chip: &mut Chip<'_>, object: KeyHandle, policy: AuthSession) -> Result<Zeroizing<Vec<u8>>, Fault> {
+pub(super) fn unseal(
+    chip: &mut Chip<'_>,
+    object: KeyHandle,
+    policy: AuthSession,
+) -> Result<Zeroizing<Vec<u8>>, Fault> {
     chip.run(Step::Unseal, |context| {
         context.execute_with_session(Some(policy), |context| {
             let opened = context.unseal(ObjectHandle::from(object))?;

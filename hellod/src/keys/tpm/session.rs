@@ -30,7 +30,7 @@ use super::{
     held,
     policy::{Command, Policy},
     templates::NvArea,
-    wire::{Candidate, Step, Tcti},
+    wire::{Candidate, Signed, Step, Tcti},
 };
 use crate::secret::AuthValue;
 
@@ -45,6 +45,10 @@ pub(crate) trait Parent {
     /// Says what the person has signed, and hears what the machine is to sign then, if anything. Fails if the parent
     /// doesn't take it for the person's signature, or is gone.
     fn proven(&mut self, signature: &[u8]) -> Result<Option<Vec<u8>>, KeyError>;
+    /// Says what the PIN has brought about, before something is begun that the person need not have.
+    fn signed(&mut self, signed: &Signed) -> Result<(), KeyError>;
+    /// Has whoever keeps the finger key sign this nonce of a policy session: `r || s`, 64 octets.
+    fn matched(&mut self, nonce: &[u8]) -> Result<Vec<u8>, KeyError>;
 }
 
 /// An open TPM.

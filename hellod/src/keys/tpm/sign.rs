@@ -172,7 +172,7 @@ fn ready_online(chip: &mut Chip<'_>, key: (&CheckedKey, &Chain), wanted: Wanted<
 }
 
 /// A device key that is damaged, or of another TPM, keeps nobody from signing in.
-fn load_device(
+pub(super) fn load_device(
     chip: &mut Chip<'_>,
     (root, salted): (KeyHandle, AuthSession),
     wanted: Wanted<'_>,
@@ -183,7 +183,7 @@ fn load_device(
 
 /// The machine's signature beside the person's. Whether that one is right, and what the machine signs then, the parent
 /// says; if it hangs up, nothing more is done.
-fn request(
+pub(super) fn request(
     chip: &mut Chip<'_>,
     device: KeyHandle,
     (salted, ends): (AuthSession, bool),

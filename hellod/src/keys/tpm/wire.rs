@@ -1,7 +1,7 @@
 //! What hellod and its TPM child say to each other: one JSON datagram per message over a SOCK_SEQPACKET pair, and the
 //! end of a pipe where a secret comes or goes. Nothing secret is in any message.
 
-use std::{fmt, path::PathBuf};
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
@@ -10,6 +10,8 @@ use super::super::{
     machine::MachineUse,
 };
 use crate::gesture::pin::{PinRefused, PinRules, PinShape};
+
+pub use super::step::Step;
 
 /// The longest datagram, in octets. The kernel takes one of up to 208 KiB (socket(7), wmem_default).
 pub const LONGEST: usize = 128 * 1024;
@@ -32,8 +34,12 @@ pub enum ToChild {
     Password,
     /// A key that tokens are wrapped with, to be sealed, is in the pipe whose read end comes along.
     Wrapping,
+    /// The finger key's value is in the pipe whose read end comes along.
+    FingerValue,
     /// The write end of a pipe that ends in hellod itself, for a key that is opened.
     Outlet,
+    /// The write end of a pipe that ends in hellod-finger: the PIN is to open the gate, and the finger key's value goes there.
+    FingerOutlet,
     /// What to do, once the TPM is free; with the write end of a pipe for what is opened along the way.
     Run(Box<Order>),
     /// The TPM is free.
@@ -42,6 +48,8 @@ pub enum ToChild {
     Ack,
     /// The signature is the person's. The machine is to sign this, if it is to sign anything.
     Request(Option<Octets>),
+    /// A finger has matched, and this is its key's signature of the nonce.
+    Matched(Octets),
 }
 
 /// From the child to hellod.
@@ -61,6 +69,10 @@ pub enum FromChild {
     Intent(Box<Candidate>),
     /// The person's signature, while the TPM is still at hand; goes on after the [`ToChild::Request`].
     Proven(Octets),
+    /// A nonce for the finger key to sign; goes on after the [`ToChild::Matched`].
+    Nonce(Octets),
+    /// What the PIN has brought about, should nothing else be heard: the gate is opened next.
+    Signed(Box<Signed>),
     /// The end, well.
     Done(Box<Reply>),
     /// The end, not so well.
@@ -142,6 +154,25 @@ pub enum Job {
         machine: Option<Box<MachineKeys>>,
         /// What a PIN has to be by now. A right one that isn't signs all the same.
         rules: Option<PinRules>,
+    },
+    /// Sign `message`, hashed here, by the finger branch.
+    SignByFinger {
+        /// The key.
+        key: Bound,
+        /// What is signed.
+        #[serde(with = "base64url")]
+        message: Vec<u8>,
+        /// With which keys the machine signs beside the person.
+        machine: Option<Box<MachineKeys>>,
+    },
+    /// Sign, with the finger key, what a policy session with this nonce asks for.
+    SignAsFinger {
+        /// `TPM2B_PUBLIC` of the storage root key.
+        srk: Octets,
+        /// The finger key.
+        finger: Blob,
+        /// Of the session.
+        nonce: Octets,
     },
     /// Seal the password, for the PIN to open.
     Seal {
@@ -248,6 +279,15 @@ pub enum Reply {
     Probe(TpmReport),
     /// Of [`Job::Sign`].
     Signed(Signed),
+    /// Of [`Job::SignByFinger`].
+    SignedByFinger {
+        /// As [`Signed::signature`].
+        signature: Octets,
+        /// As [`Signed::request`].
+        request: Option<Result<Octets, KeyError>>,
+    },
+    /// Of [`Job::SignAsFinger`]: `r || s`, 64 octets.
+    SignedAsFinger(Octets),
     /// Of [`Job::Seal`] and [`Job::SealWrapping`].
     Sealed(Blob),
     /// Of [`Job::CreateMachineKey`].
@@ -318,6 +358,8 @@ pub struct Signed {
     pub opened: Option<Result<(), KeyError>>,
     /// What became of [`Job::Sign::tokens`].
     pub tokens: Option<Result<(), KeyError>>,
+    /// What became of the gate, and of the finger key's value.
+    pub finger: Option<Result<(), KeyError>>,
     /// Which of the rules the PIN, which was right, no longer meets.
     pub outdated: Option<PinRefused>,
     /// What became of the machine's signature.
@@ -389,66 +431,6 @@ impl Tries {
     #[must_use]
     pub const fn left(self) -> u32 {
         self.limit.saturating_sub(self.used)
-    }
-}
-
-/// A step of the child's work, as its parent's watchdog hears it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-#[expect(missing_docs, reason = "each says what it is; Display spells it out")]
-pub enum Step {
-    Start,
-    ReadPin,
-    Stretch,
-    Open,
-    Capability,
-    StorageRoot,
-    Index,
-    Session,
-    KeyGeneration,
-    Create,
-    Load,
-    PinCheck,
-    Policy,
-    Sign,
-    Unseal,
-    Decrypt,
-    DefineIndex,
-    WriteIndex,
-    ReadIndex,
-    ChangePin,
-    Undefine,
-    Flush,
-    Backoff,
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Start => "starting",
-            Self::ReadPin => "reading the PIN",
-            Self::Stretch => "stretching the PIN",
-            Self::Open => "opening the TPM",
-            Self::Capability => "asking for its properties",
-            Self::StorageRoot => "finding the storage root key",
-            Self::Index => "finding the PIN counter",
-            Self::Session => "starting a session",
-            Self::KeyGeneration => "making a key",
-            Self::Create => "making an object",
-            Self::Load => "loading a key",
-            Self::PinCheck => "checking the PIN",
-            Self::Policy => "satisfying a policy",
-            Self::Sign => "signing",
-            Self::Unseal => "opening what is sealed",
-            Self::Decrypt => "decrypting",
-            Self::DefineIndex => "defining the PIN counter",
-            Self::WriteIndex => "writing the PIN counter",
-            Self::ReadIndex => "reading the PIN counter",
-            Self::ChangePin => "changing the PIN",
-            Self::Undefine => "removing a PIN counter",
-            Self::Flush => "cleaning up",
-            Self::Backoff => "waiting for the TPM",
-        })
     }
 }
 

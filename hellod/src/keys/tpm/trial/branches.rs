@@ -18,6 +18,7 @@ use crate::keys::{
         enrol::to_be_signed,
         error::Meaning,
         ffi::Esys,
+        finger,
         objects::{define, undefine},
         policy::Command,
         session::{STORAGE_ROOT, conf, nonce, public},
@@ -293,4 +294,19 @@ fn a_gate_that_root_defines_anew_stays_shut_for_whoever_has_no_pin() {
     });
     open_gate(&tpm, &key, RIGHT).unwrap();
     sign_by_finger(&tpm, &key, &by).unwrap();
+}
+
+#[test]
+fn what_has_no_nonce_of_a_session_in_it_is_not_signed_for_a_finger() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let [_, by] = unseal(&tpm, &key, RIGHT).unwrap();
+    let signed = |nonce: &[u8]| {
+        let of = (key.record().srk.as_slice(), &counter(&key).finger);
+        with(&tpm, |chip| finger::sign_as_finger(chip, of, &by, nonce))
+    };
+    for length in [0, 1, 31, 33, 64] {
+        assert_eq!(signed(&vec![7; length]), Err(KeyError::Unsupported), "{length}");
+    }
+    assert_eq!(signed(&[7; 32]).map(|signature| signature.len()), Ok(64));
 }

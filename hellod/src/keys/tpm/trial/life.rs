@@ -145,6 +145,14 @@ fn an_enrolment_whose_announcement_fails_leaves_nothing_behind() {
         fn proven(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
             Err(KeyError::Stopped)
         }
+
+        fn signed(&mut self, _: &Signed) -> Result<(), KeyError> {
+            Ok(())
+        }
+
+        fn matched(&mut self, _: &[u8]) -> Result<Vec<u8>, KeyError> {
+            Err(KeyError::GateShut)
+        }
     }
     let tpm = Swtpm::new();
     let mut chip = Refusing;

@@ -314,6 +314,14 @@ fn whoever_does_not_take_the_persons_signature_has_the_machine_sign_nothing() {
         fn proven(&mut self, _: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
             Err(KeyError::Child)
         }
+
+        fn signed(&mut self, _: &Signed) -> Result<(), KeyError> {
+            Ok(())
+        }
+
+        fn matched(&mut self, _: &[u8]) -> Result<Vec<u8>, KeyError> {
+            Err(KeyError::GateShut)
+        }
     }
     let tpm = Swtpm::new();
     let (key, keys) = (enrol(&tpm, 1000), machine(&tpm));

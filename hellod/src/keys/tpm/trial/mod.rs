@@ -34,7 +34,7 @@ use super::{
     lockout,
     session::{Chip, Parent, entity},
     sign::{self, Wanted},
-    wire::{Candidate, Changed, CreateSpec, Created, Step, Tcti, Tries},
+    wire::{Candidate, Changed, CreateSpec, Created, Signed, Step, Tcti, Tries},
 };
 use crate::{
     gesture::stretch::Purpose,
@@ -70,6 +70,14 @@ impl Parent for Alone {
     fn proven(&mut self, signature: &[u8]) -> Result<Option<Vec<u8>>, KeyError> {
         self.proven.push(signature.to_vec());
         Ok(Some(REQUEST.to_vec()))
+    }
+
+    fn signed(&mut self, _: &Signed) -> Result<(), KeyError> {
+        Ok(())
+    }
+
+    fn matched(&mut self, _: &[u8]) -> Result<Vec<u8>, KeyError> {
+        Err(KeyError::GateShut)
     }
 }
 

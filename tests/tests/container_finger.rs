@@ -1,0 +1,114 @@
+//! A finger on a whole system: fprintd as systemd starts it, with libfprint's virtual reader, and hellod-finger within the walls of
+//! its unit.
+
+use hello_tests::{ALICE, Container, Debian, PATIENCE, PIN, PROMPT, until};
+
+const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
+/// fprintd's unit, with a reader.
+const READER: &str = "\
+[Service]
+Environment=FP_VIRTUAL_DEVICE_STORAGE=/run/lab-reader/socket
+RuntimeDirectory=lab-reader
+";
+/// A software TPM serves one program at a time, /dev/tpmrm0 several: whole commands pass here, one by one.
+const JUNCTION: &str = r#"
+use IO::Select; use IO::Socket::UNIX;
+my ($at, $chip) = @ARGV;
+my $tpm = IO::Socket::UNIX->new(Peer => $chip) or die "the TPM: $!";
+my $door = IO::Socket::UNIX->new(Local => $at, Listen => 8) or die "$at: $!";
+chmod 0660, $at; chown 0, scalar getgrnam('tss'), $at;
+sub frame {
+    my ($from, $frame, $size) = (@_, '', 10);
+    while (length $frame < $size) {
+        sysread($from, $frame, $size - length $frame, length $frame) or return;
+        $size = unpack 'N', substr $frame, 2, 4 if length $frame == 10;
+    }
+    return $frame;
+}
+my $all = IO::Select->new($door);
+while (1) {
+    for my $one ($all->can_read) {
+        if ($one == $door) { $all->add($door->accept); next }
+        my $command = frame($one);
+        if (!defined $command) { $all->remove($one); close $one; next }
+        syswrite $tpm, $command;
+        syswrite $one, frame($tpm);
+    }
+}
+"#;
+/// One touch of the virtual reader, which hangs up when it has heard it.
+const TOUCH: &str = "perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => \"/run/lab-reader/socket\") or exit 1; \
+    syswrite $s, \"SCAN $ARGV[0]\"; sysread $s, $x, 1' ";
+
+fn touch(container: &Container, print: &str) {
+    let needed = "busctl get-property net.reactivated.Fprint /net/reactivated/Fprint/Device/0 net.reactivated.Fprint.Device finger-needed";
+    until("somebody to wait for a finger", PATIENCE, || {
+        (container.sh(needed).stdout.trim() == "b true").then_some(())
+    });
+    container.sh(&format!("{TOUCH}{print}")).ok();
+}
+
+#[test]
+fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_logout() {
+    let mut container = Container::with_hello_enabled(Debian::Trixie);
+    let policy = "[tpm]\nswtpm = \"/run/tpm/socket\"\n[policy.Biometrics]\nPinAfterLogout = true\n";
+    container.write("/etc/hellod/hellod.toml", policy);
+    container.write("/etc/systemd/system/fprintd.service.d/lab.conf", READER);
+    container.write("/usr/lib/hello-lab/junction", JUNCTION);
+    container
+        .sh("systemctl daemon-reload; mv /run/tpm/socket /run/tpm/chip && systemd-run --quiet --unit=junction \
+             perl /usr/lib/hello-lab/junction /run/tpm/socket /run/tpm/chip")
+        .ok();
+    until("the junction", PATIENCE, || container.sh("test -S /run/tpm/socket").success().then_some(()));
+    container.enrol(&ALICE, PIN);
+    container.sign_in(&ALICE, PROMPT, PIN);
+    container.console.send_line("helloctl finger add right-index");
+    container.answer("Your PIN: ", PIN);
+    container.console.expect("Touch the fingerprint reader with your right index finger");
+    for _ in 0..6 {
+        touch(&container, "index");
+    }
+    container.console.expect("Done. Your right index finger signs in.");
+    container.console.expect("$ ");
+
+    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
+    container.answer(PROMPT_WITH_FINGER, "");
+    container.console.expect("Touch the fingerprint reader: sudo for alice.");
+    touch(&container, "index");
+    container.console.expect("it is 42");
+    container.console.expect("$ ");
+
+    confined(&container);
+
+    // What signs for the finger goes when she does.
+    container.sign_out();
+    until("logind to have seen her leave", PATIENCE, || {
+        (!container.sh("loginctl list-users").stdout.contains("alice")).then_some(())
+    });
+    container.sign_in(&ALICE, PROMPT, ALICE.password);
+    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
+    container.answer(PROMPT, PIN);
+    container.console.expect("it is 42");
+}
+
+/// hellod-finger, which runs.
+fn confined(container: &Container) {
+    let analysed = container.run(["systemd-analyze", "security", "--no-pager", "hellod-finger.service"]);
+    let exposure = analysed.ok().rsplit_once("hellod-finger.service: ").map_or("", |(_, rest)| rest);
+    let exposure: f32 = exposure.split(' ').next().unwrap_or_default().parse().unwrap_or(10.0);
+    assert!(exposure <= 1.5, "{exposure}");
+    let pid = container.run(["systemctl", "show", "--property=MainPID", "--value", "hellod-finger.service"]);
+    let pid = pid.ok().trim().to_owned();
+    let status = container.sh(&format!("cat /proc/{pid}/status"));
+    let uid = container.run(["id", "-u", "hellod-finger"]).ok().trim().to_owned();
+    let account = format!("Uid:\t{uid}\t{uid}\t{uid}\t{uid}");
+    for line in
+        ["CapBnd:\t0000000000000000", "CapEff:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2", &account]
+    {
+        assert!(status.ok().contains(line), "{line}: {status:?}");
+    }
+    let seen = container.sh(&format!("ls -A /proc/{pid}/root/var/lib /proc/{pid}/root/home"));
+    assert!(!seen.stdout.contains("fprint") && !seen.stdout.contains("alice"), "{seen:?}");
+    let other = container.sh(&format!("nsenter --target {pid} --mount -- /usr/bin/true"));
+    assert_eq!(other.code, Some(126), "a program can be run there");
+}

@@ -1,0 +1,418 @@
+//! Signing in with a finger: the real fprintd with libfprint's virtual reader, the real TPM program, and whoever would like to be let
+//! in without the one or the other.
+
+use std::time::Duration;
+
+use hello_tests::{
+    ALICE, BOB, Config, HELLOD_FINGER, HellodFinger, Lab, MALLORY, ONE_OFF, PIN, PROMPT, Person, Polkit,
+    ROOT, SUDO_PASSWORD, Sensor, Terminal, World, finish_with_password, until,
+};
+use rustix::process::Signal;
+
+/// What Hello asks for where a finger counts.
+const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
+const TOUCH: &str = "Touch the fingerprint reader: sudo for alice.";
+/// How often a finger that is learnt touches the virtual reader: once so that it looks whether it knows it, and five times.
+const PARTS: usize = 6;
+
+/// alice has a PIN and a finger.
+struct Touched {
+    world: World,
+    finger: HellodFinger,
+    sensor: Sensor,
+    _polkit: Polkit,
+}
+
+impl Touched {
+    #[track_caller]
+    fn new() -> Self {
+        let touched = Self::bare(&Config::default());
+        touched.add("alice", &[], "index");
+        touched
+    }
+
+    /// Without the finger.
+    #[track_caller]
+    fn bare(config: &Config) -> Self {
+        let world = World::of(Lab::with_hello().without_activation(), config);
+        // Without logind polkit takes nobody for local, and the actions allow nothing to others.
+        world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+        let polkit = world.lab.polkit();
+        let sensor = world.lab.keeping_sensor();
+        let finger = world.lab.hellod_finger();
+        world.enrol(&ALICE, PIN);
+        Self { world, finger, sensor, _polkit: polkit }
+    }
+
+    /// Adds a finger that the reader will know by `print`.
+    #[track_caller]
+    fn add(&self, user: &str, arguments: &[&str], print: &str) {
+        let mut helloctl = self.adding(user, arguments);
+        helloctl.expect("Your PIN: ");
+        helloctl.send_secret(PIN);
+        helloctl.expect("Touch the fingerprint reader with your");
+        for _ in 0..PARTS {
+            self.sensor.touch(print);
+        }
+        helloctl.expect("Done. Your");
+        helloctl.finish_ok();
+    }
+
+    #[track_caller]
+    fn adding(&self, user: &str, arguments: &[&str]) -> Terminal {
+        self.world.lab.pty(user, ["helloctl", "finger", "add"].iter().chain(arguments).copied())
+    }
+
+    /// alice's sudo at the point where a finger is waited for.
+    #[track_caller]
+    fn asking(&self) -> Terminal {
+        let mut sudo = self.world.sudo();
+        sudo.expect(PROMPT_WITH_FINGER);
+        sudo.send_secret("");
+        sudo.expect(TOUCH);
+        sudo
+    }
+
+    #[track_caller]
+    fn the_finger_answers_sudo(&self, print: &str) {
+        let mut sudo = self.asking();
+        self.sensor.touch(print);
+        sudo.expect("it is done");
+        sudo.finish_ok();
+    }
+
+    /// What a machine is after it was switched off and on.
+    #[track_caller]
+    fn reboot(&mut self) {
+        self.finger.kill();
+        self.world.hellod.kill();
+        self.world.tpm.reboot();
+        self.world.restart_hellod();
+        self.finger = self.world.lab.hellod_finger();
+    }
+
+    #[track_caller]
+    fn events(&self) -> String {
+        self.world.helloctl("root", &["events"], &[]).stdout
+    }
+}
+
+const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
+    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
+
+#[test]
+fn a_finger_answers_sudo_and_the_pin_and_the_password_still_do() {
+    let touched = Touched::new();
+    let kid = touched.world.status(&ALICE)["enrolment"]["key_id"].clone();
+    touched.the_finger_answers_sudo("index");
+    let state = touched.world.status(&ALICE);
+    assert_eq!(state["enrolment"]["key_id"], kid, "the same key signs");
+    assert_eq!(state["last_sign_in"]["gesture"], "finger");
+    assert_eq!(state["enrolment"]["fingers"], serde_json::json!(["right-index-finger"]));
+    for (secret, password) in [(PIN, false), (ALICE.password, true)] {
+        let mut sudo = touched.world.sudo();
+        sudo.expect(PROMPT_WITH_FINGER);
+        sudo.send_secret(secret);
+        sudo.expect("it is done");
+        sudo.finish_ok();
+        assert!(!password || !sudo.output().contains(SUDO_PASSWORD));
+    }
+    assert!(touched.events().contains("8402") && touched.events().contains("8250"), "{}", touched.events());
+}
+
+#[test]
+fn a_finger_counts_after_a_start_of_the_machine_only_once_a_pin_was_typed() {
+    let mut touched = Touched::new();
+    touched.reboot();
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT);
+    sudo.send_secret(ONE_OFF);
+    sudo.expect(PROMPT);
+    sudo.send_secret("");
+    sudo.expect(SUDO_PASSWORD);
+    finish_with_password(&mut sudo);
+    touched.world.the_pin_answers_sudo();
+    touched.the_finger_answers_sudo("index");
+    // What is kept is kept in the memory of one process alone.
+    touched.finger.kill();
+    touched.finger = touched.world.lab.hellod_finger();
+    touched.world.the_pin_answers_sudo();
+    touched.the_finger_answers_sudo("index");
+}
+
+#[test]
+fn without_the_gate_in_the_tpm_a_finger_that_matches_signs_nothing() {
+    let touched = Touched::new();
+    let gates = touched.world.counters();
+    assert_eq!(gates.len(), 2, "a counter and its gate: {gates:?}");
+    let gate = gates
+        .iter()
+        .find(|handle| !handle.ends_with(['0', '2', '4', '6', '8', 'A', 'C', 'E', 'a', 'c', 'e']));
+    let gate = gate.expect("an odd handle").as_str();
+    let tcti = hello_tests::Tpm::TCTI;
+    touched.world.lab.run_as("root", ["tpm2_nvundefine", "-T", tcti, "-C", "o", gate]).ok();
+    let mut sudo = touched.asking();
+    touched.sensor.touch("index");
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    // Which has opened it anew.
+    touched.the_finger_answers_sudo("index");
+}
+
+#[test]
+fn fingers_that_do_not_match_let_nobody_in_and_after_five_the_pin_is_needed() {
+    let touched = Touched::new();
+    let before = touched.world.counted(&ALICE).0["failed"].clone();
+    let mut sudo = touched.asking();
+    for _ in 0..3 {
+        touched.sensor.touch("somebody else's");
+    }
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    let mut sudo = touched.asking();
+    for _ in 0..2 {
+        touched.sensor.touch("somebody else's");
+    }
+    sudo.expect(PROMPT);
+    sudo.send_secret("");
+    sudo.expect(SUDO_PASSWORD);
+    finish_with_password(&mut sudo);
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    touched.the_finger_answers_sudo("index");
+    assert_eq!(touched.world.counted(&ALICE).0["failed"], before, "a finger is no try of the PIN");
+    assert!(touched.events().contains("6406"));
+}
+
+#[test]
+fn a_touch_that_can_not_be_read_is_said_to_be_one_and_the_next_counts() {
+    let touched = Touched::new();
+    let mut su = touched.world.su();
+    su.expect(PROMPT_WITH_FINGER);
+    su.send_secret("");
+    su.expect("Touch the fingerprint reader: su for alice.");
+    touched.sensor.touch_badly();
+    su.expect("That could not be read.");
+    touched.sensor.touch("index");
+    su.expect("it is done");
+    su.finish_ok();
+}
+
+#[test]
+fn fingerprint_timeout_then_password() {
+    let touched = Touched::new();
+    let mut sudo = touched.asking();
+    let seen = sudo.expect_within(PROMPT, Duration::from_secs(40));
+    assert!(seen.after > Duration::from_secs(15), "nobody is hurried: {seen:?}");
+    sudo.send_secret("");
+    sudo.expect(SUDO_PASSWORD);
+    finish_with_password(&mut sudo);
+}
+
+#[test]
+fn a_reader_that_is_busy_gone_or_broken_leaves_the_prompt_for_the_pin() {
+    let mut touched = Touched::new();
+    let mut other = touched.world.lab.pty("root", ["fprintd-verify", "-f", "right-index-finger", ALICE.name]);
+    other.expect("Verify started!");
+    let mut sudo = touched.asking();
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert!(touched.events().contains("in use by another program"), "{}", touched.events());
+    other.kill();
+    let mut sudo = touched.asking();
+    touched.sensor.break_off();
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    touched.sensor.kill();
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT_WITH_FINGER);
+    sudo.send_secret("");
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    // hellod-finger gone, or hanging: the prompt is there in a second.
+    touched.finger.program().signal(Signal::STOP);
+    let mut sudo = touched.world.sudo();
+    let asked = sudo.expect(PROMPT);
+    assert!(asked.after < Duration::from_secs(4), "{asked:?}");
+    finish_with_password(&mut sudo);
+    touched.finger.program().signal(Signal::CONT);
+    touched.finger.kill();
+    touched.world.the_pin_answers_sudo();
+}
+
+#[test]
+fn no_finger_is_added_without_the_pin_and_one_that_fprintd_got_elsewhere_does_not_count() {
+    let touched = Touched::bare(&Config::default());
+    let mut helloctl = touched.adding("alice", &[]);
+    helloctl.expect("Your PIN: ");
+    helloctl.send_secret(ONE_OFF);
+    helloctl.expect("Wrong PIN");
+    assert!(!helloctl.finish().0.success());
+    assert!(!touched.sensor.is_waiting());
+    touched.add("alice", &["left-thumb"], "thumb");
+    let list = touched.world.helloctl("alice", &["finger", "list"], &[]);
+    assert!(list.ok().contains("left thumb"), "{list:?}");
+    // Root adds one past Hello, as a program of the desktop would for a password.
+    let mut enroll =
+        touched.world.lab.pty("root", ["fprintd-enroll", "-f", "right-index-finger", ALICE.name]);
+    for _ in 0..PARTS {
+        touched.sensor.touch("mallory's");
+    }
+    enroll.expect("enroll-completed");
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT_WITH_FINGER);
+    sudo.send_secret("");
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert!(touched.events().contains("has changed since you set them up"), "{}", touched.events());
+    // With the PIN it is put right.
+    let mut helloctl = touched.adding("alice", &["right-thumb"]);
+    helloctl.expect("Type yes or no: ");
+    helloctl.send_line("yes");
+    helloctl.expect("Your PIN: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("Touch the fingerprint reader with your right thumb");
+    for _ in 0..PARTS {
+        touched.sensor.touch("right");
+    }
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    touched.the_finger_answers_sudo("right");
+}
+
+#[test]
+fn a_finger_is_removed_for_a_proof_and_counts_no_longer() {
+    let touched = Touched::new();
+    let mut helloctl = touched.world.lab.pty("alice", ["helloctl", "finger", "remove", "right-index"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret("not it");
+    assert!(!helloctl.finish().0.success());
+    touched.the_finger_answers_sudo("index");
+    let mut helloctl = touched.world.lab.pty("alice", ["helloctl", "finger", "remove", "right-index"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret(ALICE.password);
+    helloctl.expect("Done. Your PIN works as before.");
+    helloctl.finish_ok();
+    touched.world.the_pin_answers_sudo();
+    assert_eq!(touched.world.records("fingers"), [""; 0]);
+}
+
+#[test]
+fn a_pin_that_is_replaced_or_removed_takes_its_fingers_with_it() {
+    let touched = Touched::new();
+    touched.world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
+    touched.world.the_pin_answers_sudo();
+    touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    assert_eq!(touched.world.records("fingers"), [""; 0]);
+    assert_eq!(touched.world.counters(), [""; 0], "the gate is gone, too");
+}
+
+#[test]
+fn nobody_but_hellod_is_answered_by_hellod_finger() {
+    let touched = Touched::new();
+    for person in [&ROOT, &ALICE, &MALLORY, &HELLOD_FINGER] {
+        for (method, arguments) in [
+            ("Has", serde_json::json!([{ "u": ALICE.uid }, { "s": "kid" }])),
+            ("Forget", serde_json::json!([{ "u": ALICE.uid }])),
+            ("Look", serde_json::json!([{ "s": "alice" }])),
+        ] {
+            let refused = call(&touched.world, person, method, arguments);
+            assert!(refused.contains("AccessDenied"), "{} {method}: {refused}", person.name);
+        }
+    }
+}
+
+#[track_caller]
+fn call(world: &World, person: &Person, method: &str, arguments: serde_json::Value) -> String {
+    let method = format!("org.hellod.Finger1.{method}");
+    match world.peer(person).call("org.hellod.Finger1", "/org/hellod/Finger1", &method, arguments) {
+        Ok(answer) => answer.to_string(),
+        Err((name, _)) => name,
+    }
+}
+
+#[test]
+fn a_finger_of_one_person_signs_nobody_else_in() {
+    let touched = Touched::new();
+    touched.world.enrol(&BOB, PIN);
+    let mut helloctl = touched.adding("bob", &[]);
+    helloctl.expect("Your PIN: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("Touch");
+    for _ in 0..PARTS {
+        touched.sensor.touch("bob's");
+    }
+    helloctl.expect("Done.");
+    helloctl.finish_ok();
+    let mut sudo = touched.asking();
+    touched.sensor.touch("bob's");
+    touched.sensor.touch("index");
+    let seen = sudo.expect("it is done");
+    assert!(!seen.before.contains(PROMPT), "{seen:?}");
+    sudo.finish_ok();
+}
+
+#[test]
+fn where_policy_allows_no_fingers_none_is_added_and_none_counts() {
+    let config = Config::with("[policy.Biometrics]\nUseBiometrics = false\n");
+    let touched = Touched::bare(&config);
+    let said = touched.world.helloctl("alice", &["finger", "add"], &[]);
+    assert!(!said.success() && said.stderr.contains("UseBiometrics"), "{said:?}");
+    touched.world.the_pin_answers_sudo();
+}
+
+#[test]
+fn a_reader_that_nobody_asks_any_more_is_free_and_what_touches_it_then_lets_nobody_in() {
+    let touched = Touched::new();
+    let mut sudo = touched.asking();
+    touched.world.hellod.program().signal(Signal::STOP);
+    until("the reader to be let go of", Duration::from_secs(15), || {
+        (!touched.sensor.is_waiting()).then_some(())
+    });
+    touched.world.hellod.program().signal(Signal::CONT);
+    sudo.expect(PROMPT);
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    touched.the_finger_answers_sudo("index");
+}
+
+#[test]
+fn a_reader_that_compares_with_one_finger_says_which() {
+    let mut touched = Touched::bare(&Config::default());
+    touched.sensor.kill();
+    touched.sensor = touched.world.lab.sensor();
+    for (finger, print) in [("right-index", "index"), ("left-thumb", "thumb")] {
+        let mut helloctl = touched.adding("alice", &[finger]);
+        helloctl.expect("Your PIN: ");
+        helloctl.send_secret(PIN);
+        helloctl.expect("Touch");
+        for _ in 0..PARTS - 1 {
+            touched.sensor.touch(print);
+        }
+        helloctl.expect("Done.");
+        helloctl.finish_ok();
+    }
+    let mut sudo = touched.asking();
+    let seen = sudo.expect("This reader looks for one finger: your ").before.clone();
+    let which = sudo.which(&["right index finger", "left thumb"], Duration::from_secs(5));
+    touched.sensor.touch(if which == Some(0) { "index" } else { "thumb" });
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert!(!seen.contains("does not sign in"), "{seen}");
+}
