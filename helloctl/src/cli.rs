@@ -58,6 +58,12 @@ pub(crate) enum Command {
     Policy(PolicyOutput),
     /// Show what happened lately
     Events(Events),
+    /// Say what an event means and what to do about it
+    Explain {
+        /// Its number, as events shows it
+        #[arg(value_name = "ID")]
+        id: String,
+    },
     /// Ask for the PIN at sign-in on this computer, or no longer (root only)
     #[command(subcommand)]
     Pam(Pam),

@@ -19,7 +19,7 @@ use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::terminal::Console;
 use crate::transcript::Transcript;
-use crate::{doctor, events, offer, pam, policy, screen, status};
+use crate::{doctor, events, explain, offer, pam, policy, screen, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -54,6 +54,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         Command::Leave(how) => {
             let leave = Registering::Leave { forget: how.forget };
             register(leave, Credentials::default(), None, &mut interrupts).await
+        }
+        Command::Explain { id } => {
+            screen::result(&explain::explain(&id).ok_or(Failure::NoSuchEvent(id))?)?;
+            Ok(Exit::Done)
         }
         Command::Offer => unless_interrupted(&mut interrupts, offer::run()).await,
         Command::Policy(how) => unless_interrupted(&mut interrupts, show_policy(how.json)).await,

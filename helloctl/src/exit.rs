@@ -65,6 +65,7 @@ impl From<&Failure> for Exit {
             | Failure::TokenOnTerminal
             | Failure::Output(_)
             | Failure::StatusUnreadable
+            | Failure::NoSuchEvent(_)
             | Failure::Pam(_) => Self::Failed,
         }
     }

@@ -50,6 +50,9 @@ pub(crate) enum Failure {
     /// The state is no JSON object.
     #[error("hellod described its state in a way that helloctl can't read")]
     StatusUnreadable,
+    /// The catalogue has no event of that number.
+    #[error("there is no event {0}")]
+    NoSuchEvent(String),
     /// Ctrl-C, or the terminal is gone.
     #[error("interrupted; nothing half done remains")]
     Interrupted,
@@ -86,6 +89,7 @@ impl Failure {
             Self::Desktop(_) | Self::NoTerminal => Some("Open a terminal yourself and run: helloctl enroll"),
             Self::Output(_) => Some("See whether the disk is full."),
             Self::StatusUnreadable => Some(SAME_VERSION),
+            Self::NoSuchEvent(_) => Some("'helloctl events' shows which there were."),
             Self::Interrupted => Some("'helloctl status' shows how things stand."),
             Self::Pam(failure) => Some(failure.remedy()),
         }

@@ -11,6 +11,7 @@ mod doctor;
 mod echo;
 mod events;
 mod exit;
+mod explain;
 mod failure;
 mod interrupts;
 mod lines;
