@@ -1,5 +1,6 @@
 //! Can this machine do it, and if not, what to do.
 
+mod fingers;
 mod joined;
 
 use crate::accounts::Account;
@@ -60,6 +61,7 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
     checks.push(session_check(parts, caller));
     if let Ok(account) = Account::numbered(caller.uid).await.map_err(drop).and_then(person) {
         checks.push(enrolment_check(parts, &account).await);
+        checks.extend(fingers::check(parts, caller, &account).await);
     }
     checks
 }

@@ -416,3 +416,33 @@ fn a_reader_that_compares_with_one_finger_says_which() {
     sudo.finish_ok();
     assert!(!seen.contains("does not sign in"), "{seen}");
 }
+
+#[test]
+fn whoever_has_set_up_a_pin_is_asked_about_a_finger_and_doctor_says_how_it_stands() {
+    let mut touched = Touched::bare(&Config::default());
+    touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    let mut helloctl = touched.world.lab.pty("alice", ["helloctl", "enroll"]);
+    helloctl.expect("Password: ");
+    helloctl.send_secret(ALICE.password);
+    for question in ["New PIN: ", "The same PIN again: "] {
+        helloctl.expect(question);
+        helloctl.send_secret(PIN);
+    }
+    helloctl.expect("Sign in with a finger, too? Type yes or no: ");
+    let said = touched.world.helloctl("alice", &["doctor"], &[]);
+    assert!(said.stdout.contains("there is a reader"), "{said:?}");
+    helloctl.send_line("yes");
+    helloctl.expect("Your PIN: ");
+    helloctl.send_secret(PIN);
+    helloctl.expect("Touch");
+    for _ in 0..PARTS {
+        touched.sensor.touch("index");
+    }
+    helloctl.expect("Done. Your right index finger signs in.");
+    helloctl.finish_ok();
+    touched.the_finger_answers_sudo("index");
+    let doctor = |touched: &Touched| touched.world.helloctl("alice", &["doctor"], &[]).stdout;
+    assert!(doctor(&touched).contains("1 of them sign in"), "{}", doctor(&touched));
+    touched.reboot();
+    assert!(doctor(&touched).contains("once you have typed your PIN"), "{}", doctor(&touched));
+}
