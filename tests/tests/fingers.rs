@@ -157,6 +157,7 @@ fn without_the_gate_in_the_tpm_a_finger_that_matches_signs_nothing() {
     sudo.send_secret(PIN);
     sudo.expect("it is done");
     sudo.finish_ok();
+    assert!(touched.events().contains("6407"), "{}", touched.events());
     // Which has opened it anew.
     touched.the_finger_answers_sudo("index");
 }

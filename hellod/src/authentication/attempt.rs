@@ -268,6 +268,9 @@ impl Failure {
             Self::Locked => Event::Locked,
             Self::Junk => Event::JunkSignature,
             Self::Key(KeyError::Tampered { what }) => Event::Tampered { why: what.to_string() },
+            Self::Key(error @ (KeyError::GateShut | KeyError::FingerKey)) => {
+                Event::FingerUnavailable { why: error.to_string() }
+            }
             Self::Key(error) => Event::Unavailable { why: error.to_string() },
             Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
             Self::Provider(error) => Event::Unavailable { why: error.to_string() },
