@@ -80,11 +80,11 @@ impl From<Miss> for FingerError {
 
 impl Reader for ToFinger {
     fn has<'a>(&'a self, uid: u32, kid: &'a str) -> Answering<'a, bool> {
-        Box::pin(self.call(AT_ONCE, async move |finger| finger.has(uid, kid).await))
+        Box::pin(self.call(A_LOOK, async move |finger| finger.has(uid, kid).await))
     }
 
     fn keep<'a>(&'a self, uid: u32, kid: &'a str, key: &'a FingerKey) -> Answering<'a, OwnedFd> {
-        Box::pin(self.call(AT_ONCE, async move |finger| {
+        Box::pin(self.call(A_LOOK, async move |finger| {
             let FingerKey { srk, blob } = key;
             finger.keep(uid, kid, &(srk, &blob.public, &blob.private)).await.map(OwnedFd::from)
         }))
@@ -129,8 +129,9 @@ impl Reader for ToFinger {
     }
 }
 
-/// For what hellod-finger has in memory, a while that it lets pass on purpose, one signature of the TPM; and for starting it. A prompt
-/// waits for it, or a turn at the TPM.
+/// Before a prompt, or with a PIN that was typed: what hellod-finger has in memory, and starting it.
+const A_LOOK: Duration = Duration::from_secs(1);
+/// For a while that it lets pass on purpose, or one signature of the TPM. A turn at the TPM waits for it.
 const AT_ONCE: Duration = Duration::from_secs(2);
 /// For fprintd, which has to be started. Some sensors take seconds to wake.
 const WAKING: Duration = Duration::from_secs(8);

@@ -124,10 +124,6 @@ async fn add(
     if let Some(outcome) = proven_by_pin(parts, account, &enrolled, terminal).await? {
         return Ok(outcome);
     }
-    let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
-        return Ok(Outcome::Refused);
-    };
     for stranger in &strangers {
         if let Err(error) = parts.fingers.reader().remove(&account.name, stranger).await {
             return fail(parts, account, &format!("{error}."), terminal).await;
@@ -154,6 +150,11 @@ async fn noted(
     finger: Finger,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
+    // Only now: touching takes a person's time, in which root is to be able to take the PIN away.
+    let Some(_note) = at_work(parts, account.uid).await else {
+        terminal.show(Style::Error, AT_WORK).await?;
+        return Ok(Outcome::Refused);
+    };
     let kid = &enrolled.record.kid;
     let is_in_force =
         parts.enrolments.of(account).is_ok_and(|now| now.is_some_and(|now| now.record.kid == *kid));
