@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, at_work, end, entitled, too_often};
+use super::{AT_WORK, REPLACED, at_work, for_the_entitled, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -31,14 +31,10 @@ pub async fn change_pin(
     caller: &Caller,
     account: &Account,
     tried: Tried<'_>,
-    mut terminal: Terminal,
+    terminal: Terminal,
 ) {
-    let outcome = match entitled(parts, caller, account, "pin change", &mut terminal).await {
-        Ok(true) => run(parts, account, tried, &mut terminal).await,
-        Ok(false) => Ok(Outcome::Declined),
-        Err(gone) => Err(gone),
-    };
-    end(terminal, outcome).await;
+    let flow = async |terminal: &mut Terminal| run(parts, account, tried, terminal).await;
+    for_the_entitled(parts, (caller, account, "pin change"), terminal, flow).await;
 }
 
 /// The same in a conversation that goes on, for a caller that is entitled.
@@ -154,7 +150,7 @@ async fn tell(
     }
 }
 
-fn put_off(may: MayTry) -> String {
+pub(super) fn put_off(may: MayTry) -> String {
     match may {
         MayTry::After(wait) => {
             format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1))

@@ -5,18 +5,19 @@ use std::rc::Rc;
 use hello_dbus::finger::{Finger, Seen};
 use hello_dbus::{Outcome, Style};
 
-use super::{AT_WORK, at_work, end, entitled, proven};
+use super::change::put_off;
+use super::{AT_WORK, at_work, for_the_entitled, is_counted, is_yes, proven};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Or, Reply, Terminal};
 use crate::enrolments::Enrolled;
 use crate::finger::{Sensor, advice};
+use crate::keys::KeyError;
 use crate::keys::child::SignIn;
-use crate::keys::{KeyError, Protector};
 use crate::parts::{Action, Parts};
 use crate::policy::Class;
-use crate::tries::{MayTry, TryEnd, in_words};
+use crate::tries::TryEnd;
 
 /// Has `account` add a finger, and ends the conversation.
 pub async fn add_finger(
@@ -24,14 +25,10 @@ pub async fn add_finger(
     caller: &Caller,
     account: &Account,
     finger: Option<Finger>,
-    mut terminal: Terminal,
+    terminal: Terminal,
 ) {
-    let outcome = match entitled(parts, caller, account, "finger add", &mut terminal).await {
-        Ok(true) => add(parts, caller, account, finger, &mut terminal).await,
-        Ok(false) => Ok(Outcome::Declined),
-        Err(gone) => Err(gone),
-    };
-    end(terminal, outcome).await;
+    let flow = async |terminal: &mut Terminal| add(parts, caller, account, finger, terminal).await;
+    for_the_entitled(parts, (caller, account, "finger add"), terminal, flow).await;
 }
 
 /// Takes a finger of `account` away, or all, and ends the conversation.
@@ -40,24 +37,16 @@ pub async fn remove_finger(
     caller: &Caller,
     account: &Account,
     finger: Option<Finger>,
-    mut terminal: Terminal,
+    terminal: Terminal,
 ) {
-    let outcome = match entitled(parts, caller, account, "finger remove", &mut terminal).await {
-        Ok(true) => remove(parts, caller, account, finger, &mut terminal).await,
-        Ok(false) => Ok(Outcome::Declined),
-        Err(gone) => Err(gone),
-    };
-    end(terminal, outcome).await;
+    let flow = async |terminal: &mut Terminal| remove(parts, caller, account, finger, terminal).await;
+    for_the_entitled(parts, (caller, account, "finger remove"), terminal, flow).await;
 }
 
 /// Tells which fingers of `account` sign in, and ends the conversation.
-pub async fn list_fingers(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
-    let outcome = match entitled(parts, caller, account, "finger list", &mut terminal).await {
-        Ok(true) => list(parts, account, &mut terminal).await,
-        Ok(false) => Ok(Outcome::Declined),
-        Err(gone) => Err(gone),
-    };
-    end(terminal, outcome).await;
+pub async fn list_fingers(parts: &Parts, caller: &Caller, account: &Account, terminal: Terminal) {
+    let flow = async |terminal: &mut Terminal| list(parts, account, terminal).await;
+    for_the_entitled(parts, (caller, account, "finger list"), terminal, flow).await;
 }
 
 /// Asks whoever has just set up a PIN, if there is a reader here.
@@ -76,7 +65,7 @@ pub(super) async fn offer(
         return Ok(());
     }
     let typed = terminal.text("Sign in with a finger, too? Type yes or no: ").await?;
-    if is_yes(typed.as_deref()) {
+    if is_yes(typed) {
         return add(parts, caller, account, None, terminal).await.map(drop);
     }
     terminal.show(Style::Info, "Should you want that later: helloctl finger add").await
@@ -190,7 +179,7 @@ async fn may_go(strangers: &[String], terminal: &mut Terminal) -> Result<bool, G
     );
     terminal.show(Style::Info, &text).await?;
     let typed = terminal.text("Remove them from the reader? Type yes or no: ").await?;
-    if is_yes(typed.as_deref()) {
+    if is_yes(typed) {
         return Ok(true);
     }
     terminal.show(Style::Error, "Nothing was changed.").await?;
@@ -245,15 +234,6 @@ async fn proven_by_pin(
             Ok(Some(Outcome::Refused))
         }
         Ok(Err(error)) | Err(error) => fail(parts, account, &error.to_string(), terminal).await.map(Some),
-    }
-}
-
-fn put_off(may: MayTry) -> String {
-    match may {
-        MayTry::After(wait) => format!("Too many wrong PINs. Wait {}.", in_words(wait)),
-        MayTry::Now | MayTry::AtLogin => {
-            "Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned()
-        }
     }
 }
 
@@ -408,15 +388,6 @@ async fn fail_to_remove(why: &str, terminal: &mut Terminal) -> Result<Outcome, G
 fn capital(why: &str) -> String {
     let mut chars = why.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
-}
-
-fn is_yes(typed: Option<&str>) -> bool {
-    typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
-}
-
-/// Only behind a counter of its own there is a gate.
-fn is_counted(enrolled: &Enrolled) -> bool {
-    matches!(enrolled.record.key.protector, Protector::PinFail(_))
 }
 
 fn is_at_the_reader(parts: &Parts, caller: &Caller) -> bool {

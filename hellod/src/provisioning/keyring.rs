@@ -2,13 +2,12 @@
 
 use hello_dbus::{Outcome, Style};
 
-use super::{end, entitled, proven};
+use super::{end, entitled, is_counted, is_yes, proven};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::keyring::{self, Consent};
-use crate::keys::Protector;
 use crate::parts::{Action, Parts};
 use crate::store::StoreError;
 
@@ -35,7 +34,7 @@ pub(super) async fn offer(
     if !is_for_oneself || !parts.keyrings.are_allowed() || parts.keyrings.of(account).is_some() {
         return Ok(());
     }
-    if !keyring::is_here() || !is_counted(parts, account) {
+    if !keyring::is_here() || !has_counter(parts, account) {
         return Ok(());
     }
     let answer = ask(terminal).await?;
@@ -57,7 +56,7 @@ async fn agree(
         Some("The policy of this machine does not allow passwords to be kept. Ask your administrator.")
     } else if !parts.enrolments.exists(account.uid) {
         return Ok(Outcome::NotEnrolled);
-    } else if !is_counted(parts, account) {
+    } else if !has_counter(parts, account) {
         Some("This security chip has no counter of its own for your PIN, and keeps no password under it.")
     } else {
         None
@@ -101,8 +100,7 @@ async fn forget(
 async fn ask(terminal: &mut Terminal) -> Result<Consent, Gone> {
     terminal.show(Style::Info, EXPLANATION).await?;
     let typed = terminal.text("Keep your password for the keyring? Type yes or no: ").await?;
-    let is_yes = typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"));
-    Ok(if is_yes { Consent::Given } else { Consent::Refused })
+    Ok(if is_yes(typed) { Consent::Given } else { Consent::Refused })
 }
 
 async fn note(
@@ -138,9 +136,8 @@ async fn not_noted(error: &StoreError, terminal: &mut Terminal) -> Result<Outcom
 }
 
 /// Whether a PIN counter of the person's own guards what would be kept.
-fn is_counted(parts: &Parts, account: &Account) -> bool {
-    let enrolled = parts.enrolments.of(account).ok().flatten();
-    enrolled.is_some_and(|enrolled| matches!(enrolled.record.key.protector, Protector::PinFail(_)))
+fn has_counter(parts: &Parts, account: &Account) -> bool {
+    parts.enrolments.of(account).ok().flatten().is_some_and(|enrolled| is_counted(&enrolled))
 }
 
 const EXPLANATION: &str = "\

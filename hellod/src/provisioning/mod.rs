@@ -20,6 +20,8 @@ use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
+use crate::enrolments::Enrolled;
+use crate::keys::Protector;
 use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
 use crate::tries::{MayWrite, in_words};
@@ -58,6 +60,31 @@ async fn entitled(
     let text = format!("This can't be done from here: {}.", decline.reason());
     terminal.show(Style::Error, &text).await?;
     Ok(false)
+}
+
+/// Lets a flow run where `caller` may work on the enrolment of `account`, and ends the conversation.
+async fn for_the_entitled(
+    parts: &Parts,
+    (caller, account, command): (&Caller, &Account, &'static str),
+    mut terminal: Terminal,
+    flow: impl AsyncFnOnce(&mut Terminal) -> Result<Outcome, Gone>,
+) {
+    let outcome = match entitled(parts, caller, account, command, &mut terminal).await {
+        Ok(true) => flow(&mut terminal).await,
+        Ok(false) => Ok(Outcome::Declined),
+        Err(gone) => Err(gone),
+    };
+    end(terminal, outcome).await;
+}
+
+/// Anything but a clear yes is a no.
+fn is_yes(typed: Option<String>) -> bool {
+    typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
+}
+
+/// Whether a PIN counter of the person's own guards the key, and so what may be kept under the PIN, and the gate for a finger.
+fn is_counted(enrolled: &Enrolled) -> bool {
+    matches!(enrolled.record.key.protector, Protector::PinFail(_))
 }
 
 /// Has the person behind `caller` prove who they are, unless it is root.

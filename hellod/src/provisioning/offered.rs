@@ -10,8 +10,8 @@ use hello_dbus::{Outcome, Style};
 use tokio::time::timeout;
 
 use super::change::{self, Tried};
-use super::end;
 use super::enroll::{Place, enrolled};
+use super::{end, is_yes};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -182,11 +182,6 @@ async fn offer(
         (Launch::Offered, _) => {}
     }
     Ok(outcome)
-}
-
-/// Anything but a clear yes is a no.
-fn is_yes(typed: Option<String>) -> bool {
-    typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
 }
 
 /// How long a look at the chip may take, which may be busy with others.
