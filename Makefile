@@ -22,7 +22,7 @@ BUILD_PACKAGES := clang libclang-dev libkrb5-dev libpam0g-dev libtss2-dev pkg-co
 DEB_PACKAGES := build-essential debhelper dh-apparmor lintian pandoc
 CONTAINER_PACKAGES := debootstrap systemd-container
 MACHINE_PACKAGES := debootstrap e2fsprogs nbdkit qemu-system-x86 qemu-utils swtpm util-linux
-LAB_PACKAGES := curl dbus dbus-daemon fprintd gdb iproute2 krb5-admin-server krb5-kdc libtss2-tcti-device0 libtss2-tcti-swtpm0 login openssl pamtester pkexec polkitd procps python3-venv sudo swtpm tpm2-tools util-linux
+LAB_PACKAGES := curl dbus dbus-daemon fprintd gdb iproute2 krb5-admin-server krb5-kdc libnss-systemd libtss2-tcti-device0 libtss2-tcti-swtpm0 login openssl pamtester pkexec polkitd procps python3-venv sudo swtpm tpm2-tools util-linux
 PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAGES)
 
 # Lockers and what runs them without a screen, for the tests alone: 40 MB. Plasma 5 is Debian 12's.
@@ -107,6 +107,7 @@ deb-lint:
 check:
 	$(MAKE) packages FOR_TESTS='$(DESKTOP_PACKAGES)'
 	$(if $(HAS_PLASMA),$(MAKE) plasma)
+	$(MAKE) sssd
 	$(MAKE) toolchain
 	$(MAKE) format
 	$(MAKE) build
@@ -137,12 +138,22 @@ packages:
 
 # The lock screen inside kscreenlocker wants one module of plasma-workspace, and that package brings 280 others: 3 MB instead of 220.
 PLASMA := $(or $(CARGO_TARGET_DIR),target)/plasma
+SSSD := $(or $(CARGO_TARGET_DIR),target)/sssd
 .PHONY: plasma
 plasma:
 	@if [[ -e $(PLASMA)/sessions/qmldir ]]; then echo 'plasma: there'; exit 0; fi; \
 	room=$$(mktemp -d); trap 'rm -rf "$$room"' EXIT; cd "$$room"; \
 	apt-get -o APT::Sandbox::User=root download -q plasma-workspace; dpkg-deb -x plasma-workspace_*.deb .; cd "$$OLDPWD"; \
 	mkdir -p $(PLASMA); cp -r "$$room"/usr/lib/*/qt5/qml/org/kde/plasma/private/sessions $(PLASMA)/
+
+# SSSD and a directory for it that is a file; unpacked alone, for installed it would be in the PAM files of this machine.
+.PHONY: sssd
+sssd:
+	@if [[ -e $(SSSD)/usr/sbin/sssd ]]; then echo 'sssd: there'; exit 0; fi; \
+	room=$$(mktemp -d); trap 'rm -rf "$$room"' EXIT; mkdir -p "$$room/partial" $(SSSD); \
+	apt-get -o APT::Sandbox::User=root -o Dir::Cache::archives="$$room" install -q --yes --download-only --no-install-recommends \
+		sssd-proxy libnss-sss libnss-extrausers; \
+	for package in "$$room"/*.deb; do dpkg-deb -x "$$package" $(SSSD); done
 
 .PHONY: toolchain
 toolchain:

@@ -63,7 +63,7 @@ pub use packages::Packages;
 pub use pam::{PamStack, modules};
 pub use peer::Peer;
 pub use people::{ALICE, BOB, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, MALLORY, NOBODY, Person, ROOT};
-pub use programs::{program, source_root};
+pub use programs::{program, source_root, unpacked};
 pub use running::Running;
 pub use sensor::Sensor;
 pub use swapper::{Named, Swapper, reseal};

@@ -24,6 +24,11 @@ pub fn source_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))
 }
 
+/// Where `make` has unpacked what the tests use of Debian's and nobody is to have installed for them.
+pub fn unpacked(what: &str) -> PathBuf {
+    target_directory().join(what)
+}
+
 /// Where everything is that is built and kept: `target`.
 pub(crate) fn target_directory() -> PathBuf {
     let directory = output_directory();

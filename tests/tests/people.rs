@@ -2,7 +2,9 @@
 //! Entra ID, over HTTPS.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that can't go on stops")]
 
-use hello_tests::{ALICE, BOB, Corp, DORA, Output, PATIENCE, PIN, SUDO_PASSWORD, Terminal, until};
+use hello_tests::{
+    ALICE, BOB, Corp, DORA, Output, PATIENCE, PIN, PROMPT, SUDO_PASSWORD, Terminal, unpacked, until,
+};
 use serde_json::{Value, json};
 
 const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
@@ -255,4 +257,77 @@ fn the_doctor_looks_at_what_the_computer_is_to_its_directory() {
     let alone = corp.helloctl("alice", &["doctor"], &[]);
     says(&alone, "PINs sign in all the same");
     assert_eq!(alone.code, Some(0), "{alone:?}");
+}
+
+/// Somebody's number whom no file of the system names.
+const ERIN: u32 = 7001;
+
+/// erin, whom `known` has made known to the name service, gets a PIN as dora of the directory and signs in with it.
+#[track_caller]
+fn erin_is_dora(corp: &Corp, known: impl Fn(&Corp)) {
+    known(corp);
+    assert!(!corp.lab.read("/etc/passwd").contains("erin"));
+    enrol(corp, "enroll", "erin");
+    let [key] = listed(corp).try_into().unwrap_or_else(|keys| panic!("{keys:?}"));
+    assert_eq!(key["upn"], DORA);
+    erin_signs_in(corp);
+    let mut helloctl = signed_in(corp, "enroll", "alice");
+    helloctl.expect("dora@corp.example has a PIN in another account of this computer.");
+}
+
+#[track_caller]
+fn erin_signs_in(corp: &Corp) {
+    let mut su = corp.lab.pty("erin", ["su", "erin", "-c", "echo it is done"]);
+    su.expect(PROMPT);
+    su.send_secret(PIN);
+    su.expect("it is done");
+    su.finish_ok();
+}
+
+#[test]
+fn somebody_of_userdb_has_a_pin_as_a_person_of_the_directory_and_nobody_whom_it_knows_no_longer() {
+    let corp = joined(json!({}));
+    let known = |corp: &Corp| {
+        let record = json!({"userName": "erin", "uid": ERIN, "gid": ERIN, "disposition": "regular",
+            "homeDirectory": "/home/erin", "shell": "/bin/sh"});
+        let group = json!({"groupName": "erin", "gid": ERIN, "disposition": "regular"});
+        for name in ["erin".to_owned(), ERIN.to_string()] {
+            corp.lab.write(&format!("/etc/userdb/{name}.user"), record.to_string(), 0o644);
+            corp.lab.write(&format!("/etc/userdb/{name}.group"), group.to_string(), 0o644);
+        }
+        let sources = "passwd: files systemd\ngroup: files systemd\nshadow: files systemd\n";
+        corp.lab.write("/etc/nsswitch.conf", sources, 0o644);
+    };
+    erin_is_dora(&corp, known);
+    corp.lab.run_as("root", ["rm", "-r", "/etc/userdb"]).ok();
+    let gone = corp.helloctl("root", &["status", "--user", "erin"], &[]);
+    assert_ne!(gone.code, Some(0), "{gone:?}");
+    known(&corp);
+    erin_signs_in(&corp);
+}
+
+const SSSD: &str = "[sssd]\nservices = nss\ndomains = corp\n[nss]\nfilter_users = root\n[domain/corp]\nid_provider = proxy\n\
+    proxy_lib_name = extrausers\nauth_provider = none\naccess_provider = permit\n";
+
+#[test]
+fn somebody_of_sssd_has_a_pin_as_a_person_of_the_directory() {
+    let corp = joined(json!({}));
+    // Not installed, which would have it in the PAM files of the machine that the tests run on.
+    let from = unpacked("sssd");
+    let copy = format!("tar -C {} -c . | tar -C / --keep-directory-symlink -x", from.display());
+    corp.lab.run_as("root", ["sh", "-c", &copy]).ok();
+    corp.lab.write(
+        "/var/lib/extrausers/passwd",
+        format!("erin:*:{ERIN}:{ERIN}::/home/erin:/bin/sh\n"),
+        0o644,
+    );
+    corp.lab.write("/var/lib/extrausers/group", format!("erin:x:{ERIN}:\n"), 0o644);
+    corp.lab.write("/etc/sssd/sssd.conf", SSSD, 0o600);
+    let _sssd = corp.lab.start("root", ["sssd", "-i"]);
+    erin_is_dora(&corp, |corp| {
+        corp.lab.write("/etc/nsswitch.conf", "passwd: files sss\ngroup: files sss\nshadow: files\n", 0o644);
+        until("SSSD to know erin", PATIENCE, || {
+            corp.lab.run_as("root", ["getent", "passwd", "erin"]).stdout.contains("7001").then_some(())
+        });
+    });
 }
