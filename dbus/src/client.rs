@@ -61,6 +61,8 @@ pub enum Wish {
     ChangePin,
     /// A new enrolment in the place of one whose PIN is forgotten.
     Reset(Option<Way>),
+    /// A new PIN for the same key in the place of one that is forgotten, by word of the organisation.
+    Renew,
     /// No enrolment any more.
     Unenroll,
     /// The password kept for the keyring.
@@ -146,6 +148,7 @@ impl Hellod {
             Wish::Offer => call(self.patience, proxy.offer(VERSION, user)).await,
             Wish::ChangePin => call(self.patience, proxy.change_pin(VERSION, user)).await,
             Wish::Reset(way) => call(self.patience, proxy.reset(VERSION, user, Way::word(way))).await,
+            Wish::Renew => call(self.patience, proxy.renew(VERSION, user)).await,
             Wish::Unenroll => call(self.patience, proxy.unenroll(VERSION, user)).await,
             Wish::KeepPassword => call(self.patience, proxy.keep_password(VERSION, user)).await,
             Wish::ForgetPassword => call(self.patience, proxy.forget_password(VERSION, user)).await,

@@ -44,6 +44,9 @@ pub trait Enrolment {
     /// [`EnrolmentProxy::enroll`].
     fn reset(&self, version: u32, user: &str, way: &str) -> Result<(u64, WireStep), BusError>;
 
+    /// Sets a new PIN for `user` (empty: the caller) who has forgotten theirs, by word of their organisation, and keeps the key.
+    fn renew(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
+
     /// Destroys the enrolment of `user` (empty: the caller).
     fn unenroll(&self, version: u32, user: &str) -> Result<(u64, WireStep), BusError>;
 

@@ -295,6 +295,9 @@ pub(crate) struct Resetting {
     /// How to sign in at the directory that this computer has joined
     #[arg(long, value_name = "WAY", value_enum)]
     sign_in: Option<SignIn>,
+    /// Keep the key, and ask your organisation for a new PIN: shows a code for it
+    #[arg(long, conflicts_with = "sign_in")]
+    request: bool,
     /// For whom.
     #[command(flatten)]
     pub(crate) whose: Whose,
@@ -303,7 +306,7 @@ pub(crate) struct Resetting {
 impl Resetting {
     /// The same in the words of the contract.
     pub(crate) fn wish(&self) -> Wish {
-        Wish::Reset(self.sign_in.map(Way::from))
+        if self.request { Wish::Renew } else { Wish::Reset(self.sign_in.map(Way::from)) }
     }
 }
 
@@ -389,6 +392,7 @@ mod tests {
         let pam = |how| Command::Pam(Pam::Enable(how));
         let enroll = |local, whose| Command::Enroll(Enrolling { local, whose, ..Enrolling::default() });
         let by = |sign_in| Enrolling { sign_in: Some(sign_in), ..Enrolling::default() };
+        let reset = |sign_in, request, whose| Command::Reset(Resetting { sign_in, request, whose });
         let traced = || Some("f".into());
         for (line, expected) in [
             ("helloctl doctor", Command::Doctor),
@@ -419,10 +423,8 @@ mod tests {
             ("helloctl enroll --local", enroll(true, Whose::default())),
             ("helloctl enroll --user bob --local", enroll(true, whose("bob"))),
             ("helloctl enroll --sign-in browser", Command::Enroll(by(SignIn::Browser))),
-            (
-                "helloctl reset --sign-in code --user bob",
-                Command::Reset(Resetting { sign_in: Some(SignIn::Code), whose: whose("bob") }),
-            ),
+            ("helloctl reset --sign-in code --user bob", reset(Some(SignIn::Code), false, whose("bob"))),
+            ("helloctl reset --request", reset(None, true, Whose::default())),
             ("helloctl offer", Command::Offer),
             ("helloctl policy", Command::Policy(PolicyOutput { json: false })),
             ("helloctl policy --json", Command::Policy(PolicyOutput { json: true })),
@@ -430,7 +432,7 @@ mod tests {
             ("helloctl status --json --user bob", status(true, whose("bob"))),
             ("helloctl pin change", Command::Pin(Pin::Change(Whose::default()))),
             ("helloctl pin change --user bob", Command::Pin(Pin::Change(whose("bob")))),
-            ("helloctl reset", Command::Reset(Resetting { sign_in: None, whose: Whose::default() })),
+            ("helloctl reset", reset(None, false, Whose::default())),
             ("helloctl unenroll --user=bob", Command::Unenroll(whose("bob"))),
             ("helloctl keyring keep", Command::Keyring(Keyring::Keep)),
             ("helloctl keyring forget", Command::Keyring(Keyring::Forget(Whose::default()))),

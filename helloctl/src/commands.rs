@@ -97,7 +97,12 @@ async fn traced_wish(
             unless_interrupted(interrupts, async { Ok(PasswordAgent::lend().await) }).await?
         }
         // Whoever knows the PIN that is to be changed has proved enough, and less is kept without proof.
-        Wish::Offer | Wish::ChangePin | Wish::ForgetPassword | Wish::AddFinger(_) | Wish::ListFingers => None,
+        Wish::Offer
+        | Wish::ChangePin
+        | Wish::Renew
+        | Wish::ForgetPassword
+        | Wish::AddFinger(_)
+        | Wish::ListFingers => None,
     };
     let ended = converse(hellod.wish(wish, user), Credentials::default(), interrupts).await;
     if let Some(agent) = agent {
@@ -213,6 +218,7 @@ fn achieved(wish: Wish) -> &'static str {
         Wish::Offer => "",
         Wish::ChangePin => "The PIN is changed.",
         Wish::Reset(_) => "The old PIN is gone. From now on the new one signs in.",
+        Wish::Renew => "The new PIN is set. The key is the same.",
         Wish::Unenroll => "The PIN is removed. The password works as before.",
         Wish::KeepPassword => "The password will be kept for the keyring.",
         Wish::ForgetPassword => "The password is kept no longer.",
@@ -329,6 +335,7 @@ mod tests {
             Wish::EnrollLocally,
             Wish::ChangePin,
             Wish::Reset(None),
+            Wish::Renew,
             Wish::Unenroll,
             Wish::KeepPassword,
             Wish::ForgetPassword,

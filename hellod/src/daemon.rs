@@ -24,7 +24,9 @@ use crate::clock::{Clock, SystemClock};
 use crate::config::{Config, TpmPath};
 use crate::conversation::Terminal;
 use crate::enrolments::Enrolments;
+use crate::escrows::Escrows;
 use crate::fingers::Fingers;
+use crate::history::Histories;
 use crate::identity::Providers;
 use crate::identity::local::Local;
 use crate::jobs::Job;
@@ -180,6 +182,9 @@ async fn run(parts: Rc<Parts>, job: Job) {
         Job::Wish { wish: Wish::Reset(way), caller, account, terminal } => {
             provisioning::reset(&parts, &caller, &account, way, terminal).await;
         }
+        Job::Wish { wish: Wish::Renew, caller, account, terminal } => {
+            provisioning::renew(&parts, &caller, &account, terminal).await;
+        }
         Job::Wish { wish: Wish::Unenroll, caller, account, terminal } => {
             provisioning::unenroll(&parts, &caller, &account, terminal).await;
         }
@@ -289,6 +294,8 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
             Rc::new(bus.to_finger()),
             layers.policy.biometrics.use_biometrics,
         ),
+        escrows: Escrows::new(store.clone(), layers.policy.organisation()),
+        histories: Histories::new(store.clone(), layers.policy.pin_complexity.history),
         offers: Offers::new(store.clone(), layers.policy.launch_pause()),
         tries: TriesLog::new(store.clone(), clock.clone()),
         tpm,

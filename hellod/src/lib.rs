@@ -23,8 +23,10 @@ pub mod audit;
 pub mod config;
 pub mod conversation;
 pub mod enrolments;
+pub mod escrows;
 pub mod fingers;
 pub mod gesture;
+pub mod history;
 pub mod identity;
 pub mod keyring;
 pub mod membership;
@@ -39,6 +41,7 @@ pub mod tokens;
 pub mod tries;
 
 // Tools.
+pub mod escrow;
 pub mod finger;
 pub mod jose;
 pub mod keys;

@@ -16,7 +16,9 @@ use crate::caller::Caller;
 use crate::clock::Clock;
 use crate::config::Contact;
 use crate::enrolments::Enrolments;
+use crate::escrows::Escrows;
 use crate::fingers::Fingers;
+use crate::history::Histories;
 use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
 use crate::keys::child::Tpm;
@@ -44,6 +46,10 @@ pub struct Parts {
     pub keyrings: Keyrings,
     /// Whose fingers sign in.
     pub fingers: Fingers,
+    /// Which PINs people have had.
+    pub histories: Histories,
+    /// What an organisation could let people have a new PIN with.
+    pub escrows: Escrows,
     /// Who would rather have no PIN for now.
     pub offers: Offers,
     /// Who may try.

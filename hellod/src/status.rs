@@ -24,6 +24,9 @@ pub async fn status(parts: &Parts, account: &Account) -> Value {
             let fingers = parts.fingers.of(account, &enrolled.record.kid).map(|sensor| sensor.fingers);
             let mut state = enrolment(&enrolled);
             state["fingers"] = json!(fingers.unwrap_or_default());
+            let escrow = parts.escrows.of(&enrolled.record);
+            state["can_reset"] = json!(if escrow.is_some() { "non-destructive" } else { "destructive" });
+            state["recovery_key"] = json!(escrow.map(|escrow| escrow.organisation.short()));
             (state, tries(parts, account, &enrolled).await)
         }
         Err(error) => {

@@ -44,6 +44,10 @@ pub enum Kind {
     Keyring,
     /// Which fingers sign in, named by uid.
     Fingers,
+    /// Which PINs somebody has had, as only their TPM can tell, named by uid.
+    History,
+    /// What an organisation could set somebody a new PIN with, as it alone can open it, named by uid.
+    Escrow,
     /// A primary token, encrypted, named by uid.
     Token,
     /// How people stand with their directory, named by uid.
@@ -227,6 +231,8 @@ impl Kind {
         Self::Footprint,
         Self::Keyring,
         Self::Fingers,
+        Self::History,
+        Self::Escrow,
         Self::Token,
         Self::Standing,
         Self::Offer,
@@ -243,6 +249,8 @@ impl Kind {
             Self::Footprint => "footprints",
             Self::Keyring => "keyrings",
             Self::Fingers => "fingers",
+            Self::History => "histories",
+            Self::Escrow => "escrows",
             Self::Token => "tokens",
             Self::Standing => "standings",
             Self::Offer => "offers",

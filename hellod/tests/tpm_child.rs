@@ -26,7 +26,7 @@ use hellod::{
     gesture::pin::{PinRefused, PinRules, PinShape},
     keys::{
         Algorithm, Binding, CheckedKey, Kdf, KeyError, Verdict,
-        child::{Candidate, CreateSpec, Created, Same, Tcti, Tpm, TpmSettings, Tries},
+        child::{Candidate, Change, CreateSpec, Created, Same, Tcti, Tpm, TpmSettings, Tries},
         queue::Asker,
     },
 };
@@ -77,6 +77,7 @@ fn spec(uid: u32) -> CreateSpec {
         taken: Vec::new(),
         proven: false,
         allow_da_auth: false,
+        keep: None,
     }
 }
 
@@ -125,7 +126,10 @@ fn a_pin_is_chosen_used_changed_and_taken_away() {
         choosing.current(pipe(RIGHT)).await.unwrap();
         assert_eq!(choosing.first(pipe("864209")).await, Ok(Ok(PinShape::Digits)));
         assert_eq!(choosing.repeat(pipe("864209")).await, Ok(Same::Yes));
-        let changed = choosing.change(&key).await.unwrap().key;
+        let Change::Made(changed) = choosing.change(&key, (None, None)).await.unwrap() else {
+            panic!("no past")
+        };
+        let changed = changed.key;
         let key = changed.check(&person(1000)).unwrap();
         assert!(tpm.sign(1000, &key, pipe("864209"), (b"message", None)).await.is_ok());
         assert_eq!(

@@ -90,6 +90,7 @@ impl Lab {
             (program("hellod"), hellod::PROGRAM.to_owned()),
             (program("hellod-ticket"), "/usr/libexec/hellod-ticket".to_owned()),
             (program("helloctl"), "/usr/bin/helloctl".to_owned()),
+            (program("hello-reset"), "/usr/bin/hello-reset".to_owned()),
             (program("libpam_hello.so"), format!("{}/pam_hello.so", pam::modules())),
             (program("hello-peer"), peer::PROGRAM.to_owned()),
             (program("later-daemon"), "/usr/libexec/hello-lab/later-daemon".to_owned()),

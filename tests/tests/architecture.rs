@@ -189,7 +189,7 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
             &["hellod/src/bus", "hellod/tests/online", "dbus", "pam_hello", "helloctl", "tests", "fuzz"],
         ),
         ("reqwest", &["hellod/src/online/http"]),
-        ("rustls", &["hellod/src/online/tls", "hellod/tests/online", "tests/idp"]),
+        ("rustls", &["hellod/src/escrow", "hellod/src/online/tls", "hellod/tests/online", "tests/idp"]),
         ("x509_cert", &["hellod/src/x509", "tests"]),
     ];
     for (library, places) in doors {

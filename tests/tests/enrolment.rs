@@ -4,7 +4,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use serde_json::json;
 
-use hello_tests::{ALICE, BOB, ONE_OFF, PATIENCE, PIN, Polkit, SUDO_PASSWORD, Terminal, World, until};
+use hello_tests::{
+    ALICE, BOB, Ending, ONE_OFF, PATIENCE, PIN, Polkit, SUDO_PASSWORD, Terminal, World, until,
+};
 
 const OTHER: &str = "314159";
 
@@ -317,4 +319,78 @@ fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     assert_eq!(world.helloctl("alice", &["doctor"], &[]).code, Some(3));
     let mut sudo = world.sudo();
     sudo.expect(SUDO_PASSWORD);
+}
+
+const CODE: &str = "Their tool, hello-reset, answers it with one line.";
+
+/// Asks for a new PIN, and has the code answered.
+#[track_caller]
+fn requested(world: &World) -> (Terminal, String) {
+    let mut helloctl = world.lab.pty("alice", ["helloctl", "reset", "--request"]);
+    helloctl.expect(CODE);
+    let code = helloctl.expect("The answer: ").before;
+    let told = world.lab.run_with_input("root", ["hello-reset", "answer", "--yes", "/root/corp.key"], &code);
+    assert!(told.stderr.contains("account   alice\n"), "{told:?}");
+    let answer = told.ok().trim().to_owned();
+    (helloctl, answer)
+}
+
+#[test]
+fn an_organisation_lets_somebody_set_a_new_pin_for_the_same_key_and_an_answer_is_good_once() {
+    const NEW: &str = "161803";
+    let mut world = World::bare();
+    let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
+    world.lab.write("/etc/hellod/policy.d/50-corp.toml", made.ok(), 0o644);
+    assert_eq!(world.lab.run_as("root", ["stat", "-c", "%a", "/root/corp.key"]).stdout.trim(), "600");
+    world.restart_hellod();
+    let enrolled = world.try_enrol(&ALICE, PIN);
+    assert!(format!("{enrolled:?}").contains("your organisation can let you set a new one"), "{enrolled:?}");
+    let kid = world.status(&ALICE)["enrolment"]["key_id"].clone();
+    assert!(kid.is_string(), "{kid}");
+    assert_eq!(world.sign_in(&ALICE, ONE_OFF).outcome, Some(Ending::Refused));
+
+    let (mut helloctl, answer) = requested(&world);
+    helloctl.send_line("0123");
+    helloctl.expect("This code is not complete, or there is a mistake in it.");
+    // As mail breaks it, and as people type it.
+    for half in [&answer[..40], &answer[40..].to_lowercase()] {
+        helloctl.expect("The answer: ");
+        helloctl.send_line(half);
+    }
+    choose(&mut helloctl, NEW);
+    helloctl.expect("Your new PIN works from now on; your key is the same.");
+    helloctl.finish_ok();
+    assert_eq!(world.status(&ALICE)["enrolment"]["key_id"], kid);
+    let status = world.status(&ALICE);
+    assert_eq!((&status["tries"]["failed"], &status["tries"]["left"]), (&json!(0), &json!(32)));
+    assert_eq!(status["enrolment"]["can_reset"], "non-destructive");
+    assert_eq!(world.sign_in(&ALICE, NEW).outcome, Some(Ending::Success));
+
+    let (mut helloctl, _) = requested(&world);
+    helloctl.send_line(&answer);
+    helloctl.expect("This does not answer the code that was shown.");
+    drop(helloctl);
+    assert_eq!(world.sign_in(&ALICE, NEW).outcome, Some(Ending::Success));
+    let events = world.helloctl("root", &["events"], &[]).stdout;
+    assert!(events.contains("a new PIN was set by word of the organisation"), "{events}");
+    // A new key is the organisation's from the start, and one that is gone is nobody's.
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    assert!(world.records("escrows").is_empty());
+}
+
+#[test]
+fn whose_pin_was_set_before_the_organisation_had_a_key_is_told_so_and_a_change_makes_up_for_it() {
+    let mut world = World::enrolled();
+    let refused = world.helloctl("alice", &["reset", "--request"], &[]);
+    assert!(refused.stderr.contains("keeps nothing here to set a new PIN with"), "{refused:?}");
+    let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
+    world.lab.write("/etc/hellod/policy.d/50-corp.toml", made.ok(), 0o644);
+    world.restart_hellod();
+    world.helloctl("alice", &["pin", "change"], &[PIN, "161803", "161803"]).ok();
+    let (mut helloctl, answer) = requested(&world);
+    helloctl.send_line(&answer);
+    choose(&mut helloctl, PIN);
+    helloctl.expect("your key is the same");
+    helloctl.finish_ok();
+    world.the_pin_answers_sudo();
 }

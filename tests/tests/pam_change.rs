@@ -1,6 +1,6 @@
 //! pam_chauthtok: pam_hello in the password stack of a service like passwd.
 
-use hello_tests::{ALICE, BOB, ONE_OFF, PIN, World};
+use hello_tests::{ALICE, BOB, Config, Lab, ONE_OFF, PIN, Terminal, World};
 
 const OTHER: &str = "314159";
 
@@ -104,8 +104,43 @@ fn hellod_that_hangs_keeps_nobody_from_changing_the_password() {
     assert!(asked.after < std::time::Duration::from_secs(2), "{asked:?}");
 }
 
+#[test]
+fn a_pin_that_was_had_before_is_not_taken_again_and_another_one_is_asked_for() {
+    const THIRD: &str = "577215";
+    let config = Config::with("[policy.PINComplexity]\nHistory = 2\n");
+    let mut world = World::of(Lab::with_hello().without_activation(), &config);
+    world.enrol(&ALICE, PIN);
+    world.lab.write("/etc/pam.d/common-password", COMMON_PASSWORD, 0o644);
+    let change = |passwd: &mut Terminal, [old, new]: [&str; 2]| {
+        for (prompt, pin) in [("Current PIN: ", old), ("New PIN: ", new), ("The same PIN again: ", new)] {
+            passwd.expect(prompt);
+            passwd.send_secret(pin);
+        }
+    };
+    let mut passwd = world.lab.pty("alice", ["passwd"]);
+    change(&mut passwd, [PIN, OTHER]);
+    passwd.expect("Your new PIN works from now on.");
+    passwd.finish_ok();
+    world.restart_hellod();
+    let mut passwd = world.lab.pty("alice", ["passwd"]);
+    change(&mut passwd, [OTHER, PIN]);
+    passwd.expect("You have had this PIN: choose one that is none of your last 2.");
+    change(&mut passwd, [OTHER, OTHER]);
+    passwd.expect("You have had this PIN: choose one that is none of your last 2.");
+    change(&mut passwd, [OTHER, THIRD]);
+    passwd.expect("Your new PIN works from now on.");
+    passwd.finish_ok();
+    let mut passwd = world.lab.pty("alice", ["passwd"]);
+    change(&mut passwd, [THIRD, PIN]);
+    passwd.expect("Your new PIN works from now on.");
+    passwd.finish_ok();
+    world.the_pin_answers_sudo();
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    assert!(world.records("histories").is_empty());
+}
+
 #[track_caller]
-fn change_password(passwd: &mut hello_tests::Terminal, old: &str) {
+fn change_password(passwd: &mut Terminal, old: &str) {
     passwd.expect("Current password: ");
     passwd.send_secret(old);
     passwd.expect("New password: ");

@@ -31,7 +31,7 @@ fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
     let before = standing(&world, &ALICE);
     for person in [MALLORY, NOBODY, BOB] {
         let mut peer = world.peer(&person);
-        for method in ["Enroll", "EnrollLocally", "ChangePin", "Reset", "Unenroll"] {
+        for method in ["Enroll", "EnrollLocally", "ChangePin", "Reset", "Renew", "Unenroll"] {
             for user in ["alice", "6001", "ALICE", "alice ", "root", "nosuchuser"] {
                 let mut arguments = vec![json!({ "u": 1 }), json!({ "s": user })];
                 if ["Enroll", "Reset"].contains(&method) {

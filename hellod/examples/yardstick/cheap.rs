@@ -45,6 +45,7 @@ async fn enrolled(socket: &str, subject: &Subject, pin: &str) {
         taken: Vec::new(),
         proven: true,
         allow_da_auth: false,
+        keep: None,
     };
     let created = choosing.create(spec, async |_| Ok(())).await.expect("a key");
     let key = created.key.check(&binding).expect("a sound key");

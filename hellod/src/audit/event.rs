@@ -131,6 +131,24 @@ pub enum Event {
         /// The new key.
         kid: String,
     },
+    /// What a new PIN takes is sealed for an organisation.
+    #[error("the organisation with the key {organisation} can let a new PIN be set")]
+    Recoverable {
+        /// By eight digits of its key.
+        organisation: String,
+    },
+    /// Somebody who has forgotten their PIN has a code for their organisation.
+    #[error("the organisation is asked for a new PIN")]
+    ResetRequested,
+    /// A new PIN was set by word of the organisation.
+    #[error("a new PIN was set by word of the organisation; the key is the same")]
+    PinRenewed,
+    /// No new PIN was set by word of the organisation.
+    #[error("no new PIN was set by word of the organisation: {why}")]
+    PinNotRenewed {
+        /// Why.
+        why: String,
+    },
     /// The enrolment was removed.
     #[error("the PIN and its key were removed")]
     Unenrolled,
@@ -353,6 +371,10 @@ impl Event {
             Self::PinChanged => "8210",
             Self::PinChangeFailed { .. } => "7210",
             Self::Reset { .. } => "8220",
+            Self::Recoverable { .. } => "5220",
+            Self::ResetRequested => "3220",
+            Self::PinRenewed => "8221",
+            Self::PinNotRenewed { .. } => "7220",
             Self::Unenrolled => "8230",
             Self::UnenrolFailed { .. } => "7230",
             Self::FingerAdded { .. } => "8250",
@@ -412,6 +434,8 @@ impl Event {
                 | Self::PinNotOffered { .. }
                 | Self::EnrolmentFailed { .. }
                 | Self::PinChangeFailed { .. }
+                | Self::ResetRequested
+                | Self::PinNotRenewed { .. }
                 | Self::KeyringAnswered { .. }
                 | Self::FingerNotAdded { .. }
                 | Self::FingerNotMatched

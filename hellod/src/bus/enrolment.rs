@@ -63,6 +63,15 @@ impl Enrolment {
         self.begin(&header, version, Wish::Reset(of_a_person(way)?), user).await
     }
 
+    async fn renew(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        version: u32,
+        user: &str,
+    ) -> Result<(u64, WireStep), BusError> {
+        self.begin(&header, version, Wish::Renew, user).await
+    }
+
     async fn unenroll(
         &self,
         #[zbus(header)] header: message::Header<'_>,

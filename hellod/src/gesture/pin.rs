@@ -67,6 +67,9 @@ pub struct PinRules {
     /// `Expiration`: after how many days another one is to be chosen, 1 to 730; 0 for never.
     #[serde(rename = "Expiration")]
     pub expiration: u16,
+    /// `History`: of how many PINs, the one in use among them, a new one may be none, 1 to 50; 0 for none.
+    #[serde(rename = "History")]
+    pub history: u8,
 }
 
 /// Whether a class of characters may, must or must not occur.
@@ -209,6 +212,7 @@ impl Default for PinRules {
             uppercase: ClassRule::Allowed,
             special: ClassRule::Allowed,
             expiration: 0,
+            history: 0,
         }
     }
 }

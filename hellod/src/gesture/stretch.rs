@@ -39,6 +39,8 @@ pub enum Purpose {
     Counter,
     /// The key itself, of `Protector::DaAuth`.
     Key,
+    /// Nothing: it tells one PIN from another, once a key in the TPM has been over it.
+    History,
 }
 
 /// Parameters of Argon2id outside the bounds of [`Kdf`], or too little memory or too few threads to run it.
@@ -103,6 +105,7 @@ impl Purpose {
         match self {
             Self::Counter => b"hello/v1/nv",
             Self::Key => b"hello/v1/key",
+            Self::History => b"hello/v1/history",
         }
     }
 }

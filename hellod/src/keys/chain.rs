@@ -121,6 +121,8 @@ pub(crate) struct Chain {
     pub(crate) keyring: Policy,
     /// The policy of the key that tokens are wrapped with.
     pub(crate) tokens: Policy,
+    /// The policy of the key that knows former PINs.
+    pub(crate) history: Policy,
 }
 
 impl Chain {
@@ -149,6 +151,7 @@ impl Chain {
             vault: Policy::START.secret(&counter, VAULT_REFERENCE),
             keyring: Policy::START.secret(&counter, KEYRING_REFERENCE),
             tokens: Policy::START.secret(&counter, TOKENS_REFERENCE),
+            history: Policy::START.secret(&counter, HISTORY_REFERENCE),
         }
     }
 
@@ -212,6 +215,8 @@ pub(crate) const VAULT_REFERENCE: &[u8] = b"hello-vault";
 pub(crate) const KEYRING_REFERENCE: &[u8] = b"hello-keyring";
 /// The policyRef under which the PIN opens the key that tokens are wrapped with.
 pub(crate) const TOKENS_REFERENCE: &[u8] = b"hello-tokens";
+/// The policyRef under which the PIN lets the history key compute.
+pub(crate) const HISTORY_REFERENCE: &[u8] = b"hello-history";
 /// The policyRef under which the PIN opens the gate.
 pub(crate) const GATE_OPEN_REFERENCE: &[u8] = b"hello-gate-open";
 /// The policyRef under which the open gate counts.

@@ -10,6 +10,7 @@ use std::{
     time::Duration,
 };
 
+mod escrow;
 mod finger;
 mod machine;
 mod sign_in;
@@ -27,7 +28,8 @@ pub use machine::{OpenedSessionKey, Root};
 pub use sign_in::{Compose, Opening, ProvenRoot, Request, SignIn, SignedIn, SignedRequest};
 
 pub use super::tpm::wire::{
-    Candidate, Changed, ChipId, CreateSpec, Created, Removed, Same, Signed, Tcti, TpmReport, Tries,
+    Candidate, Change, Changed, ChipId, CreateSpec, Created, Former, Keep, Past, Question, Removed, Same,
+    Signed, Tcti, TpmReport, Tries,
 };
 
 /// The TPM of this machine. Clones are the same TPM and the same queue.
@@ -167,7 +169,7 @@ impl Choosing {
     pub async fn current(&mut self, pin: OwnedFd) -> Result<(), KeyError> {
         match self.ask(Role::Current, pin).await? {
             Verdict::Taken => Ok(()),
-            Verdict::Judged(_) | Verdict::Repeated(_) => Err(KeyError::Child),
+            Verdict::Judged(_) | Verdict::Repeated(_) | Verdict::Answered(_) => Err(KeyError::Child),
         }
     }
 
@@ -179,7 +181,7 @@ impl Choosing {
     pub async fn first(&mut self, pin: OwnedFd) -> Result<Result<PinShape, PinRefused>, KeyError> {
         match self.ask(Role::New, pin).await? {
             Verdict::Judged(judgement) => Ok(judgement),
-            Verdict::Taken | Verdict::Repeated(_) => Err(KeyError::Child),
+            Verdict::Taken | Verdict::Repeated(_) | Verdict::Answered(_) => Err(KeyError::Child),
         }
     }
 
@@ -190,7 +192,7 @@ impl Choosing {
     pub async fn repeat(&mut self, pin: OwnedFd) -> Result<Same, KeyError> {
         match self.ask(Role::Repeat, pin).await? {
             Verdict::Repeated(same) => Ok(same),
-            Verdict::Taken | Verdict::Judged(_) => Err(KeyError::Child),
+            Verdict::Taken | Verdict::Judged(_) | Verdict::Answered(_) => Err(KeyError::Child),
         }
     }
 
@@ -229,14 +231,19 @@ impl Choosing {
         }
     }
 
-    /// Puts the new PIN in place of the current one. After it, the returned record replaces that one.
+    /// Puts the new PIN in place of the current one, unless it is one of the last that `past` knows, and seals for `keep` what sets
+    /// a new one. After it, the returned record replaces that one.
     ///
     /// # Errors
     /// [`KeyError`]; a wrong current PIN costs a try.
-    pub async fn change(mut self, key: &CheckedKey) -> Result<Changed, KeyError> {
+    pub async fn change(
+        mut self,
+        key: &CheckedKey,
+        (past, keep): (Option<Past>, Option<Keep>),
+    ) -> Result<Change, KeyError> {
         let place = self.shared.queue.admit(Asker::Enrolling(key.uid()))?;
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
-        let job = Job::Change { key: bound(key) };
+        let job = Job::Change { key: bound(key), past, keep };
         match self.shared.done(&mut worker, &place, job).await? {
             Reply::Changed(changed) => Ok(changed),
             _ => Err(KeyError::Child),
@@ -244,6 +251,14 @@ impl Choosing {
     }
 
     async fn ask(&mut self, role: Role, pin: OwnedFd) -> Result<Verdict, KeyError> {
+        match self.tell(&ToChild::Pin(role), Some(pin)).await? {
+            FromChild::Verdict(verdict) => Ok(verdict),
+            _ => Err(KeyError::Child),
+        }
+    }
+
+    /// Tells the child something, which is there from the first time on, and returns what it says.
+    async fn tell(&mut self, what: &ToChild, pipe: Option<OwnedFd>) -> Result<FromChild, KeyError> {
         let worker = match &mut self.worker {
             Some(worker) => worker,
             None => {
@@ -252,11 +267,8 @@ impl Choosing {
                 self.worker.insert(worker)
             }
         };
-        worker.tell(&ToChild::Pin(role), Some(pin)).await?;
-        match worker.hear().await? {
-            FromChild::Verdict(verdict) => Ok(verdict),
-            _ => Err(KeyError::Child),
-        }
+        worker.tell(what, pipe).await?;
+        worker.hear().await
     }
 }
 

@@ -2,7 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::gesture::{pin::PinRefused, stretch::OutOfBounds};
+use crate::{
+    escrow::EscrowError,
+    gesture::{pin::PinRefused, stretch::OutOfBounds},
+};
 
 use super::tpm::wire::Step;
 
@@ -89,6 +92,15 @@ pub enum KeyError {
     /// Whoever keeps the finger key has not signed.
     #[error("What signs for a finger did not.")]
     FingerKey,
+    /// The organisation can't be asked for a new PIN, or has not answered.
+    #[error(transparent)]
+    Escrow(EscrowError),
+    /// The new PIN holds, and what was to follow did not come about.
+    #[error("The new PIN is set, but not all that belongs to it could be done: {why}")]
+    HalfDone {
+        /// Why.
+        why: String,
+    },
     /// A signature came back that the public key refuses.
     #[error("The security chip's signature is wrong.")]
     BadSignature,
@@ -181,7 +193,10 @@ impl KeyError {
     /// Whether the TPM may have done what was asked all the same: the child was lost in the middle of it.
     #[must_use]
     pub const fn is_uncertain(&self) -> bool {
-        matches!(self, Self::Stalled { .. } | Self::Child | Self::TpmGone | Self::Tpm { .. })
+        matches!(
+            self,
+            Self::Stalled { .. } | Self::Child | Self::TpmGone | Self::Tpm { .. } | Self::HalfDone { .. }
+        )
     }
 }
 

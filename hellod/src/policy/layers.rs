@@ -114,6 +114,18 @@ impl Layers {
             let reason = format!("Expiration = {} is above {LONGEST_LIFE} days", rules.expiration);
             return Some((self.source("PINComplexity.Expiration").to_owned(), reason));
         }
+        if rules.history > LONGEST_HISTORY {
+            let reason = format!("History = {} is above {LONGEST_HISTORY} PINs", rules.history);
+            return Some((self.source("PINComplexity.History").to_owned(), reason));
+        }
+        if self.policy.enable_pin_recovery && self.policy.organisation().is_none() {
+            let file = self.source("PinRecoveryKey").to_owned();
+            let file = if file == DEFAULT { self.source("EnablePinRecovery").to_owned() } else { file };
+            return Some((
+                file,
+                "EnablePinRecovery needs a PinRecoveryKey, as hello-reset writes it".to_owned(),
+            ));
+        }
         let [minimum, maximum] = NAMES.map(|name| self.source(name));
         let file = if minimum == DEFAULT { maximum } else { minimum };
         (rules.minimum > rules.maximum).then(|| {
@@ -190,6 +202,8 @@ fn insert(table: &mut Table, name: &str, value: Value) {
 
 /// Of a PIN, in days.
 const LONGEST_LIFE: u16 = 730;
+/// Of PINs that may not come back.
+const LONGEST_HISTORY: u8 = 50;
 /// What stands where no file has named a setting.
 const DEFAULT: &str = "default";
 
@@ -256,8 +270,11 @@ mod tests {
             ("machine", "[policy.PINComplexity]\nMaximumPINLength = 6\n"),
             ("delivered", "[policy.PINComplexity]\nMinimumPINLength = 8\n"),
         ]);
-        let old = of(&[("machine", "[policy.PINComplexity]\nExpiration = 731\n")]).unwrap_err();
-        assert!(old.file == "machine" && old.reason.contains("730"), "{old}");
+        for (setting, bound) in [("Expiration = 731", "730"), ("History = 51", "50")] {
+            let text = format!("[policy.PINComplexity]\n{setting}\n");
+            let beyond = of(&[("machine", text.as_str())]).unwrap_err();
+            assert!(beyond.file == "machine" && beyond.reason.contains(bound), "{beyond}");
+        }
         let error = error.unwrap_err();
         assert!(error.file == "delivered" && error.reason.contains("machine"), "{error}");
     }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 pub use admission::{Admission, Asked, Class, Decline, Surfaces};
 pub use layers::{Besides, Layers, PolicyError, Setting};
 
+use crate::escrow::Organisation;
 use crate::gesture::pin::PinRules;
 
 /// The settings, under the names that Windows Hello for Business gives them (PassportForWork CSP).
@@ -25,6 +26,10 @@ pub struct Policy {
     pub maximum_people: u32,
     /// Whether a key may be guarded by the TPM's common counter where a counter of its own can't be had.
     pub allow_da_auth: bool,
+    /// Whether an organisation may let people set a new PIN who have forgotten theirs.
+    pub enable_pin_recovery: bool,
+    /// Which organisation: its public key, of 32 octets in base64url.
+    pub pin_recovery_key: String,
     /// Whether people may have their password kept for their keyring.
     pub allow_keyring_password: bool,
     /// Whether nobody is offered a PIN after signing in, whatever the next one says.
@@ -47,6 +52,8 @@ impl Default for Policy {
             require_security_device: false,
             maximum_people: 0,
             allow_da_auth: false,
+            enable_pin_recovery: false,
+            pin_recovery_key: String::new(),
             allow_keyring_password: true,
             disable_post_logon_provisioning: false,
             post_logon_provisioning: PostLogon::Offer,
@@ -110,6 +117,12 @@ pub enum NoPlace {
 }
 
 impl Policy {
+    /// Which organisation may let people set a new PIN, if one may.
+    #[must_use]
+    pub fn organisation(&self) -> Option<Organisation> {
+        Organisation::parse(&self.pin_recovery_key).filter(|_| self.enable_pin_recovery)
+    }
+
     /// Whether a key may be made in this TPM.
     ///
     /// # Errors

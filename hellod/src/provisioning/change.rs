@@ -3,7 +3,7 @@
 use hello_dbus::{Outcome, Role, Style};
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, at_work, for_the_entitled, too_often};
+use super::{AT_WORK, REPLACED, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -11,7 +11,7 @@ use crate::conversation::{Gone, Reply, Terminal};
 use crate::enrolments::{Enrolled, Enrolment};
 use crate::gesture::pin::PinShape;
 use crate::keys::KeyError;
-use crate::keys::child::Choosing;
+use crate::keys::child::{Change, Choosing};
 use crate::parts::Parts;
 use crate::policy::Class;
 use crate::tries::{MayTry, NewPin, TryEnd};
@@ -37,40 +37,66 @@ pub async fn change_pin(
     for_the_entitled(parts, (caller, account, "pin change"), terminal, flow).await;
 }
 
-/// The same in a conversation that goes on, for a caller that is entitled.
+/// The same in a conversation that goes on, for a caller that is entitled. Whoever comes with a PIN that they have had may choose
+/// another.
 pub(super) async fn run(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
+    for _ in 0..ROUNDS {
+        if let Round::Over(outcome) = round(parts, account, tried, terminal).await? {
+            return Ok(outcome);
+        }
+    }
+    Ok(Outcome::Refused)
+}
+
+/// How a round of questions ends.
+enum Round {
+    /// So.
+    Over(Outcome),
+    /// With a PIN that was had before.
+    Again,
+}
+
+async fn round(
+    parts: &Parts,
+    account: &Account,
+    tried: Tried<'_>,
+    terminal: &mut Terminal,
+) -> Result<Round, Gone> {
     let former = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled.record,
-        Ok(None) => return Ok(Outcome::NotEnrolled),
+        Ok(None) => return Ok(Round::Over(Outcome::NotEnrolled)),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
     if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Changed)) {
         return fail(parts, account, tried, &why, terminal).await;
     }
+    if let Some(keep) = parts.escrows.missing(account, &former) {
+        terminal.show(Style::Info, &recoverable(&keep.organisation)).await?;
+    }
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
     let Reply::Secret(pin) =
         terminal.secret("Current PIN: ", Role::Current, former.shape_at_a_prompt()).await?
     else {
-        return Ok(Outcome::Refused);
+        return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = choosing.current(pin).await {
         return fail(parts, account, tried, &error.to_string(), terminal).await;
     }
     let shape = match choose(&mut choosing, terminal).await? {
         Chosen::Pin(shape) => shape,
-        Chosen::Nothing => return Ok(Outcome::Refused),
+        Chosen::Nothing => return Ok(Round::Over(Outcome::Refused)),
         Chosen::Failed(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
     // From here on, and not while somebody sits before the questions, who would so keep everybody else from the
     // enrolment.
     let Some(_note) = at_work(parts, account.uid).await else {
         terminal.show(Style::Error, AT_WORK).await?;
-        return Ok(Outcome::Refused);
+        return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = account.still_exists().await {
         let why = format!("This account can't be found any more: {error}.");
@@ -81,7 +107,7 @@ pub(super) async fn run(
         Ok(Some(_)) => {
             return fail(parts, account, tried, REPLACED, terminal).await;
         }
-        Ok(None) => return Ok(Outcome::NotEnrolled),
+        Ok(None) => return Ok(Round::Over(Outcome::NotEnrolled)),
         Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
     };
     match counted(parts, account, tried, (choosing, shape, enrolled)).await {
@@ -99,7 +125,7 @@ async fn counted(
     account: &Account,
     tried: Tried<'_>,
     (choosing, shape, enrolled): (Choosing, PinShape, Enrolled),
-) -> Result<Result<(), KeyError>, String> {
+) -> Result<Result<Swap, KeyError>, String> {
     let writing = parts
         .tries
         .begin_new_pin(account.uid, NewPin::Changed)
@@ -111,10 +137,10 @@ async fn counted(
             return Err(put_off(may));
         }
     };
-    let swapped = swap(parts, enrolled, choosing, shape).await;
-    let end = swapped.as_ref().map_or_else(TryEnd::from, |()| TryEnd::Right);
-    // Whoever does not know the PIN can't use up the owner's changes.
-    if matches!(end, TryEnd::Wrong { .. } | TryEnd::NoGuess) {
+    let swapped = swap(parts, (account, enrolled), choosing, shape).await;
+    let end = swapped.as_ref().map_or_else(TryEnd::from, |_| TryEnd::Right);
+    // Whoever does not know the PIN can't use up the owner's changes, and one that was not made wears nothing.
+    if matches!(end, TryEnd::Wrong { .. } | TryEnd::NoGuess) || matches!(swapped, Ok(Swap::Repeats)) {
         parts.tries.not_written(writing);
     }
     parts.tries.settle(charge, end);
@@ -126,25 +152,31 @@ async fn tell(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,
-    swapped: Result<(), KeyError>,
+    swapped: Result<Swap, KeyError>,
     terminal: &mut Terminal,
-) -> Result<Outcome, Gone> {
+) -> Result<Round, Gone> {
     match swapped {
-        Ok(()) => {
+        Ok(Swap::Made) => {
             parts.record(&Event::PinChanged, account, tried.service);
             let _ = terminal.show(Style::Info, "Done. Your new PIN works from now on.").await;
-            Ok(Outcome::Success)
+            Ok(Round::Over(Outcome::Success))
+        }
+        Ok(Swap::Repeats) => {
+            let why = repeats(parts.policy.pin_complexity.history);
+            parts.record(&Event::PinChangeFailed { why: why.clone() }, account, tried.service);
+            terminal.show(Style::Error, &why).await?;
+            Ok(Round::Again)
         }
         Err(KeyError::WrongPin { tries_left }) => {
             parts.record(&Event::WrongPin { left: tries_left }, account, tried.service);
             let text = format!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.");
             terminal.show(Style::Error, &text).await?;
-            Ok(Outcome::Refused)
+            Ok(Round::Over(Outcome::Refused))
         }
         Err(error) if error.is_uncertain() => {
             parts.record(&Event::PinChangeFailed { why: error.to_string() }, account, tried.service);
             terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
-            Ok(Outcome::Unavailable)
+            Ok(Round::Over(Outcome::Unavailable))
         }
         Err(error) => fail(parts, account, tried, &error.to_string(), terminal).await,
     }
@@ -161,6 +193,14 @@ pub(super) fn put_off(may: MayTry) -> String {
     }
 }
 
+/// What came of a change that the TPM was asked for.
+enum Swap {
+    /// The new PIN holds.
+    Made,
+    /// It is one of the last, and the one in use goes on to hold.
+    Repeats,
+}
+
 /// Old record → record that knows the shapes of both PINs → TPM → record of the new one. A crash anywhere leaves a
 /// record with which the PIN works that the TPM knows.
 ///
@@ -168,10 +208,10 @@ pub(super) fn put_off(may: MayTry) -> String {
 /// hides nothing: whoever gets at the value of a PIN tries all PINs within hours, the salt being new or not.
 async fn swap(
     parts: &Parts,
-    enrolled: Enrolled,
+    (account, enrolled): (&Account, Enrolled),
     choosing: Choosing,
     shape: PinShape,
-) -> Result<(), KeyError> {
+) -> Result<Swap, KeyError> {
     let still = |record: &Enrolment| match parts.enrolments.rewrite(record) {
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(KeyError::Stopped),
@@ -179,9 +219,21 @@ async fn swap(
     // An earlier change may hang in the air, too.
     let pending_shape = Some(enrolled.record.pending_shape.map_or(shape, |earlier| earlier.or(shape)));
     still(&Enrolment { pending_shape, ..enrolled.record.clone() })?;
-    match choosing.change(&enrolled.key).await {
+    let past = parts.histories.of(&enrolled.record);
+    let keep = parts.escrows.missing(account, &enrolled.record);
+    match choosing.change(&enrolled.key, (past, keep)).await {
         // The TPM has the new PIN. Where that can't be written down, the record still knows both.
-        Ok(changed) => {
+        Ok(Change::Made(changed)) => {
+            if let Some(past) = &changed.past {
+                parts.histories.keep(&enrolled.record, past);
+            }
+            match changed.escrow {
+                None => {}
+                Some(Ok(escrow)) => kept(parts, account, &enrolled.record, escrow),
+                Some(Err(error)) => {
+                    tracing::warn!("nothing is sealed for the organisation to set a new PIN with: {error}");
+                }
+            }
             let settled = Enrolment {
                 key: changed.key,
                 shape,
@@ -190,13 +242,17 @@ async fn swap(
                 ..enrolled.record
             };
             match parts.enrolments.rewrite(&settled) {
-                Ok(true) => Ok(()),
+                Ok(true) => Ok(Swap::Made),
                 Ok(false) => Err(KeyError::Stopped),
                 Err(error) => {
                     tracing::warn!("a PIN change is completed at the next sign-in: {error}");
-                    Ok(())
+                    Ok(Swap::Made)
                 }
             }
+        }
+        Ok(Change::Repeats) => {
+            still(&enrolled.record)?;
+            Ok(Swap::Repeats)
         }
         Err(error) => {
             if !error.is_uncertain() {
@@ -213,10 +269,18 @@ async fn fail(
     tried: Tried<'_>,
     why: &str,
     terminal: &mut Terminal,
-) -> Result<Outcome, Gone> {
+) -> Result<Round, Gone> {
     parts.record(&Event::PinChangeFailed { why: why.to_owned() }, account, tried.service);
     terminal.show(Style::Error, &format!("{why}\nYour PIN was not changed.")).await?;
-    Ok(Outcome::Unavailable)
+    Ok(Round::Over(Outcome::Unavailable))
 }
 
-const UNCERTAIN: &str = "Your PIN may have been changed. Try the new one first, then the old one.";
+fn repeats(history: u8) -> String {
+    match history {
+        1 => "That is the PIN you have. Choose another one.".to_owned(),
+        _ => format!("You have had this PIN: choose one that is none of your last {history}."),
+    }
+}
+
+/// How often a person may come with a PIN that they have had.
+const ROUNDS: u32 = 3;

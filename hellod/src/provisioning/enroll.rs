@@ -7,7 +7,7 @@ use super::fingers;
 use super::keyring::offer;
 use super::making::{Failure, Made, Making, Registering, is_in_force};
 use super::person::{SignedIn, Vouched, sign_in};
-use super::{AT_WORK, REPLACED, at_work, end, entitled, proven, still_listed, too_often};
+use super::{AT_WORK, REPLACED, at_work, end, entitled, proven, recoverable, still_listed, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -116,6 +116,9 @@ impl Enrolling<'_> {
             None => Registering::Here(parts.enrolments.machine()),
             Some(joined) => Registering::There(self.vouched(joined, None, terminal).await?),
         };
+        if let Some(organisation) = parts.escrows.organisation() {
+            terminal.show(Style::Info, &recoverable(organisation)).await?;
+        }
         let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
         let shape = self.chosen(&mut choosing, terminal).await?;
         if let Registering::There(vouched) = &mut registering

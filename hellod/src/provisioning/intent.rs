@@ -122,6 +122,8 @@ impl Intent {
             None => {
                 parts.fingers.delete(self.uid).await?;
                 parts.keyrings.delete(self.uid)?;
+                parts.histories.forget(self.uid)?;
+                parts.escrows.forget(self.uid)?;
                 parts.enrolments.delete(self.uid)?;
                 parts.tokens.forget(self.uid)?;
                 parts.standings.forget(self.uid)?;

@@ -161,6 +161,7 @@ impl Making<'_> {
             taken: Vec::new(),
             proven,
             allow_da_auth: parts.policy.allow_da_auth && self.has_no_counter(),
+            keep: parts.escrows.wanted(account, &party.device()),
         })
     }
 
@@ -213,6 +214,10 @@ impl Making<'_> {
             key: created.key,
         };
         parts.enrolments.put(&record)?;
+        // After it: before it, what is kept of the former key would be gone if the new one does not come.
+        if let Some(escrow) = created.escrow {
+            super::kept(parts, account, &record, escrow);
+        }
         // After it: cut in between, the key before would have the no that was said about it taken off. Without this the first
         // sign-in needs the network, and no more.
         if record.person.is_some()

@@ -9,6 +9,7 @@ mod keyring;
 mod making;
 mod offered;
 mod person;
+mod renew;
 mod unenroll;
 
 use std::time::Duration;
@@ -20,7 +21,8 @@ use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
-use crate::enrolments::Enrolled;
+use crate::enrolments::{Enrolled, Enrolment};
+use crate::escrow::{Escrow, Organisation};
 use crate::keys::Protector;
 use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
@@ -32,6 +34,7 @@ pub use fingers::{add_finger, list_fingers, remove_finger};
 pub use intent::recover;
 pub use keyring::{forget_password, keep_password};
 pub use offered::{offer_on_desktop, offer_pin};
+pub use renew::renew;
 pub use unenroll::unenroll;
 
 /// A person for whom `caller` may work on an enrolment; where it may not, the person is told.
@@ -141,6 +144,23 @@ fn still_listed(directory: &str) -> String {
     format!("{directory} may go on listing a key of this computer that opens nothing any more.\n{REMOVE}")
 }
 
+/// What whoever chooses a PIN is told, where an organisation may set another one.
+fn recoverable(organisation: &Organisation) -> String {
+    format!(
+        "If you forget this PIN, your organisation can let you set a new one\n(its key: {}).",
+        organisation.short()
+    )
+}
+
+/// Keeps what was sealed for an organisation. The PIN holds without it, too.
+fn kept(parts: &Parts, account: &Account, record: &Enrolment, escrow: Escrow) {
+    let organisation = escrow.organisation.short();
+    match parts.escrows.keep(record, escrow) {
+        Ok(()) => parts.record(&Event::Recoverable { organisation }, account, "hellod"),
+        Err(error) => tracing::warn!("what an organisation could set a new PIN with is not kept: {error}"),
+    }
+}
+
 /// Notes that the enrolment of somebody is worked on. Whoever is at it just now is waited for, a little: at the start of hellod
 /// what a crash has left is cleared up, and nobody in another window is to be blamed for that.
 async fn at_work(parts: &Parts, uid: u32) -> Option<Note<'_>> {
@@ -167,6 +187,8 @@ const AT_WORK: &str = "Your PIN is being worked on in another window just now. T
 /// No directory lets a device take a key off a person's list.
 const REMOVE: &str = "An administrator can remove it, and in Entra ID you can:\n\
     https://mysignins.microsoft.com/security-info";
+
+const UNCERTAIN: &str = "Your PIN may have been changed. Try the new one first, then the old one.";
 
 const REPLACED: &str = "Your PIN was replaced or removed in another window meanwhile.";
 

@@ -29,6 +29,8 @@ async fn run(
         // What is left of somebody who had the same name and number goes, too.
         let forgotten = parts.fingers.delete(account.uid).await.and(parts.keyrings.delete(account.uid));
         let forgotten =
+            forgotten.and(parts.histories.forget(account.uid)).and(parts.escrows.forget(account.uid));
+        let forgotten =
             forgotten.and(parts.tokens.forget(account.uid)).and(parts.standings.forget(account.uid));
         if let Err(error) = forgotten {
             tracing::warn!(

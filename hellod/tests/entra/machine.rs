@@ -15,8 +15,10 @@ use hellod::caller::{Caller, Seat, Session};
 use hellod::config::Contact;
 use hellod::conversation::{Conversation, Terminal, pair};
 use hellod::enrolments::{Enrolment, Enrolments};
+use hellod::escrows::Escrows;
 use hellod::finger::NoReader;
 use hellod::fingers::Fingers;
+use hellod::history::Histories;
 use hellod::identity::Providers;
 use hellod::identity::local::Local;
 use hellod::keyring::Keyrings;
@@ -91,6 +93,8 @@ impl Machine {
             enrolments,
             keyrings: Keyrings::new(store.clone(), true),
             fingers: Fingers::new(store.clone(), Rc::new(NoReader), true),
+            histories: Histories::new(store.clone(), 0),
+            escrows: Escrows::new(store.clone(), None),
             offers: Offers::new(store.clone(), Policy::default().launch_pause()),
             tries: TriesLog::new(store.clone(), clock.clone()),
             tpm: house.lab.tpm.clone(),

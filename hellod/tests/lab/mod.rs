@@ -174,6 +174,7 @@ impl Lab {
             taken: Vec::new(),
             proven: true,
             allow_da_auth: false,
+            keep: None,
         };
         choosing.create(spec, async |_| Ok(())).await.unwrap().key.check(&binding).unwrap()
     }

@@ -7,12 +7,14 @@ use tss_esapi::handles::ObjectHandle;
 use super::{
     super::{CheckedKey, KeyError, chain::Chain},
     error::{Fault, Refusal},
+    escrow,
     ffi::Esys,
+    history::{Recalled, recall},
     lockout,
     policy::Command,
     session::{Chip, PATIENCE, STORAGE_ROOT, auth, conf},
     sign::{Stretch, blob},
-    wire::{Changed, Step},
+    wire::{Change, Changed, Keep, Past, Step},
 };
 use crate::{gesture::stretch::Purpose, secret::AuthValue};
 
@@ -21,19 +23,29 @@ use crate::{gesture::stretch::Purpose, secret::AuthValue};
 ///
 /// For a PIN counter this is one atomic command in the TPM, and nothing else changes: the key, its Name and its blob
 /// stay. For `DaAuth` it yields another private part, and the old one stays valid with the old PIN.
+///
+/// With a `past` the new PIN is compared with the last ones before that. Under the common lockout there is none: nothing there
+/// computes for whoever has the PIN and for nobody else.
 pub(crate) fn change(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
+    (past, keep): (Option<Past>, Option<Keep>),
     (old, new): (Stretch<'_>, Stretch<'_>),
-) -> Result<Changed, KeyError> {
+) -> Result<Change, KeyError> {
     let purpose = if key.chain().is_some() { Purpose::Counter } else { Purpose::Key };
     let record = key.record();
     // Two PINs are waited for that are being stretched, and nobody waits behind this for their password.
     chip.patiently(Step::Open, STRETCHING, || Ok(()))?;
-    let value = |stretch: Stretch<'_>| -> Result<AuthValue, KeyError> {
-        Ok(stretch(&record.kdf)?.value(purpose, key.reference())?)
-    };
-    let (current, fresh) = (value(old)?, value(new)?);
+    let (old, next) = (old(&record.kdf)?, new(&record.kdf)?);
+    let past =
+        match key.chain().zip(past).map(|(chain, past)| recall(chip, (key, chain), past, [&old, &next])) {
+            Some(recalled) => match recalled.map_err(|fault| lockout::explain(chip, key, fault))? {
+                Recalled::New(past) => Some(past),
+                Recalled::Repeated => return Ok(Change::Repeats),
+            },
+            None => None,
+        };
+    let (current, fresh) = (old.value(purpose, key.reference())?, next.value(purpose, key.reference())?);
     let values = [&current, &fresh];
     let private = match key.chain() {
         Some(chain) => change_counted(chip, (key, chain), values).map(|()| None),
@@ -43,7 +55,8 @@ pub(crate) fn change(
     if let Some(private) = private.map_err(|fault| lockout::explain(chip, key, fault))? {
         changed.private = private;
     }
-    Ok(Changed { key: changed })
+    let escrow = keep.map(|keep| escrow::keep(chip, key, keep, new));
+    Ok(Change::Made(Box::new(Changed { key: changed, past, escrow })))
 }
 
 /// TPM2_NV_ChangeAuth under the branch that asks for the current value.

@@ -19,18 +19,19 @@ use super::{
     super::{CheckedKey, Kdf, KeyError, MachineKeys, socket},
     change, enrol,
     error::{Meaning, Refusal},
-    finger,
+    escrow, finger,
     hardening::harden,
     lockout, machine, objects,
     seal::{self, Kept},
     session::{Chip, Parent},
     sign::{self, Stretch, Wanted},
     wire::{
-        Bound, Candidate, FromChild, Job, Octets, Order, Reply, Role, Same, Signed, Step, Tcti, ToChild,
-        Verdict, decode, encode,
+        Bound, Candidate, FromChild, Job, Octets, Order, Question, Reply, Role, Same, Signed, Step, Tcti,
+        ToChild, Verdict, decode, encode,
     },
 };
 use crate::{
+    escrow::Pending,
     gesture::{
         pin::{PinRules, PinShape},
         stretch::{OutOfBounds, StretchedPin},
@@ -87,6 +88,13 @@ fn serve(hellod: &mut Hellod) -> Result<Reply, KeyError> {
                 pins.finger = Some(AuthValue::parse(&octets).ok_or(KeyError::Child)?);
                 hellod.say(&FromChild::Verdict(Verdict::Taken))?;
             }
+            (ToChild::AskReset(escrow), None) => {
+                let asked = escrow.request().map_err(KeyError::Escrow)?;
+                let (code, number) = (asked.request().code(), asked.request().number());
+                hellod.say(&FromChild::Question(Question { code, number }))?;
+                pins.asked = Some(asked);
+            }
+            (ToChild::Answer(text), None) => hellod.say(&FromChild::Verdict(pins.answered(&text)?))?,
             (ToChild::Outlet, Some(pipe)) => pins.outlet = Some(pipe),
             (ToChild::FingerOutlet, Some(pipe)) => pins.for_finger = Some(pipe),
             (ToChild::Run(order), outlet) => return obey(hellod, *order, (pins, outlet)),
@@ -104,6 +112,7 @@ fn obey(
     let Order { tcti, job } = order;
     let (password, wrapping) = (pins.password.take(), pins.wrapping.take());
     let (for_hellod, for_finger, finger) = (pins.outlet.take(), pins.for_finger.take(), pins.finger.take());
+    let reset = pins.reset.take();
     let (mut current, mut new) = pins.begin(&job)?;
     match hellod.hear()? {
         (ToChild::Go, None) => {}
@@ -174,12 +183,36 @@ fn obey(
             hand_on(for_hellod.as_ref(), opened.session_key.expose())?;
             Ok(Reply::SessionKey { sealed: opened.sealed })
         }
-        Job::Change { key } => {
-            let key = checked(key)?;
-            swept(chip, |chip| change::change(chip, &key, (&mut old, &mut fresh))).map(Reply::Changed)
+        job @ (Job::Change { .. } | Job::Renew { .. } | Job::Create(_)) => {
+            set(chip, job, (&mut old, &mut fresh), reset)
         }
-        Job::Create(spec) => swept(chip, |chip| enrol::create(chip, &spec, &mut fresh))
+    }
+}
+
+/// A new PIN: in the place of the current one, in that of a forgotten one, or with a key of its own.
+fn set(
+    chip: &mut Chip<'_>,
+    job: Job,
+    (old, fresh): (Stretch<'_>, Stretch<'_>),
+    reset: Option<AuthValue>,
+) -> Result<Reply, KeyError> {
+    match job {
+        Job::Change { key, past, keep } => {
+            let key = checked(key)?;
+            let change = |chip: &mut Chip<'_>| {
+                change::change(chip, &key, (past.clone(), keep.clone()), (&mut *old, &mut *fresh))
+            };
+            swept(chip, change).map(Reply::Changed)
+        }
+        Job::Renew { key, limit, message } => {
+            let (key, by) = (checked(key)?, reset.ok_or(KeyError::Unsupported)?);
+            let renew =
+                |chip: &mut Chip<'_>| escrow::renew(chip, &key, (&by, limit), (&message, &mut *fresh));
+            swept(chip, renew).map(Octets).map(Reply::Renewed)
+        }
+        Job::Create(spec) => swept(chip, |chip| enrol::create(chip, &spec, &mut *fresh))
             .map(|created| Reply::Created(Box::new(created))),
+        _ => Err(KeyError::Unsupported),
     }
 }
 
@@ -258,6 +291,8 @@ struct Pins {
     finger: Option<AuthValue>,
     outlet: Option<OwnedFd>,
     for_finger: Option<OwnedFd>,
+    asked: Option<Pending>,
+    reset: Option<AuthValue>,
     current: Option<Pin>,
     new: Option<Pin>,
     repeated: Option<Same>,
@@ -290,6 +325,15 @@ impl Pins {
         })
     }
 
+    /// Opens the organisation's answer. Once it is, the question is no longer there for another.
+    fn answered(&mut self, text: &str) -> Result<Verdict, KeyError> {
+        let opened = self.asked.as_ref().ok_or(KeyError::Child)?.open(text);
+        Ok(Verdict::Answered(opened.map(|value| {
+            self.reset = Some(value);
+            self.asked = None;
+        })))
+    }
+
     /// Begins to stretch whatever the job needs. A new PIN that wasn't typed twice the same isn't used.
     fn begin(self, job: &Job) -> Result<(Option<Stretching>, Option<Stretching>), KeyError> {
         let Self { current, new, repeated, .. } = self;
@@ -308,7 +352,8 @@ impl Pins {
             | Job::SignAsFinger { .. } => (None, None),
             Job::Sign { key, .. } => (Some(Stretching::begin(current?, &key.key.kdf)), None),
             Job::Create(spec) => (None, Some(Stretching::begin(new?, &spec.kdf))),
-            Job::Change { key } => {
+            Job::Renew { key, .. } => (None, Some(Stretching::begin(new?, &key.key.kdf))),
+            Job::Change { key, .. } => {
                 let begin = |pin| Stretching::begin(pin, &key.key.kdf);
                 (Some(begin(current?)), Some(begin(new?)))
             }

@@ -33,9 +33,9 @@ use super::{
     session::{Chip, KEY_GENERATION, MISSING, PATIENCE, auth, nonce, persistent_root, refused},
     sign::{Stretch, Wanted, no_ticket, sign},
     templates::{Area, keeps_its_children, name_of},
-    wire::{Candidate, CreateSpec, Created, Step},
+    wire::{Candidate, CreateSpec, Created, Keep, Step},
 };
-use crate::{gesture::stretch::Purpose, secret::AuthValue};
+use crate::{escrow::Escrow, gesture::stretch::Purpose, secret::AuthValue};
 
 /// Makes a key: behind a PIN counter of its own, or, only where that can't be and the caller allows it, behind the
 /// common lockout.
@@ -47,26 +47,27 @@ pub(crate) fn create(
     let chip_id = chip_id(chip)?;
     let (root, srk) = ensure_storage_root(chip)?;
     let reference = spec.binding.reference(&srk);
-    let (key, self_tested) = match create_counted(chip, (root, &srk), spec, &mut *stretch) {
+    let (key, escrow) = match create_counted(chip, (root, &srk), spec, &mut *stretch) {
         Err(KeyError::NotSafe { .. } | KeyError::NoSpace) if spec.allow_da_auth => {
             chip.reopen()?;
-            (create_locked_out(chip, &srk, spec, &mut *stretch)?, false)
+            (create_locked_out(chip, &srk, spec, &mut *stretch)?, None)
         }
         other => other?,
     };
+    let self_tested = !spec.proven && key.protector != Protector::DaAuth;
     chip.reopen()?;
     let checked = CheckedKey::new(key.clone(), reference, spec.binding.uid)?;
     let signature = sign(chip, &checked, Wanted::signature(&spec.message), stretch)?.signature;
-    Ok(Created { key, signature, chip: chip_id, self_tested })
+    Ok(Created { key, signature, chip: chip_id, self_tested, escrow })
 }
 
-/// Behind a PIN counter. Also says whether the self-test ran.
+/// Behind a PIN counter. Also what was sealed for an organisation.
 fn create_counted(
     chip: &mut Chip<'_>,
     (root, srk): (KeyHandle, &[u8]),
     spec: &CreateSpec,
     stretch: Stretch<'_>,
-) -> Result<(UserKey, bool), KeyError> {
+) -> Result<(UserKey, Option<Escrow>), KeyError> {
     if chip.property(REVISION)? < FIRST_WITH_PIN_COUNTERS {
         return Err(KeyError::NotSafe { why: Unsafe::Revision });
     }
@@ -76,7 +77,7 @@ fn create_counted(
     let salted = chip.salted(root)?;
     let mut bench = Bench { chip, root, salted };
     let (first_write, init_name) = bench.first_write_key()?;
-    let (counter, blob, chain) = bench.blobs(spec, srk, init_name)?;
+    let Blobs { counter, key: blob, chain, escrow } = bench.blobs(spec, srk, init_name)?;
     let key = UserKey {
         protector: Protector::PinFail(Box::new(counter)),
         public: blob.public,
@@ -89,7 +90,7 @@ fn create_counted(
     let value = stretch(&spec.kdf)?.value(Purpose::Counter, &reference)?;
     bench.chip.parent().intent(&Candidate { key: key.clone(), objects })?;
     bench.counter(&chain, first_write, (&value, spec.limit))?;
-    Ok((key, !spec.proven))
+    Ok((key, escrow))
 }
 
 /// Behind the common lockout, which only counts if nobody can reset it.
@@ -162,6 +163,14 @@ pub(super) struct Bench<'b, 'p> {
     pub(super) salted: AuthSession,
 }
 
+/// Everything of a new key that is only a blob.
+struct Blobs {
+    counter: PinFail,
+    key: Blob,
+    chain: Chain,
+    escrow: Option<Escrow>,
+}
+
 /// What a new object is made with.
 #[derive(Default)]
 pub(super) struct Inside<'i> {
@@ -185,12 +194,7 @@ impl Bench<'_, '_> {
     }
 
     /// Makes everything that is only a blob: the reset object, the finger key, the vault, and the person's key.
-    fn blobs(
-        &mut self,
-        spec: &CreateSpec,
-        srk: &[u8],
-        init_name: Vec<u8>,
-    ) -> Result<(PinFail, Blob, Chain), KeyError> {
+    fn blobs(&mut self, spec: &CreateSpec, srk: &[u8], init_name: Vec<u8>) -> Result<Blobs, KeyError> {
         let index = free_handle(self.chip, &spec.taken)?;
         let (for_reset, for_finger) = (random_value()?, random_value()?);
         let with = |value| Inside { value: Some(value), ..Inside::default() };
@@ -205,10 +209,13 @@ impl Bench<'_, '_> {
         let sealed = Zeroizing::new([*for_reset.expose(), *for_finger.expose()].concat());
         let inside = Inside { sealed: Some(&sealed), ..Inside::default() };
         let vault = self.make(self.root, short, &Area::sealed(chain.vault), inside)?;
+        let keep =
+            spec.keep.clone().map(|Keep { organisation, subject }| organisation.keep(&for_reset, subject));
+        let escrow = keep.transpose().map_err(KeyError::Escrow)?;
         let key = self.key(&Area::counted_key(spec.algorithm, chain.key_policy()), None, &spec.challenge)?;
         let (index_name, gate) = (chain.index.written_name(), chain.gate.handle);
         let counter = PinFail { index, index_name, limit: spec.limit, init_name, gate, finger, reset, vault };
-        Ok((counter, key, chain))
+        Ok(Blobs { counter, key, chain, escrow })
     }
 
     /// Makes the person's key.

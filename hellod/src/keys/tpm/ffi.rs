@@ -10,25 +10,28 @@ use std::{ffi::CString, ptr, slice};
 
 use tss_esapi::{
     constants::tss::{
-        TPM2_ALG_AES, TPM2_ALG_CFB, TPM2_ALG_SHA256, TPM2_SE_POLICY, TPMA_SESSION_DECRYPT,
+        TPM2_ALG_AES, TPM2_ALG_CFB, TPM2_ALG_SHA256, TPM2_SE_HMAC, TPM2_SE_POLICY, TPMA_SESSION_DECRYPT,
         TPMA_SESSION_ENCRYPT,
     },
+    structures::Private,
     tss2_esys::{
-        ESYS_CONTEXT, ESYS_TR, ESYS_TR_NONE, Esys_Finalize, Esys_FlushContext, Esys_Free, Esys_Initialize,
-        Esys_NV_ChangeAuth, Esys_PolicyAuthValue, Esys_PolicyCommandCode, Esys_PolicyOR,
-        Esys_StartAuthSession, Esys_TR_FromTPMPublic, Esys_TR_GetName, Esys_TR_Serialize, Esys_TR_SetAuth,
-        Esys_TRSess_SetAttributes, TPM2_SE, TPM2B_AUTH, TPM2B_DIGEST, TPM2B_NAME, TPMA_SESSION, TPML_DIGEST,
-        TPMT_SYM_DEF, TPMU_SYM_KEY_BITS, TPMU_SYM_MODE, TSS2_RC, TSS2_TCTI_CONTEXT, Tss2_TctiLdr_Finalize,
+        ESYS_CONTEXT, ESYS_TR, ESYS_TR_NONE, ESYS_TR_PASSWORD, Esys_Finalize, Esys_FlushContext, Esys_Free,
+        Esys_Initialize, Esys_Load, Esys_NV_ChangeAuth, Esys_PolicyAuthValue, Esys_PolicyCommandCode,
+        Esys_PolicyOR, Esys_PolicySecret, Esys_StartAuthSession, Esys_TR_FromTPMPublic, Esys_TR_GetName,
+        Esys_TR_Serialize, Esys_TR_SetAuth, Esys_TRSess_SetAttributes, TPM2_SE, TPM2B_AUTH, TPM2B_DIGEST,
+        TPM2B_NAME, TPM2B_NONCE, TPM2B_PRIVATE, TPM2B_PUBLIC, TPMA_SESSION, TPML_DIGEST, TPMT_SYM_DEF,
+        TPMU_SYM_KEY_BITS, TPMU_SYM_MODE, TSS2_RC, TSS2_TCTI_CONTEXT, Tss2_TctiLdr_Finalize,
         Tss2_TctiLdr_Initialize,
     },
 };
 use zeroize::Zeroize as _;
 
 use super::{
-    super::KeyError,
+    super::{Blob, KeyError},
     error::{Fault, Meaning, Refusal},
     held,
     policy::{Command, Policy},
+    session::{public, refused},
     wire::Step,
 };
 use crate::secret::AuthValue;
@@ -40,7 +43,7 @@ pub(super) struct Esys {
 }
 
 /// Something that ESYS knows by a number.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct Object(ESYS_TR);
 
 impl Esys {
@@ -204,29 +207,32 @@ impl Esys {
     }
 }
 
-#[cfg(test)]
+/// For whoever has the value of the reset object in the place of the PIN.
 impl Esys {
-    /// A policy session that proves nothing and hides nothing, and a salted one to stand beside it and hide.
+    /// A policy session that encrypts nothing, and a salted one to stand beside it that does. Both end with the command that
+    /// they authorise. The first is salted, too: what it allows, the TPM obeys with an HMAC alone.
     pub(super) fn sessions_beside(&mut self, root: Object) -> Result<(Object, Object), Refusal> {
-        let both = TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT;
-        let hmac = tss_esapi::constants::tss::TPM2_SE_HMAC;
-        Ok((self.session(root, TPM2_SE_POLICY, 0)?, self.session(root, hmac, both)?))
+        Ok((self.session(root, TPM2_SE_POLICY, 0)?, self.salted_session(root)?))
+    }
+
+    /// A session salted to `root`, encrypting both ways.
+    pub(super) fn salted_session(&mut self, root: Object) -> Result<Object, Refusal> {
+        self.session(root, TPM2_SE_HMAC, TPMA_SESSION_DECRYPT | TPMA_SESSION_ENCRYPT)
     }
 
     /// TPM2_Load under `parent`, whose authorisation value is empty.
-    pub(super) fn load(&mut self, parent: Object, blob: &super::super::Blob) -> Result<Object, Refusal> {
-        let public =
-            super::session::public(&blob.public).and_then(tss_esapi::tss2_esys::TPM2B_PUBLIC::try_from);
-        let private = tss_esapi::structures::Private::try_from(blob.private.clone());
-        let (public, private) =
-            (public.unwrap(), tss_esapi::tss2_esys::TPM2B_PRIVATE::from(private.unwrap()));
+    pub(super) fn load(&mut self, parent: Object, blob: &Blob) -> Result<Object, Fault> {
+        let malformed = |error| refused(Step::Load, error);
+        let public = public(&blob.public).and_then(TPM2B_PUBLIC::try_from).map_err(malformed)?;
+        let private = Private::try_from(blob.private.clone()).map_err(malformed)?;
+        let private = TPM2B_PRIVATE::from(private);
         let (none, mut object) = (ESYS_TR_NONE, ESYS_TR_NONE);
         // SAFETY: see the module.
         done(Step::Load, unsafe {
-            tss_esapi::tss2_esys::Esys_Load(
+            Esys_Load(
                 self.context,
                 parent.0,
-                tss_esapi::tss2_esys::ESYS_TR_PASSWORD,
+                ESYS_TR_PASSWORD,
                 none,
                 none,
                 &raw const private,
@@ -237,24 +243,23 @@ impl Esys {
         Ok(Object(object))
     }
 
-    /// TPM2_PolicySecret with the object's authorisation value in clear.
+    /// TPM2_PolicySecret, by the object's authorisation value as ESYS has it, which `session` proves.
     pub(super) fn policy_secret(
         &mut self,
-        policy: Object,
+        (policy, session): (Object, Object),
         object: Object,
         reference: &[u8],
     ) -> Result<(), Refusal> {
-        let mut octets =
-            tss_esapi::tss2_esys::TPM2B_NONCE { size: reference.len() as u16, ..Default::default() };
+        let mut octets = TPM2B_NONCE { size: reference.len() as u16, ..TPM2B_NONCE::default() };
         octets.buffer[..reference.len()].copy_from_slice(reference);
         let none = ESYS_TR_NONE;
         // SAFETY: see the module; ESYS takes null for empty inputs and for outputs that nobody wants.
         done(Step::PinCheck, unsafe {
-            tss_esapi::tss2_esys::Esys_PolicySecret(
+            Esys_PolicySecret(
                 self.context,
                 object.0,
                 policy.0,
-                tss_esapi::tss2_esys::ESYS_TR_PASSWORD,
+                session.0,
                 none,
                 none,
                 ptr::null(),

@@ -62,6 +62,29 @@ pub(super) fn open_gate(
         })?;
         chip.ended(&[policy]);
     }
+    let [_, finger] = vault(chip, (counter, root), (index, salted), value)?;
+    Ok(finger)
+}
+
+/// Opens the vault with the PIN's value: the values of the reset object and of the finger key.
+pub(super) fn open_vault(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    value: &AuthValue,
+) -> Result<[AuthValue; 2], KeyError> {
+    let (chain, counter) = counted(key)?;
+    let root = chip.storage_root(&key.record().srk)?;
+    let index = chip.counter(&chain.index)?;
+    let salted = chip.salted(root)?;
+    vault(chip, (counter, root), (index, salted), value)
+}
+
+fn vault(
+    chip: &mut Chip<'_>,
+    (counter, root): (&PinFail, KeyHandle),
+    (index, salted): (NvIndexHandle, AuthSession),
+    value: &AuthValue,
+) -> Result<[AuthValue; 2], KeyError> {
     let policy = chip.salted_policy(root)?;
     chip.policy_secret((policy, salted), (entity(index), Some(value)), VAULT_REFERENCE)?;
     chip.last_use(salted)?;
@@ -70,9 +93,11 @@ pub(super) fn open_gate(
     let inside = unseal(chip, vault, policy)?;
     chip.ended(&[policy]);
     chip.flush(ObjectHandle::from(vault))?;
-    // The reset object's value, then this one.
-    let finger = inside.get(32..64).and_then(|half| <[u8; 32]>::try_from(half).ok());
-    Ok(AuthValue::new(Zeroizing::new(finger.ok_or(KeyError::Tampered { what: Part::Vault })?)))
+    let half = |octets| AuthValue::parse(octets).ok_or(KeyError::Tampered { what: Part::Vault });
+    match inside.split_at_checked(32) {
+        Some((reset, finger)) => Ok([half(reset)?, half(finger)?]),
+        None => Err(KeyError::Tampered { what: Part::Vault }),
+    }
 }
 
 /// The gate, if it has to be opened; made, if it isn't there.
@@ -186,7 +211,7 @@ pub(super) fn sign_as_finger(
 const NONCE: usize = 32;
 
 /// Only a key behind a counter of its own has a gate.
-fn counted(key: &CheckedKey) -> Result<(&Chain, &PinFail), KeyError> {
+pub(super) fn counted(key: &CheckedKey) -> Result<(&Chain, &PinFail), KeyError> {
     match (&key.record().protector, key.chain()) {
         (Protector::PinFail(counter), Some(chain)) => Ok((chain, counter)),
         _ => Err(KeyError::Unsupported),

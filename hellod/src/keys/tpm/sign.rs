@@ -293,4 +293,4 @@ pub(crate) fn blob(key: &CheckedKey) -> Blob {
 }
 
 /// Stretching with the dearest parameters that a record may have, on a slow machine.
-const STRETCHING: std::time::Duration = PATIENCE.saturating_mul(10);
+pub(super) const STRETCHING: std::time::Duration = PATIENCE.saturating_mul(10);

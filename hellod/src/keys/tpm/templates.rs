@@ -78,6 +78,14 @@ impl Area {
         Self { kind: Kind::Sealed, attributes: OURS | ADMIN_WITH_POLICY | NO_DA, policy: Some(policy) }
     }
 
+    /// The key that tells whether a PIN was had before. It computes under `policy` alone: an authorisation value would be a
+    /// second place to guess at, and with neither whoever has the TPM would try all PINs on it.
+    #[must_use]
+    pub const fn history_key(policy: Policy) -> Self {
+        let attributes = OURS | SENSITIVE_DATA_ORIGIN | ADMIN_WITH_POLICY | NO_DA | SIGN;
+        Self { kind: Kind::Hmac, attributes, policy: Some(policy) }
+    }
+
     /// The person's key behind a PIN counter. Neither use nor administration goes by an authorisation value: that
     /// would be a second place to guess at.
     #[must_use]

@@ -9,8 +9,12 @@ use super::super::{
     Algorithm, Binding, Blob, DeviceScheme, Kdf, KeyError, MachineKeys, TpmObjects, UserKey, base64url,
     machine::MachineUse,
 };
-use crate::gesture::pin::{PinRefused, PinRules, PinShape};
+use crate::{
+    escrow::{Escrow, EscrowError},
+    gesture::pin::{PinRefused, PinRules, PinShape},
+};
 
+pub use super::pins::{Change, Changed, Former, Keep, Past, Question};
 pub use super::step::Step;
 
 /// The longest datagram, in octets. The kernel takes one of up to 208 KiB (socket(7), wmem_default).
@@ -36,6 +40,10 @@ pub enum ToChild {
     Wrapping,
     /// The finger key's value is in the pipe whose read end comes along.
     FingerValue,
+    /// Ask the organisation, for which this was sealed, for the value that sets a new PIN.
+    AskReset(Escrow),
+    /// What the organisation has answered.
+    Answer(String),
     /// The write end of a pipe that ends in hellod itself, for a key that is opened.
     Outlet,
     /// The write end of a pipe that ends in hellod-finger: the PIN is to open the gate, and the finger key's value goes there.
@@ -65,6 +73,8 @@ pub enum FromChild {
         /// In milliseconds.
         within_ms: u64,
     },
+    /// What the organisation is to be shown, of [`ToChild::AskReset`].
+    Question(Question),
     /// A key, and all that will be created in NV memory. Nothing is created before the [`ToChild::Ack`].
     Intent(Box<Candidate>),
     /// The person's signature, while the TPM is still at hand; goes on after the [`ToChild::Request`].
@@ -101,6 +111,8 @@ pub enum Verdict {
     Judged(Result<PinShape, PinRefused>),
     /// The new PIN was compared with its repetition.
     Repeated(Same),
+    /// The organisation's answer was opened, or not.
+    Answered(Result<(), EscrowError>),
 }
 
 /// Whether a PIN was typed twice the same.
@@ -212,6 +224,20 @@ pub enum Job {
     Change {
         /// The key.
         key: Bound,
+        /// With what the new PIN is compared, if with anything.
+        past: Option<Past>,
+        /// For which organisation the value that sets a new PIN is to be sealed, if for one.
+        keep: Option<Keep>,
+    },
+    /// Put the new PIN in the place of a forgotten one, by the value that the organisation has answered.
+    Renew {
+        /// The key.
+        key: Bound,
+        /// Wrong PINs allowed in a row.
+        limit: u32,
+        /// What is signed with the new PIN.
+        #[serde(with = "base64url")]
+        message: Vec<u8>,
     },
     /// Undefine NV indices.
     Remove(TpmObjects),
@@ -260,6 +286,8 @@ pub struct CreateSpec {
     pub proven: bool,
     /// Whether the TPM's common lockout may guard the key where a PIN counter can't.
     pub allow_da_auth: bool,
+    /// For which organisation the value that sets a new PIN is to be sealed, if for one.
+    pub keep: Option<Keep>,
 }
 
 /// A key that is about to be made, for the caller's log.
@@ -302,7 +330,9 @@ pub enum Reply {
     /// Of [`Job::Create`].
     Created(Box<Created>),
     /// Of [`Job::Change`].
-    Changed(Changed),
+    Changed(Change),
+    /// Of [`Job::Renew`]: as [`Signed::signature`].
+    Renewed(Octets),
     /// Of [`Job::Remove`].
     Removed(Removed),
     /// Of [`Job::Tries`].
@@ -388,6 +418,8 @@ pub struct Created {
     pub chip: ChipId,
     /// Whether the self-test ran, and so passed.
     pub self_tested: bool,
+    /// What was sealed for [`CreateSpec::keep`].
+    pub escrow: Option<Escrow>,
 }
 
 /// A make of TPM: what the self-test's result holds for.
@@ -397,13 +429,6 @@ pub struct ChipId {
     pub manufacturer: String,
     /// The firmware version, both halves.
     pub firmware: [u32; 2],
-}
-
-/// A PIN was changed.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Changed {
-    /// The record to keep: for `DaAuth` with the new private part.
-    pub key: UserKey,
 }
 
 /// What became of NV indices.

@@ -1,5 +1,5 @@
-//! The branches reserved for later: an organisation sets a new PIN, and a finger opens the gate. Each is opened here as
-//! its later owner will, and tried by those who mustn't.
+//! The branches beside the PIN's: an organisation sets a new PIN, and a finger opens the gate. Each is opened here as its
+//! owner does, and tried by those who mustn't.
 
 use tss_esapi::{
     handles::{NvIndexHandle, ObjectHandle},
@@ -12,16 +12,18 @@ use tss_esapi::{
 use zeroize::Zeroizing;
 
 use super::*;
+use crate::escrow::{Custodian, Subject};
 use crate::keys::{
+    Part,
     chain::{FINGER_REFERENCE, GATE_OPEN_REFERENCE, GATE_REFERENCE, RESET_REFERENCE, VAULT_REFERENCE},
     tpm::{
         enrol::to_be_signed,
         error::Meaning,
-        ffi::Esys,
-        finger,
+        escrow, finger,
         objects::{define, undefine},
         policy::Command,
-        session::{STORAGE_ROOT, conf, nonce, public},
+        session::{nonce, public},
+        wire::Keep,
     },
 };
 
@@ -45,40 +47,14 @@ pub(super) fn unseal(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<[AuthVa
 
 /// Sets another PIN by the reset object's value, whatever the old PIN was.
 fn set_pin(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue, pin: &str) -> Result<(), Fault> {
-    let chain = key.chain().unwrap();
-    let mut esys = Esys::open(&conf(&Tcti::Swtpm(tpm.socket())).unwrap())?;
-    let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
-    let index = esys.named(chain.index.handle, &chain.index.written_name())?;
-    let reset = esys.load(root, &counter(key).reset)?;
-    esys.set_auth(reset, by)?;
-    let (policy, beside) = esys.sessions_beside(root)?;
-    let outcome = (|| {
-        esys.policy_command(policy, Command::NvChangeAuth)?;
-        esys.policy_secret(policy, reset, RESET_REFERENCE)?;
-        esys.policy_or(policy, &chain.index_branches)?;
-        esys.nv_change_auth(index, (policy, Some(beside)), &value(key, &key.record().kdf, pin))
-    })();
-    esys.flush(reset)?;
-    if outcome.is_err() {
-        esys.flush(policy)?;
-        esys.flush(beside)?;
-    }
-    Ok(outcome?)
+    let fresh = value(key, &key.record().kdf, pin);
+    with(tpm, |chip| escrow::set(chip, (key, key.chain().unwrap()), by, &fresh))
 }
 
-/// Clears the counter by the reset object's value.
-fn clear(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue) -> Result<(), Fault> {
-    with(tpm, |chip| {
-        let chain = key.chain().unwrap();
-        let root = chip.storage_root(&key.record().srk)?;
-        let (salted, policy) = (chip.salted(root)?, chip.policy_session()?);
-        let reset = chip.load(root, salted, &counter(key).reset)?;
-        chip.policy_command(policy, Command::NvWrite)?;
-        chip.policy_secret((policy, salted), (ObjectHandle::from(reset).into(), Some(by)), RESET_REFERENCE)?;
-        chip.policy_or(policy, &chain.index_branches)?;
-        let index = chip.counter(&chain.index)?;
-        write(chip, [policy, salted], index, &lockout::fresh_counter(5))
-    })
+/// Clears the counter by the reset object's value, where that PIN holds.
+fn clear(tpm: &Swtpm, key: &CheckedKey, by: &AuthValue, pin: &str) -> Result<(), Fault> {
+    let fresh = value(key, &key.record().kdf, pin);
+    with(tpm, |chip| escrow::clear(chip, (key, key.chain().unwrap()), (by, &fresh), 5))
 }
 
 fn write(
@@ -165,12 +141,67 @@ fn what_the_vault_holds_sets_a_new_pin_and_clears_a_spent_counter_for_the_same_k
     assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::Locked));
     set_pin(&tpm, &key, &by, "864209").unwrap();
     assert_eq!(try_sign(&tpm, &key, "864209"), Err(KeyError::Locked));
-    clear(&tpm, &key, &by).unwrap();
+    clear(&tpm, &key, &by, "864209").unwrap();
     assert_eq!(tries(&tpm, &key), Tries { used: 0, limit: 5 });
     assert_eq!(try_sign(&tpm, &key, "864209").err(), None);
     assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::WrongPin { tries_left: 4 }));
     // The vault knows only the counter, so it goes with the new PIN.
     assert!(unseal(&tpm, &key, "864209").is_ok());
+}
+
+#[test]
+fn by_word_of_the_organisation_a_new_pin_signs_with_the_same_key_and_what_was_counted_is_forgiven() {
+    let tpm = Swtpm::new();
+    let custodian = Custodian::new().unwrap();
+    let subject = Subject::new("alice", "desk", "device-1").unwrap();
+    let keep = Keep { organisation: custodian.organisation().clone(), subject };
+    let spec = CreateSpec { keep: Some(keep), ..spec(1000) };
+    let created = try_enrol(&tpm, &spec, RIGHT).unwrap();
+    let key = created.key.check(&person(1000)).unwrap();
+    for _ in 0..5 {
+        assert!(try_sign(&tpm, &key, WRONG).is_err());
+    }
+    assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::Locked));
+    let asked = created.escrow.unwrap().request().unwrap();
+    let by = asked.open(&custodian.answer(asked.request()).unwrap()).unwrap();
+    let renew = |by: &AuthValue, pin| {
+        with(&tpm, |chip| escrow::renew(chip, &key, (by, 5), (b"message", &mut stretch(pin))))
+    };
+    let signature = renew(&by, "864209").unwrap();
+    assert_eq!(key.public_key().verify(b"message", &signature), Verdict::Valid);
+    assert_eq!(try_sign(&tpm, &key, RIGHT), Err(KeyError::WrongPin { tries_left: 4 }));
+    assert_eq!(try_sign(&tpm, &key, "864209").err(), None);
+    assert!(unseal(&tpm, &key, "864209").is_ok(), "what is kept under the PIN goes with the new one");
+    // Another value, as that of somebody else's key, sets none.
+    let other = AuthValue::new(Zeroizing::new([7; 32]));
+    assert_eq!(renew(&other, "530917").err(), Some(KeyError::Tampered { what: Part::Reset }));
+    assert_eq!(try_sign(&tpm, &key, "864209").err(), None);
+    assert_eq!(with(&tpm, |chip| chip.handles(0x8000_0000)).unwrap(), [0u32; 0], "nothing stays in the TPM");
+    assert_eq!(with(&tpm, |chip| chip.handles(0x0200_0000)).unwrap(), [0u32; 0]);
+    let transcript = tpm.transcript();
+    let fresh = value(&key, &key.record().kdf, "864209");
+    for secret in [by.expose(), fresh.expose()] {
+        assert!(!bus::crosses(&transcript, secret));
+    }
+    assert!(bus::crosses(&transcript, &counter(&key).reset.public[2..]), "the transcript is read");
+}
+
+#[test]
+fn a_change_of_the_pin_seals_for_an_organisation_what_was_not_sealed_before() {
+    let tpm = Swtpm::new();
+    let key = enrol(&tpm, 1000);
+    let custodian = Custodian::new().unwrap();
+    let subject = Subject::new("alice", "desk", "device-1").unwrap();
+    let keep = Keep { organisation: custodian.organisation().clone(), subject };
+    let change = with(&tpm, |chip| {
+        change::change(chip, &key, (None, Some(keep)), (&mut stretch(RIGHT), &mut stretch("864209")))
+    });
+    let Ok(Change::Made(changed)) = change else { panic!("{change:?}") };
+    let escrow = changed.escrow.unwrap().unwrap();
+    let asked = escrow.request().unwrap();
+    let by = asked.open(&custodian.answer(asked.request()).unwrap()).unwrap();
+    set_pin(&tpm, &key, &by, "530917").unwrap();
+    assert_eq!(try_sign(&tpm, &key, "530917").err(), None);
 }
 
 #[test]
@@ -201,7 +232,7 @@ fn without_its_value_the_reset_object_sets_no_pin_and_clears_nothing() {
     assert_eq!(try_sign(&tpm, &key, WRONG), Err(KeyError::WrongPin { tries_left: 4 }));
     let guess = AuthValue::new(Zeroizing::new([0; 32]));
     assert!(set_pin(&tpm, &key, &guess, "864209").is_err());
-    assert!(clear(&tpm, &key, &guess).is_err());
+    assert!(clear(&tpm, &key, &guess, RIGHT).is_err());
     let [_, finger] = unseal(&tpm, &key, RIGHT).unwrap();
     assert!(set_pin(&tpm, &key, &finger, "864209").is_err());
     assert!(try_sign(&tpm, &key, RIGHT).is_ok());

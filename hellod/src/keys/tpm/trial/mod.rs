@@ -5,6 +5,7 @@ mod swtpm;
 
 mod branches;
 mod bus;
+mod history;
 mod keyring;
 mod life;
 mod machine;
@@ -34,7 +35,7 @@ use super::{
     lockout,
     session::{Chip, Parent, entity},
     sign::{self, Wanted},
-    wire::{Candidate, Changed, CreateSpec, Created, Signed, Step, Tcti, Tries},
+    wire::{Candidate, Change, Changed, CreateSpec, Created, Past, Signed, Step, Tcti, Tries},
 };
 use crate::{
     gesture::stretch::Purpose,
@@ -108,6 +109,7 @@ fn spec(uid: u32) -> CreateSpec {
         taken: Vec::new(),
         proven: true,
         allow_da_auth: false,
+        keep: None,
     }
 }
 
@@ -126,9 +128,20 @@ fn try_sign(tpm: &Swtpm, key: &CheckedKey, pin: &str) -> Result<Vec<u8>, KeyErro
     Ok(signature)
 }
 
-fn try_change(tpm: &Swtpm, key: &CheckedKey, pins: [&str; 2]) -> Result<Changed, KeyError> {
-    let [old, new] = pins;
-    with(tpm, |chip| change::change(chip, key, (&mut stretch(old), &mut stretch(new))))
+fn try_change(tpm: &Swtpm, key: &CheckedKey, pins: [&str; 2]) -> Result<Box<Changed>, KeyError> {
+    match try_change_with(tpm, key, None, pins)? {
+        Change::Made(changed) => Ok(changed),
+        Change::Repeats => panic!("there is no past"),
+    }
+}
+
+fn try_change_with(
+    tpm: &Swtpm,
+    key: &CheckedKey,
+    past: Option<Past>,
+    [old, new]: [&str; 2],
+) -> Result<Change, KeyError> {
+    with(tpm, |chip| change::change(chip, key, (past, None), (&mut stretch(old), &mut stretch(new))))
 }
 
 fn tries(tpm: &Swtpm, key: &CheckedKey) -> Tries {
