@@ -46,15 +46,19 @@ fn what_nobody_confirms_is_undone_when_the_machine_was_off_at_the_deadline() {
         let enabled = machine.sh(PAM).ok().to_owned();
         assert!(enabled.contains("pam_hello.so"), "{enabled}");
         machine.sh(timer).ok();
-        // Before the deadline it stays as it is.
-        machine.reboot_after(60);
-        assert_eq!(machine.sh(PAM).ok(), enabled, "{timer}");
+        if undone {
+            // Before the deadline it stays as it is.
+            machine.reboot_after(60);
+            assert_eq!(machine.sh(PAM).ok(), enabled);
+        }
         machine.reboot_after(11 * 60);
         machine.sh("systemctl is-system-running --wait; until systemctl show --property=ActiveState hello-pam-undo.service | grep -qw inactive; do sleep 1; done");
         let expected = if undone { &before } else { &enabled };
         assert_eq!(machine.sh(PAM).ok(), expected, "{timer}");
-        machine.sign_in(&ALICE, "Password: ", ALICE.password);
-        machine.sign_out();
+        if undone {
+            machine.sign_in(&ALICE, "Password: ", ALICE.password);
+            machine.sign_out();
+        }
         machine.sh("helloctl pam disable").ok();
         assert_eq!(machine.sh(PAM).ok(), before);
     }

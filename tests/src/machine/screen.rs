@@ -50,7 +50,10 @@ impl Machine {
         self.questions += 1;
         let question = format!("{{ {QUESTIONS}; }} | sed -n {}p | grep .", self.questions);
         let asked = self.inside("a question of PAM at GDM", &question);
-        assert_eq!(asked, prompt.trim_end(), "question {}", self.questions);
+        if asked != prompt.trim_end() {
+            let said = self.sh(LATELY);
+            panic!("question {} is {asked:?} and not {prompt:?}; {}", self.questions, said.stdout);
+        }
         // The shell first shows whatever PAM has to say, for as long as it takes to read it.
         self.rest();
     }
