@@ -140,6 +140,10 @@ pub trait Status {
     /// where state is `ok`, `warn` or `fail`.
     fn doctor(&self) -> Result<Vec<(String, String, String, String)>, BusError>;
 
+    /// What each of these PAM services would ask the caller for now: a list of (service, `password`, `pin` or `pin-or-finger`, why not
+    /// for the PIN).
+    fn offers(&self, services: &[String]) -> Result<Vec<(String, String, String)>, BusError>;
+
     /// The last `limit` events (own uid; root: everybody's), oldest first: (time in seconds since 1970, event id,
     /// account, service, sentence).
     fn events(&self, limit: u32) -> Result<Vec<(i64, String, String, String, String)>, BusError>;

@@ -21,7 +21,7 @@ pub(crate) struct Cli {
 #[derive(Debug, PartialEq, Eq, Subcommand)]
 pub(crate) enum Command {
     /// Check whether this computer can use a PIN; if not, why
-    Doctor,
+    Doctor(Doctor),
     /// Join this computer to an organisation's directory (root only)
     Join(Joining),
     /// Write down what passes between this computer and the directory (root only)
@@ -130,6 +130,14 @@ impl Profile {
             Self::FailClosed => Self::Hello,
         }
     }
+}
+
+/// What is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Args)]
+pub(crate) struct Doctor {
+    /// Show what each program would ask you for, and why not for the PIN
+    #[arg(long)]
+    pub(crate) services: bool,
 }
 
 /// How the policy is printed.
@@ -395,7 +403,8 @@ mod tests {
         let reset = |sign_in, request, whose| Command::Reset(Resetting { sign_in, request, whose });
         let traced = || Some("f".into());
         for (line, expected) in [
-            ("helloctl doctor", Command::Doctor),
+            ("helloctl doctor", Command::Doctor(Doctor { services: false })),
+            ("helloctl doctor --services", Command::Doctor(Doctor { services: true })),
             ("helloctl join", Command::Join(joining(None, None, None))),
             ("helloctl join corp.example", Command::Join(joining(Some("corp.example"), None, None))),
             ("helloctl join --sign-in browser", Command::Join(joining(None, Some(SignIn::Browser), None))),

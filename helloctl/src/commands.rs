@@ -10,7 +10,7 @@ use hello_dbus::{Outcome, Step, Unreachable};
 use tokio::runtime;
 use tokio::time::sleep;
 
-use crate::cli::{Command, Joining, Keyring, Pam, Pin, Token};
+use crate::cli::{Command, Doctor, Joining, Keyring, Pam, Pin, Token};
 use crate::conversation::{self, Ending};
 use crate::credentials::Credentials;
 use crate::exit::Exit;
@@ -19,7 +19,7 @@ use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::terminal::Console;
 use crate::transcript::Transcript;
-use crate::{doctor, events, explain, offer, pam, policy, screen, status};
+use crate::{doctor, events, explain, offer, pam, policy, screen, services, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -61,7 +61,10 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         }
         Command::Offer => unless_interrupted(&mut interrupts, offer::run()).await,
         Command::Policy(how) => unless_interrupted(&mut interrupts, show_policy(how.json)).await,
-        Command::Doctor => unless_interrupted(&mut interrupts, diagnose()).await,
+        Command::Doctor(Doctor { services: true }) => {
+            unless_interrupted(&mut interrupts, show_services()).await
+        }
+        Command::Doctor(Doctor { services: false }) => unless_interrupted(&mut interrupts, diagnose()).await,
         Command::Status(how) => {
             unless_interrupted(&mut interrupts, show_status(how.whose.user(), how.json)).await
         }
@@ -266,6 +269,22 @@ async fn examine() -> Result<Vec<doctor::Check>, Unreachable> {
     let checks = hellod.status().await?.doctor().await.map_err(Unreachable::Refused);
     hellod.leave().await;
     checks
+}
+
+/// Those that pam_hello is in, as hellod says; the others ask for what they always did.
+async fn show_services() -> Result<Exit, Failure> {
+    let (with, without): (Vec<_>, Vec<_>) =
+        services::installed(Path::new("/")).into_iter().partition(|(_, asks)| *asks);
+    let names: Vec<String> = with.into_iter().map(|(name, _)| name).collect();
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    let offers = hellod.status().await?.offers(&names).await.map_err(Unreachable::Refused);
+    hellod.leave().await;
+    let mut offers = offers?;
+    offers.extend(
+        without.into_iter().map(|(name, _)| (name, "password".into(), services::NOT_IN_ITS_FILE.into())),
+    );
+    screen::result(&services::table(&offers))?;
+    Ok(Exit::Done)
 }
 
 async fn show_policy(json: bool) -> Result<Exit, Failure> {

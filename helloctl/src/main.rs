@@ -20,6 +20,7 @@ mod pam;
 mod password_agent;
 mod policy;
 mod screen;
+mod services;
 mod status;
 mod terminal;
 mod text;

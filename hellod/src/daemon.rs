@@ -225,6 +225,9 @@ async fn run(parts: Rc<Parts>, job: Job) {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
         }
         Job::Policy { reply } => drop(reply.send(parts.settings.clone())),
+        Job::Offers { caller, services, reply } => {
+            drop(reply.send(doctor::offers(&parts, &caller, services).await))
+        }
         Job::Doctor { caller, reply } => drop(reply.send(doctor::examine(&parts, &caller).await)),
         Job::Events { uid, limit, reply } => drop(reply.send(parts.audit.last(limit, uid))),
     }

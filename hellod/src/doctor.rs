@@ -2,6 +2,9 @@
 
 mod fingers;
 mod joined;
+mod services;
+
+pub use services::{Gestures, Offer, offers};
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Session};

@@ -9,7 +9,7 @@ use crate::accounts::Account;
 use crate::audit::Entry;
 use crate::caller::Caller;
 use crate::conversation::Terminal;
-use crate::doctor::Check;
+use crate::doctor::{Check, Offer};
 use crate::online::Lines;
 use crate::policy::Setting;
 use crate::registration::Wanted;
@@ -96,6 +96,15 @@ pub enum Job {
         caller: Caller,
         /// Where the answer goes.
         reply: oneshot::Sender<Vec<Check>>,
+    },
+    /// Tell what each of these services would ask the caller for.
+    Offers {
+        /// Who asks.
+        caller: Caller,
+        /// Which.
+        services: Vec<String>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Vec<Offer>>,
     },
     /// Tell the last events.
     Events {

@@ -46,6 +46,22 @@ impl Status {
         Ok(checks.into_iter().map(line).collect())
     }
 
+    async fn offers(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        services: Vec<String>,
+    ) -> Result<Vec<(String, String, String)>, BusError> {
+        let visitor = self.0.receive(&header).await?;
+        let possible = |service: &String| (1..=LONGEST_SERVICE).contains(&service.len());
+        if services.len() > MOST_SERVICES || !services.iter().all(possible) {
+            return Err(BusError::InvalidArgument("these are too many services, or no names of any".into()));
+        }
+        let caller = visitor.caller.clone();
+        let offers = self.0.ask(|reply| Job::Offers { caller, services, reply }).await?;
+        let line = |offer: crate::doctor::Offer| (offer.service, offer.gesture.word().to_owned(), offer.why);
+        Ok(offers.into_iter().map(line).collect())
+    }
+
     async fn events(
         &self,
         #[zbus(header)] header: message::Header<'_>,
@@ -61,5 +77,8 @@ impl Status {
     }
 }
 
+/// Most services in one question, and the longest name of one.
+const MOST_SERVICES: usize = 256;
+const LONGEST_SERVICE: usize = 255;
 /// Most events in one answer.
 const MOST_EVENTS: u32 = 1000;

@@ -1,0 +1,121 @@
+//! What a person would be asked for, at each program that asks through PAM, and why for no more.
+
+use crate::accounts::Account;
+use crate::caller::{Caller, Seat, Session};
+use crate::enrolments::Enrolled;
+use crate::parts::Parts;
+use crate::policy::{Admission, Asked, Class, Decline};
+use crate::tries::MayTry;
+
+/// What a service would offer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Offer {
+    /// The PAM service.
+    pub service: String,
+    /// The gestures beside the password.
+    pub gesture: Gestures,
+    /// Why not the PIN; empty where it is.
+    pub why: String,
+}
+
+/// The gestures that may stand for the password.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Gestures {
+    /// None.
+    None,
+    /// The PIN.
+    Pin,
+    /// The PIN or a finger.
+    PinOrFinger,
+}
+
+impl Gestures {
+    /// Its word on the bus.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::None => "password",
+            Self::Pin => "pin",
+            Self::PinOrFinger => "pin-or-finger",
+        }
+    }
+}
+
+/// Answers for each of the services what hellod would say to it now, asked for the person behind `caller`: by a program that they
+/// start, or that stands where they sit.
+pub async fn offers(parts: &Parts, caller: &Caller, services: Vec<String>) -> Vec<Offer> {
+    let person = person(parts, caller).await;
+    let mut offers = Vec::with_capacity(services.len());
+    for service in services {
+        let offer = match &person {
+            Ok((account, enrolled)) => at(parts, caller, (account, enrolled), &service).await,
+            Err(why) => Err(why.clone()),
+        };
+        let (gesture, why) = match offer {
+            Ok(gesture) => (gesture, String::new()),
+            Err(why) => (Gestures::None, why),
+        };
+        offers.push(Offer { service, gesture, why });
+    }
+    offers
+}
+
+/// Who they are, if there is a PIN of theirs that works; else why there is none.
+async fn person(parts: &Parts, caller: &Caller) -> Result<(Account, Enrolled), String> {
+    if !parts.policy.use_passport_for_work {
+        return Err(Decline::TurnedOff.reason().to_owned());
+    }
+    if caller.uid == 0 {
+        return Err("root has no PIN".to_owned());
+    }
+    let account = Account::numbered(caller.uid).await.map_err(|error| error.to_string())?;
+    let enrolled = parts.enrolments.of(&account).map_err(|error| error.to_string())?;
+    let enrolled = enrolled.ok_or_else(|| "you have no PIN on this machine".to_owned())?;
+    match parts.tpm.tries(&enrolled.key).await {
+        Ok(tries) if tries.left() == 0 => Err("your PIN is locked after too many wrong ones".to_owned()),
+        Ok(_) => Ok((account, enrolled)),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+async fn at(
+    parts: &Parts,
+    caller: &Caller,
+    (account, enrolled): (&Account, &Enrolled),
+    service: &str,
+) -> Result<Gestures, String> {
+    let program = program(parts, caller, service);
+    let requester = (program.uid == 0).then_some(Ok(account));
+    let asked = Asked { service, remote_host: false, requester };
+    let class = match parts.surfaces.admit(&program, account, asked) {
+        Admission::Admitted(class) => class,
+        Admission::Declined(why) => return Err(why.reason().to_owned()),
+    };
+    match parts.tries.judge(account.uid, class) {
+        MayTry::Now => {}
+        MayTry::After(wait) => {
+            return Err(format!("after too many wrong PINs, not for {} s", wait.as_secs().max(1)));
+        }
+        MayTry::AtLogin => return Err("after too many wrong PINs, only at a text console".to_owned()),
+    }
+    let tty = if class == Class::Login { "tty1" } else { "" };
+    let by_finger = parts.surfaces.asks_for_fingers(service)
+        && parts.surfaces.is_at_the_reader(&program, class, tty)
+        && parts.fingers.counts(account, enrolled).await.is_some();
+    Ok(if by_finger { Gestures::PinOrFinger } else { Gestures::Pin })
+}
+
+/// The program that would ask there: one of root's at the console or the greeter, one of root's that the person starts, or one of
+/// their own.
+fn program(parts: &Parts, caller: &Caller, service: &str) -> Caller {
+    let lists = |list: &[String]| list.iter().any(|listed| listed == service);
+    let mine = caller.clone();
+    if lists(&parts.surfaces.login) || lists(&parts.surfaces.greeter) {
+        let session = if caller.session == Session::Unknown { Session::Unknown } else { Session::Outside };
+        return Caller { uid: 0, real_uid: 0, session, seat: Seat::Greeter, ..mine };
+    }
+    if OF_ROOT.contains(&service) { Caller { uid: 0, ..mine } } else { mine }
+}
+
+/// Services of programs that are root's whoever starts them.
+const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
