@@ -243,7 +243,8 @@ fn missed(outcome: Outcome) -> &'static str {
         Outcome::Refused => "that was not right; nothing was changed.\n  Run the command again.",
         Outcome::TriesSpent => {
             "too many wrong tries; nothing was changed.\n  'helloctl status' shows when you may try again.\n  \
-             Forgotten? 'helloctl reset' sets a new PIN."
+             Forgotten? 'helloctl reset' makes a new PIN and key;\n  \
+             with '--request' your organisation may keep the key."
         }
         Outcome::Unavailable => {
             "Hello can't do this right now; nothing was changed.\n  'helloctl doctor' shows why."

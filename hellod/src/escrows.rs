@@ -29,13 +29,19 @@ struct Record {
 }
 
 impl Escrows {
-    /// Those in `store` for `organisation`, if for one. What was kept for another one, or while there was one, is deleted.
+    /// Those in `store` for `organisation`, if for one. What was kept for another one, or while there was one, is deleted, if that is
+    /// what the files of the policy say, and not what is done without them.
     #[must_use]
-    pub fn new(store: Rc<Store>, organisation: Option<Organisation>) -> Self {
+    pub fn new(store: Rc<Store>, organisation: Option<Organisation>, is_told: bool) -> Self {
         let escrows = Self { store, organisation };
         for name in escrows.store.names(Kind::Escrow).unwrap_or_default() {
-            let record = escrows.store.get::<Record>(Kind::Escrow, &name).ok().flatten();
-            if !record.is_some_and(|record| escrows.is_for_ours(&record.escrow))
+            let is_ours = match escrows.store.get::<Record>(Kind::Escrow, &name) {
+                Ok(record) => record.is_some_and(|record| escrows.is_for_ours(&record.escrow)),
+                Err(StoreError::Damaged { .. }) => false,
+                Err(StoreError::Io { .. } | StoreError::Directory { .. }) => true,
+            };
+            if is_told
+                && !is_ours
                 && let Err(error) = escrows.store.delete(Kind::Escrow, &name)
             {
                 tracing::error!(
@@ -48,12 +54,6 @@ impl Escrows {
 
     fn is_for_ours(&self, escrow: &Escrow) -> bool {
         escrow.is_whole() && self.organisation.as_ref() == Some(&escrow.organisation)
-    }
-
-    /// For whom something is kept of a new key, if policy says so.
-    #[must_use]
-    pub fn organisation(&self) -> Option<&Organisation> {
-        self.organisation.as_ref()
     }
 
     /// What is to be kept of a key of `account` on the device of that id, if policy says so.
@@ -107,3 +107,44 @@ impl Escrows {
 }
 
 const VERSION: u32 = 1;
+
+#[cfg(test)]
+mod tests {
+    use zeroize::Zeroizing;
+
+    use super::*;
+    use crate::escrow::Custodian;
+    use crate::secret::AuthValue;
+    use crate::store::tests::Scratch;
+
+    #[test]
+    fn what_is_kept_for_an_organisation_goes_when_policy_names_another_or_none_and_not_for_a_mistake_in_it() {
+        let custodian = Custodian::new().unwrap();
+        let ours = custodian.organisation();
+        let another = Custodian::new().unwrap().organisation().clone();
+        let subject = Subject::new("alice", "desk", "device").unwrap();
+        let value = AuthValue::new(Zeroizing::new([7; 32]));
+        let record = Record {
+            version: VERSION,
+            uid: 1000,
+            kid: "kid".into(),
+            escrow: ours.keep(&value, subject).unwrap(),
+        };
+        for (organisation, is_told, stays) in [
+            (Some(ours.clone()), true, true),
+            (Some(another.clone()), true, false),
+            (None, true, false),
+            (Some(another), false, true),
+            (None, false, true),
+        ] {
+            let scratch = Scratch::new("escrows");
+            let store = Rc::new(Store::open(scratch.store.path()).unwrap());
+            store.put(Kind::Escrow, "1000", &record).unwrap();
+            store.put(Kind::Escrow, "1001", &"damaged").unwrap();
+            let _escrows = Escrows::new(store.clone(), organisation, is_told);
+            let left = store.names(Kind::Escrow).unwrap();
+            assert_eq!(left.contains(&"1000".to_owned()), stays, "told: {is_told}");
+            assert_eq!(left.contains(&"1001".to_owned()), !is_told);
+        }
+    }
+}

@@ -30,11 +30,11 @@ struct Record {
 
 impl Histories {
     /// Those in `store`, of which policy wants so many PINs not to come back; 0 for none, and then nothing is kept of any: what was
-    /// would lack the PINs that come and go meanwhile.
+    /// would lack the PINs that come and go meanwhile. Unless that is done without the files of the policy, which are not in order.
     #[must_use]
-    pub fn new(store: Rc<Store>, count: u8) -> Self {
+    pub fn new(store: Rc<Store>, count: u8, is_told: bool) -> Self {
         let histories = Self { store, count: NonZeroU8::new(count) };
-        if histories.count.is_none() {
+        if histories.count.is_none() && is_told {
             for name in histories.store.names(Kind::History).unwrap_or_default() {
                 if let Err(error) = histories.store.delete(Kind::History, &name) {
                     tracing::warn!("which PINs somebody has had can't be forgotten: {error}");

@@ -321,7 +321,7 @@ fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     sudo.expect(SUDO_PASSWORD);
 }
 
-const CODE: &str = "Their tool, hello-reset, answers it with one line.";
+const CODE: &str = "An empty line ends it, and voids the code.";
 
 /// Asks for a new PIN, and has the code answered.
 #[track_caller]
@@ -331,6 +331,18 @@ fn requested(world: &World) -> (Terminal, String) {
     let code = helloctl.expect("The answer: ").before;
     let told = world.lab.run_with_input("root", ["hello-reset", "answer", "--yes", "/root/corp.key"], &code);
     assert!(told.stderr.contains("account   alice\n"), "{told:?}");
+    let number = code.split("read to them: ").nth(1).unwrap_or_default().trim();
+    assert!(
+        number.len() == 19 && told.stderr.contains(&format!("number    {number}\n")),
+        "{number}: {told:?}"
+    );
+    // Whoever is to say that it is they who ask is asked on a terminal, and the code says nothing of it.
+    let unasked = world.lab.run_with_input(
+        "root",
+        ["setsid", "hello-reset", "answer", "/root/corp.key"],
+        &format!("{code}\n\nyes\n"),
+    );
+    assert!(unasked.code == Some(1) && unasked.stdout.is_empty(), "{unasked:?}");
     let answer = told.ok().trim().to_owned();
     (helloctl, answer)
 }
@@ -344,14 +356,14 @@ fn an_organisation_lets_somebody_set_a_new_pin_for_the_same_key_and_an_answer_is
     assert_eq!(world.lab.run_as("root", ["stat", "-c", "%a", "/root/corp.key"]).stdout.trim(), "600");
     world.restart_hellod();
     let enrolled = world.try_enrol(&ALICE, PIN);
-    assert!(format!("{enrolled:?}").contains("your organisation can let you set a new one"), "{enrolled:?}");
+    assert!(format!("{enrolled:?}").contains("your organisation can let you"), "{enrolled:?}");
     let kid = world.status(&ALICE)["enrolment"]["key_id"].clone();
     assert!(kid.is_string(), "{kid}");
     assert_eq!(world.sign_in(&ALICE, ONE_OFF).outcome, Some(Ending::Refused));
 
     let (mut helloctl, answer) = requested(&world);
     helloctl.send_line("0123");
-    helloctl.expect("This code is not complete, or there is a mistake in it.");
+    helloctl.expect("The answer is not complete, or there is a mistake in it.");
     // As mail breaks it, and as people type it.
     for half in [&answer[..40], &answer[40..].to_lowercase()] {
         helloctl.expect("The answer: ");
@@ -368,7 +380,7 @@ fn an_organisation_lets_somebody_set_a_new_pin_for_the_same_key_and_an_answer_is
 
     let (mut helloctl, _) = requested(&world);
     helloctl.send_line(&answer);
-    helloctl.expect("This does not answer the code that was shown.");
+    helloctl.expect("This answer is to another code, or was used before.");
     drop(helloctl);
     assert_eq!(world.sign_in(&ALICE, NEW).outcome, Some(Ending::Success));
     let events = world.helloctl("root", &["events"], &[]).stdout;
@@ -382,7 +394,10 @@ fn an_organisation_lets_somebody_set_a_new_pin_for_the_same_key_and_an_answer_is
 fn whose_pin_was_set_before_the_organisation_had_a_key_is_told_so_and_a_change_makes_up_for_it() {
     let mut world = World::enrolled();
     let refused = world.helloctl("alice", &["reset", "--request"], &[]);
-    assert!(refused.stderr.contains("keeps nothing here to set a new PIN with"), "{refused:?}");
+    assert!(
+        refused.stderr.contains("Nothing is kept here to set a new PIN for your key with."),
+        "{refused:?}"
+    );
     let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
     world.lab.write("/etc/hellod/policy.d/50-corp.toml", made.ok(), 0o644);
     world.restart_hellod();

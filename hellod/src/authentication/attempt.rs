@@ -89,7 +89,7 @@ pub(super) enum Failure {
     #[error(transparent)]
     NotAPin(PinRefused),
     #[error(
-        "Your PIN is locked after too many wrong ones.\nUse your password, then set up a new PIN: helloctl reset"
+        "Your PIN is locked after too many wrong ones.\nUse your password. Then, for a new PIN: helloctl reset"
     )]
     Locked,
     #[error("{0} Use your password.")]

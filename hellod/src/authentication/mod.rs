@@ -319,7 +319,10 @@ async fn before_the_prompt(
     let Admitted { account, class } = admitted;
     if parts.tries.is_locked(account.uid) {
         parts.record(&Event::Locked, account, &request.service);
-        terminal.show(Style::Error, &Failure::Locked.to_string()).await?;
+        let enrolled = parts.enrolments.of(account).ok().flatten();
+        let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
+        let text = if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() };
+        terminal.show(Style::Error, &text).await?;
         return Ok(Some(Outcome::Unavailable));
     }
     let may = parts.tries.judge(account.uid, *class);
@@ -427,6 +430,9 @@ const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
 const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";
 
 const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";
+
+const LOCKED: &str = "Your PIN is locked after too many wrong ones.\n\
+    Use your password. Then, for a new PIN and the same key:\n  helloctl reset --request";
 
 const TAMPERED: &str = "Your PIN can't be used: its record on this machine was changed.\n\
     Use your password, then set up a new PIN: helloctl reset";

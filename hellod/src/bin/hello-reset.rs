@@ -45,7 +45,7 @@ enum Consent {
 #[derive(Debug, Error)]
 enum Failure {
     #[error(
-        "one of\n  hello-reset new-key FILE\n  hello-reset policy FILE\n  hello-reset answer [--yes] FILE"
+        "usage:\n  hello-reset new-key FILE\n  hello-reset policy FILE\n  hello-reset answer [--yes] FILE"
     )]
     Usage,
     #[error("{0}: {1}")]
@@ -54,9 +54,9 @@ enum Failure {
     NoKey(PathBuf),
     #[error("{0}")]
     Escrow(#[from] EscrowError),
-    #[error("Nothing was answered.")]
+    #[error("Nothing was answered. To answer, run it again and say yes.")]
     NotSure,
-    #[error("Nobody can be asked here whether it is they who ask; --yes says so.")]
+    #[error("There is no terminal here to ask on.\nA program that has made sure who asks adds --yes.")]
     NobodyThere,
     #[error("Other programs could look into hello-reset.")]
     Open,
@@ -128,12 +128,13 @@ fn is_sure() -> Result<bool, Failure> {
     tcflush(&tty, QueueSelector::IFlush).map_err(io::Error::from)?;
     writeln!(
         &tty,
-        "Have you made sure that it is they who ask, by seeing them\n\
-         or calling them back, and that they see this number? (yes/no)"
+        "Answer only if you see this person or have called them\n\
+         back, and they have read the same number to you.\n\
+         Have they? (yes/no)"
     )?;
     let mut said = String::new();
     io::BufReader::new(tty.take(LONGEST_CODE)).read_line(&mut said)?;
-    Ok(said.trim().eq_ignore_ascii_case("yes"))
+    Ok(matches!(said.trim().to_lowercase().as_str(), "yes" | "y"))
 }
 
 fn custodian(file: &Path) -> Result<Custodian, Failure> {

@@ -49,9 +49,11 @@ impl Status {
     async fn offers(
         &self,
         #[zbus(header)] header: message::Header<'_>,
-        services: Vec<String>,
+        mut services: Vec<String>,
     ) -> Result<Vec<(String, String, String)>, BusError> {
         let visitor = self.0.receive(&header).await?;
+        services.sort();
+        services.dedup();
         let possible = |service: &String| (1..=LONGEST_SERVICE).contains(&service.len());
         if services.len() > MOST_SERVICES || !services.iter().all(possible) {
             return Err(BusError::InvalidArgument("these are too many services, or no names of any".into()));

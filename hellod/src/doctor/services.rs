@@ -2,7 +2,6 @@
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Seat, Session};
-use crate::enrolments::Enrolled;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::tries::MayTry;
@@ -48,7 +47,7 @@ pub async fn offers(parts: &Parts, caller: &Caller, services: Vec<String>) -> Ve
     let mut offers = Vec::with_capacity(services.len());
     for service in services {
         let offer = match &person {
-            Ok((account, enrolled)) => at(parts, caller, (account, enrolled), &service).await,
+            Ok(person) => at(parts, caller, person, &service),
             Err(why) => Err(why.clone()),
         };
         let (gesture, why) = match offer {
@@ -57,31 +56,44 @@ pub async fn offers(parts: &Parts, caller: &Caller, services: Vec<String>) -> Ve
         };
         offers.push(Offer { service, gesture, why });
     }
+    // The one that was there has read the counter.
+    parts.tpm.spare();
     offers
 }
 
+/// Somebody whose PIN works.
+struct Person {
+    account: Account,
+    /// Whether a finger of theirs counts now.
+    has_finger: bool,
+}
+
 /// Who they are, if there is a PIN of theirs that works; else why there is none.
-async fn person(parts: &Parts, caller: &Caller) -> Result<(Account, Enrolled), String> {
+async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
     if !parts.policy.use_passport_for_work {
         return Err(Decline::TurnedOff.reason().to_owned());
     }
     if caller.uid == 0 {
-        return Err("root has no PIN".to_owned());
+        return Err("root has no PIN: run this without sudo".to_owned());
     }
     let account = Account::numbered(caller.uid).await.map_err(|error| error.to_string())?;
     let enrolled = parts.enrolments.of(&account).map_err(|error| error.to_string())?;
     let enrolled = enrolled.ok_or_else(|| "you have no PIN on this machine".to_owned())?;
+    if parts.tries.is_locked(account.uid) {
+        return Err(LOCKED.to_owned());
+    }
+    let has_finger = parts.fingers.counts(&account, &enrolled).await.is_some();
     match parts.tpm.tries(&enrolled.key).await {
-        Ok(tries) if tries.left() == 0 => Err("your PIN is locked after too many wrong ones".to_owned()),
-        Ok(_) => Ok((account, enrolled)),
+        Ok(tries) if tries.left() == 0 => Err(LOCKED.to_owned()),
+        Ok(_) => Ok(Person { account, has_finger }),
         Err(error) => Err(error.to_string()),
     }
 }
 
-async fn at(
+fn at(
     parts: &Parts,
     caller: &Caller,
-    (account, enrolled): (&Account, &Enrolled),
+    Person { account, has_finger }: &Person,
     service: &str,
 ) -> Result<Gestures, String> {
     let program = program(parts, caller, service);
@@ -99,9 +111,10 @@ async fn at(
         MayTry::AtLogin => return Err("after too many wrong PINs, only at a text console".to_owned()),
     }
     let tty = if class == Class::Login { "tty1" } else { "" };
-    let by_finger = parts.surfaces.asks_for_fingers(service)
+    let by_finger = *has_finger
+        && parts.surfaces.asks_for_fingers(service)
         && parts.surfaces.is_at_the_reader(&program, class, tty)
-        && parts.fingers.counts(account, enrolled).await.is_some();
+        && (!program.is_locked || parts.surfaces.unlocks(class, service));
     Ok(if by_finger { Gestures::PinOrFinger } else { Gestures::Pin })
 }
 
@@ -112,10 +125,11 @@ fn program(parts: &Parts, caller: &Caller, service: &str) -> Caller {
     let mine = caller.clone();
     if lists(&parts.surfaces.login) || lists(&parts.surfaces.greeter) {
         let session = if caller.session == Session::Unknown { Session::Unknown } else { Session::Outside };
-        return Caller { uid: 0, real_uid: 0, session, seat: Seat::Greeter, ..mine };
+        return Caller { uid: 0, real_uid: 0, session, seat: Seat::Greeter, is_locked: false, ..mine };
     }
     if OF_ROOT.contains(&service) { Caller { uid: 0, ..mine } } else { mine }
 }
 
 /// Services of programs that are root's whoever starts them.
 const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
+const LOCKED: &str = "your PIN is locked after too many wrong ones";

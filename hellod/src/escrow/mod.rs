@@ -17,7 +17,7 @@ use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_128;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::keys::base64url;
 use crate::secret::AuthValue;
@@ -74,17 +74,28 @@ pub struct Custodian(Zeroizing<[u8; 32]>, Organisation);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, Error)]
 #[serde(rename_all = "snake_case")]
 pub enum EscrowError {
-    /// What was typed is cut short, or a character of it is wrong.
-    #[error("This code is not complete, or there is a mistake in it.")]
+    /// A code is cut short, or a character of it is wrong.
+    #[error(
+        "This code is not complete, or there is a mistake in it.\nPaste it again, from its first line to its last."
+    )]
     Garbled,
     /// It was sealed for another key than the organisation's.
-    #[error("This code is for another organisation, or for another key of this one.")]
+    #[error(
+        "This code is for another key file than this one.\nUse the one that the computer's PinRecoveryKey is from."
+    )]
     AnotherKey,
     /// It can't be opened, whoever made it.
-    #[error("This code was not made by hellod, or it was changed.")]
+    #[error("This code was changed, or hellod has not made it.\nDon't answer. Ask for a new code.")]
     Forged,
+    /// An answer is cut short, or a character of it is wrong.
+    #[error(
+        "The answer is not complete, or there is a mistake in it.\nIf it came in two lines, type the second one now.\nElse type all of it again."
+    )]
+    Incomplete,
     /// The answer is to another request, or was used before.
-    #[error("This does not answer the code that was shown. An answer is good for one code, and once.")]
+    #[error(
+        "This answer is to another code, or was used before.\nAsk for the answer to this one; compare the numbers."
+    )]
     AnotherAnswer,
     /// No random numbers.
     #[error("This machine gives no random numbers.")]
@@ -213,10 +224,14 @@ impl Request {
         [&[VERSION], self.organisation.as_slice(), &self.subject.octets(), &self.value].concat()
     }
 
-    /// Eight digits that are the same at both ends, for people to compare: the code is the one that was shown.
+    /// Sixteen hexadecimal digits that are the same at both ends, for people to compare: the code is the one that was shown. So many,
+    /// because whoever has seen a code could look for another one with the same number, and has an hour.
     #[must_use]
     pub fn number(&self) -> String {
-        eight_digits(self.digest().as_ref().first_chunk().copied().unwrap_or_default())
+        let digest = self.digest();
+        let digits = data_encoding::HEXUPPER.encode(digest.as_ref().get(..8).unwrap_or_default());
+        let groups = digits.as_bytes().chunks(4).filter_map(|four| std::str::from_utf8(four).ok());
+        groups.collect::<Vec<_>>().join("-")
     }
 
     fn digest(&self) -> digest::Digest {
@@ -234,11 +249,11 @@ impl Pending {
     /// Opens an answer.
     ///
     /// # Errors
-    /// [`EscrowError::Garbled`], [`EscrowError::AnotherAnswer`].
+    /// [`EscrowError::Incomplete`], [`EscrowError::AnotherAnswer`].
     pub fn open(&self, answer: &str) -> Result<AuthValue, EscrowError> {
-        let mut octets = Zeroizing::new(code::read(answer).ok_or(EscrowError::Garbled)?);
+        let mut octets = Zeroizing::new(code::read(answer).ok_or(EscrowError::Incomplete)?);
         if octets.len() != ANSWERED {
-            return Err(EscrowError::Garbled);
+            return Err(EscrowError::Incomplete);
         }
         let opened = cipher(&self.key)?.open_in_place(
             Nonce::assume_unique_for_key([0; 12]),
@@ -246,7 +261,7 @@ impl Pending {
             &mut octets,
         );
         let value = opened.map_err(|_| EscrowError::AnotherAnswer)?;
-        AuthValue::parse(value).ok_or(EscrowError::Garbled)
+        AuthValue::parse(value).ok_or(EscrowError::Incomplete)
     }
 }
 
@@ -267,11 +282,9 @@ impl Custodian {
     /// Reads what [`Custodian::text`] wrote.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut octets: Zeroizing<Vec<u8>> =
-            Zeroizing::new(BASE64URL_NOPAD.decode(text.trim().as_bytes()).ok()?);
+        let octets: Zeroizing<Vec<u8>> = Zeroizing::new(BASE64URL_NOPAD.decode(text.trim().as_bytes()).ok()?);
         let (private, public) = octets.split_at_checked(32)?;
         let custodian = Self::of(public, private)?;
-        octets.zeroize();
         // A file that was damaged would have a policy made of it that nobody can answer.
         let sealed = custodian.1.seal(VALUE, &[], &[7; 32]).ok()?;
         custodian.open(VALUE, &[], &sealed).is_ok_and(|opened| *opened == [7; 32]).then_some(custodian)
@@ -280,7 +293,9 @@ impl Custodian {
     /// Private and public key, for a file that nobody else reads.
     #[must_use]
     pub fn text(&self) -> Zeroizing<String> {
-        let both = Zeroizing::new([*self.0, self.1.0].concat());
+        let mut both = Zeroizing::new(Vec::with_capacity(64));
+        both.extend_from_slice(self.0.as_slice());
+        both.extend_from_slice(&self.1.0);
         Zeroizing::new(BASE64URL_NOPAD.encode(both.as_slice()))
     }
 
@@ -317,10 +332,8 @@ impl Custodian {
         let (enc, sealed) = sealed.split_at_checked(32).ok_or(EscrowError::Forged)?;
         let key = HpkePrivateKey::from(self.0.to_vec());
         let opened = SUITE.open(&EncapsulatedSecret(enc.to_vec()), purpose, aad, sealed, &key);
-        let mut opened = opened.map(Zeroizing::new).map_err(|_| EscrowError::Forged)?;
-        let secret = <[u8; 32]>::try_from(opened.as_slice()).map(Zeroizing::new);
-        opened.zeroize();
-        secret.map_err(|_| EscrowError::Forged)
+        let opened = opened.map(Zeroizing::new).map_err(|_| EscrowError::Forged)?;
+        <[u8; 32]>::try_from(opened.as_slice()).map(Zeroizing::new).map_err(|_| EscrowError::Forged)
     }
 }
 
@@ -348,7 +361,7 @@ fn text(octets: &[u8]) -> Option<(&str, &[u8])> {
 /// direction of writing, or that can't be seen.
 fn is_clean(name: &str) -> bool {
     let is_hidden = |c: char| {
-        matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
+        matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
             | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
     };
     (1..=LONGEST_NAME).contains(&name.len())

@@ -56,7 +56,7 @@ fn an_answer_opens_where_it_was_asked_for_and_nowhere_else() {
     let answer = custodian.answer(first.request()).unwrap();
     assert_eq!(second.open(&answer).err(), Some(EscrowError::AnotherAnswer));
     for typed in ["", "0", &answer[1..], &format!("{answer}0"), "no code"] {
-        assert_eq!(first.open(typed).err(), Some(EscrowError::Garbled), "{typed}");
+        assert_eq!(first.open(typed).err(), Some(EscrowError::Incomplete), "{typed}");
     }
     let other = if answer.starts_with('0') { "1" } else { "0" };
     assert_eq!(first.open(&format!("{other}{}", &answer[1..])).err(), Some(EscrowError::AnotherAnswer));

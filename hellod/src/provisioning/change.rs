@@ -50,6 +50,7 @@ pub(super) async fn run(
             return Ok(outcome);
         }
     }
+    terminal.show(Style::Error, "Your PIN was not changed. Again: helloctl pin change").await?;
     Ok(Outcome::Refused)
 }
 
@@ -277,8 +278,10 @@ async fn fail(
 
 fn repeats(history: u8) -> String {
     match history {
-        1 => "That is the PIN you have. Choose another one.".to_owned(),
-        _ => format!("You have had this PIN: choose one that is none of your last {history}."),
+        1 => "That is the PIN you have. Choose another. From the start:".to_owned(),
+        _ => {
+            format!("You have had this PIN: choose one that is none of your\nlast {history}. From the start:")
+        }
     }
 }
 

@@ -116,8 +116,8 @@ impl Enrolling<'_> {
             None => Registering::Here(parts.enrolments.machine()),
             Some(joined) => Registering::There(self.vouched(joined, None, terminal).await?),
         };
-        if let Some(organisation) = parts.escrows.organisation() {
-            terminal.show(Style::Info, &recoverable(organisation)).await?;
+        if let Some(keep) = parts.escrows.wanted(account, &registering.party().device()) {
+            terminal.show(Style::Info, &recoverable(&keep.organisation)).await?;
         }
         let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
         let shape = self.chosen(&mut choosing, terminal).await?;

@@ -68,7 +68,7 @@ pub(super) enum Registering {
 }
 
 impl Registering {
-    fn party(&self) -> RelyingParty {
+    pub(super) fn party(&self) -> RelyingParty {
         match self {
             Self::Here(machine) => machine.clone(),
             Self::There(vouched) => vouched.party(),

@@ -147,7 +147,7 @@ fn still_listed(directory: &str) -> String {
 /// What whoever chooses a PIN is told, where an organisation may set another one.
 fn recoverable(organisation: &Organisation) -> String {
     format!(
-        "If you forget this PIN, your organisation can let you set a new one\n(its key: {}).",
+        "If you forget this PIN, your organisation can let you\nset a new one (its key: {}).",
         organisation.short()
     )
 }

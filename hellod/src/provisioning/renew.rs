@@ -44,17 +44,26 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
         Err(error) => return fail(parts, account, &error.to_string(), terminal).await,
     };
     parts.record(&Event::ResetRequested, account, COMMAND);
-    let text = format!("{GIVE}\n\n{code}\n\nIts number, for both of you to compare: {number}");
+    let text = format!("{GIVE}\n\n{code}\n\nIts number, to read to them: {number}");
     terminal.show(Style::Info, &text).await?;
     match answered(&mut choosing, terminal).await? {
         Heard::Answer => {}
-        Heard::Nothing => return Ok(Outcome::Refused),
+        Heard::Nothing => {
+            terminal.show(Style::Error, STOPPED).await?;
+            return Ok(Outcome::Refused);
+        }
         Heard::TooLate => return fail(parts, account, TOO_LATE, terminal).await,
         Heard::Failed(error) => return fail(parts, account, &error.to_string(), terminal).await,
     }
+    if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
+        return fail(parts, account, &why, terminal).await;
+    }
     let shape = match choose(&mut choosing, terminal).await? {
         Chosen::Pin(shape) => shape,
-        Chosen::Nothing => return Ok(Outcome::Refused),
+        Chosen::Nothing => {
+            terminal.show(Style::Error, STOPPED).await?;
+            return Ok(Outcome::Refused);
+        }
         Chosen::Failed(error) => return fail(parts, account, &error.to_string(), terminal).await,
     };
     let Some(_note) = at_work(parts, account.uid).await else {
@@ -93,9 +102,9 @@ async fn answered(choosing: &mut Choosing, terminal: &mut Terminal) -> Result<He
             Waited::For(_) | Waited::ForNothing => return Ok(Heard::Nothing),
             Waited::TooLong => return Ok(Heard::TooLate),
         };
-        let both = format!("{before}{line}");
+        let both = (!before.is_empty()).then(|| format!("{before}{line}"));
         let mut refused = None;
-        for typed in [line.clone(), both] {
+        for typed in [line.clone()].into_iter().chain(both) {
             match choosing.answer(typed).await {
                 Ok(Ok(())) => return Ok(Heard::Answer),
                 Ok(Err(error)) => refused = refused.or(Some(error)),
@@ -122,7 +131,7 @@ async fn set(
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(KeyError::Stopped),
     };
-    let _writing = parts
+    let writing = parts
         .tries
         .begin_new_pin(account.uid, NewPin::Made)
         .map_err(|may| Refused::TooOften(too_often(may).unwrap_or_default()))?;
@@ -133,11 +142,16 @@ async fn set(
     let pending_shape = Some(enrolled.record.pending_shape.map_or(shape, |earlier| earlier.or(shape)));
     still(&Enrolment { pending_shape, ..enrolled.record.clone() })?;
     parts.tries.forgive(account.uid);
-    if let Err(error) = choosing.renew(&enrolled.key, LIMIT, &message).await {
-        if !error.is_uncertain() {
-            still(&enrolled.record)?;
+    let renewed = choosing.renew(&enrolled.key, LIMIT, &message).await;
+    match &renewed {
+        Ok(()) | Err(KeyError::HalfDone { .. }) => {}
+        Err(error) => {
+            if !error.is_uncertain() {
+                parts.tries.not_written(writing);
+                still(&enrolled.record)?;
+            }
+            return Err(error.clone().into());
         }
-        return Err(error.into());
     }
     let pin_set = parts.clock.now().wall;
     let settled = Enrolment { shape, pending_shape: None, pin_set, ..enrolled.record };
@@ -147,7 +161,9 @@ async fn set(
     if let Err(error) = parts.histories.forget(account.uid) {
         tracing::warn!("the PINs before a new one can't be forgotten: {error}");
     }
-    Ok(())
+    // Once more: a sign-in that was under way meanwhile has counted by what the TPM said before.
+    parts.tries.forgive(account.uid);
+    Ok(renewed?)
 }
 
 /// Why no new PIN was set.
@@ -171,6 +187,12 @@ async fn tell(
             let _ = terminal.show(Style::Info, DONE).await;
             Ok(Outcome::Success)
         }
+        Err(Refused::Key(error @ KeyError::HalfDone { .. })) => {
+            parts.record(&Event::PinRenewed, account, COMMAND);
+            let text = format!("{error}\nIf it is refused as locked: helloctl reset --request");
+            terminal.show(Style::Error, &text).await?;
+            Ok(Outcome::Unavailable)
+        }
         Err(Refused::Key(error)) if error.is_uncertain() => {
             parts.record(&Event::PinNotRenewed { why: error.to_string() }, account, COMMAND);
             terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
@@ -192,9 +214,15 @@ const ROUNDS: u32 = 6;
 /// How long an administrator may take.
 const A_WHILE: Duration = Duration::from_secs(3600);
 
-const TOO_LATE: &str = "Nobody has answered for an hour. For a new code, run this again.";
-const NOT_KEPT: &str = "Your organisation keeps nothing here to set a new PIN with.\n\
-    A new PIN with a new key: helloctl reset";
-const GIVE: &str = "Give this code to your administrator, and leave this open.\n\
-    Their tool, hello-reset, answers it with one line.";
+const TOO_LATE: &str = "Nobody has answered for an hour, and the code is void.\n\
+    For a new one: helloctl reset --request";
+const NOT_KEPT: &str = "Nothing is kept here to set a new PIN for your key with.\n\
+    For a new PIN with a new key: helloctl reset";
+const GIVE: &str = "Send this code to your administrator, by mail or picture.\n\
+    Their tool, hello-reset, answers it with one line.\n\
+    Keep this open: the answer works only here, and only for\n\
+    an hour. An empty line ends it, and voids the code.";
 const DONE: &str = "Done. Your new PIN works from now on; your key is the same.";
+
+const STOPPED: &str = "Your PIN was not changed, and the code is void.\n\
+    For a new one: helloctl reset --request";

@@ -39,6 +39,10 @@ impl Machine {
         if !self.rested {
             self.rest();
         }
+        self.keep_picture(name);
+    }
+
+    fn keep_picture(&self, name: &str) {
         let all = target_directory().join("machines/screens");
         fs::create_dir_all(&all).expect("the build directory can be written");
         fs::copy(self.place.0.join(SCREEN), all.join(format!("{name}.png"))).expect("there is room");
@@ -176,16 +180,21 @@ impl Machine {
         let file = self.place.0.join(SCREEN);
         let deadline = Instant::now() + PATIENCE;
         let (mut before, mut since) = (Vec::new(), Instant::now());
+        let mut to = 2;
         while since.elapsed() < Duration::from_secs(4) {
-            assert!(Instant::now() < deadline, "the screen does not come to rest");
+            if Instant::now() > deadline {
+                self.keep_picture("restless");
+                panic!("the screen does not come to rest; restless.png has it");
+            }
             wait(Duration::from_millis(500));
             let said = self.monitor.command(&format!("screendump {} -f png", file.display()));
             assert_eq!(said, "", "from QEMU");
             let now = fs::read(&file).expect("QEMU has written it");
             let is_dark = now.len() < EMPTY;
             if is_dark {
-                // A locked screen may have gone to sleep. The mouse wakes it, and answers nothing.
-                let said = self.monitor.command("mouse_move 1 1");
+                // A locked screen may have gone to sleep. The mouse wakes it, and answers nothing; to and fro, lest it comes to an edge.
+                let said = self.monitor.command(&format!("mouse_move {to} {to}"));
+                to = -to;
                 assert_eq!(said, "", "from QEMU");
             }
             if is_dark || now != before {

@@ -43,7 +43,9 @@ impl Choosing {
         let mut worker = self.worker.take().ok_or(KeyError::Unsupported)?;
         let job = Job::Renew { key: bound(key), limit, message: message.to_vec() };
         match self.shared.done(&mut worker, &place, job).await? {
-            Reply::Renewed(Octets(signature)) => verified(key, message, &signature),
+            // The PIN is set by then, whatever this says.
+            Reply::Renewed(Octets(signature)) => verified(key, message, &signature)
+                .map_err(|error| KeyError::HalfDone { why: error.to_string() }),
             _ => Err(KeyError::Child),
         }
     }

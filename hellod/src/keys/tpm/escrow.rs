@@ -97,8 +97,10 @@ pub(super) fn set(
         step(Step::Session)?;
         let proves = esys.salted_session(root)?;
         left.push(proves);
-        let (policy, beside) = esys.sessions_beside(root)?;
-        left.extend([policy, beside]);
+        let policy = esys.bare_policy_session(root)?;
+        left.push(policy);
+        let beside = esys.salted_session(root)?;
+        left.push(beside);
         step(Step::Policy)?;
         esys.policy_command(policy, Command::NvChangeAuth)?;
         esys.policy_secret((policy, proves), reset, RESET_REFERENCE)?;

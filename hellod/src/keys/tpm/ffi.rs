@@ -209,10 +209,10 @@ impl Esys {
 
 /// For whoever has the value of the reset object in the place of the PIN.
 impl Esys {
-    /// A policy session that encrypts nothing, and a salted one to stand beside it that does. Both end with the command that
-    /// they authorise. The first is salted, too: what it allows, the TPM obeys with an HMAC alone.
-    pub(super) fn sessions_beside(&mut self, root: Object) -> Result<(Object, Object), Refusal> {
-        Ok((self.session(root, TPM2_SE_POLICY, 0)?, self.salted_session(root)?))
+    /// A policy session that encrypts nothing, for which another one beside it does. It is salted, too: what it allows, the TPM
+    /// obeys with an HMAC alone.
+    pub(super) fn bare_policy_session(&mut self, root: Object) -> Result<Object, Refusal> {
+        self.session(root, TPM2_SE_POLICY, 0)
     }
 
     /// A session salted to `root`, encrypting both ways.

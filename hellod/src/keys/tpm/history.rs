@@ -63,6 +63,11 @@ pub(super) fn recall(
     Ok(if repeats { Recalled::Repeated } else { Recalled::New(Past { key, last, count: past.count }) })
 }
 
+/// Whether a refusal to load says something of what was to be loaded, and not of the TPM or the way to it.
+const fn is_of_the_blob(meaning: Meaning) -> bool {
+    matches!(meaning, Meaning::Integrity | Meaning::Value | Meaning::Other)
+}
+
 /// The history key, loaded.
 struct Desk<'d, 'p> {
     chip: &'d mut Chip<'p>,
@@ -89,7 +94,7 @@ impl<'d, 'p> Desk<'d, 'p> {
         let kept = blob.filter(|blob| area.unique_of(&blob.public).is_some());
         let loaded = kept.map(|blob| chip.load(root, salted, &blob).map(|loaded| (blob, loaded)));
         let kept = match loaded.transpose() {
-            Err(fault) if fault.is(Meaning::Integrity) => None,
+            Err(fault) if fault.meaning().is_some_and(is_of_the_blob) => None,
             other => other?,
         };
         let is_new = kept.is_none();

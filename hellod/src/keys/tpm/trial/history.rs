@@ -76,7 +76,16 @@ fn a_past_that_is_damaged_or_somebody_elses_keeps_nobody_from_another_pin() {
     let of_other = next(&tpm, &other, &past(5), [RIGHT, PINS[1]]).unwrap();
     let mut damaged = one.clone();
     *damaged.key.as_mut().unwrap().private.last_mut().unwrap() ^= 1;
-    for (past, pins) in [(of_other, [PINS[1], PINS[2]]), (damaged, [PINS[2], PINS[3]])] {
+    let mut longer = one.clone();
+    longer.key.as_mut().unwrap().private.resize(5000, 0);
+    let mut empty = one.clone();
+    empty.key.as_mut().unwrap().private.clear();
+    for (past, pins) in [
+        (of_other, [PINS[1], PINS[2]]),
+        (damaged, [PINS[2], PINS[3]]),
+        (longer, [PINS[3], PINS[1]]),
+        (empty, [PINS[1], PINS[2]]),
+    ] {
         let anew = next(&tpm, &key, &past, pins).unwrap();
         assert_eq!(anew.last.len(), 1, "what another key has said is not believed");
         assert_ne!(anew.key, past.key);
