@@ -3,7 +3,7 @@
 
 use std::fmt::Debug;
 
-use hellod::keys::tpm::wire::{FromChild, MachineKey, Reply, ToChild, decode, encode};
+use hellod::keys::tpm::wire::{Change, FromChild, MachineKey, Reply, ToChild, decode, encode};
 use hellod::keys::{Binding, MachineKeys, TpmObjects, UserKey};
 use libfuzzer_sys::fuzz_target;
 use serde::{Serialize, de::DeserializeOwned};
@@ -15,7 +15,7 @@ fuzz_target!(|octets: &[u8]| {
         Some(FromChild::Intent(candidate)) => is_nobodys(&candidate.key),
         Some(FromChild::Done(reply)) => match *reply {
             Reply::Created(created) => is_nobodys(&created.key),
-            Reply::Changed(changed) => is_nobodys(&changed.key),
+            Reply::Changed(Change::Made(changed)) => is_nobodys(&changed.key),
             Reply::MachineKey(key) => is_one_of_two_at_most(key),
             _ => {}
         },

@@ -26,7 +26,7 @@ pub struct Changed {
     pub key: UserKey,
     /// What is to be compared with next time, where something was.
     pub past: Option<Past>,
-    /// What became of [`Job::Change::keep`]. Whatever it is, the new PIN holds.
+    /// What became of [`Job::Change::keep`](super::wire::Job::Change::keep). Whatever it is, the new PIN holds.
     pub escrow: Option<Result<Escrow, KeyError>>,
 }
 
