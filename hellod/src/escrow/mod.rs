@@ -360,10 +360,7 @@ fn text(octets: &[u8]) -> Option<(&str, &[u8])> {
 /// Whether it is a name that people can read and nobody is fooled by: no blanks, nothing that a terminal obeys, that turns the
 /// direction of writing, or that can't be seen.
 fn is_clean(name: &str) -> bool {
-    let is_hidden = |c: char| {
-        matches!(c, '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{2800}' | '\u{3164}' | '\u{ffa0}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-            | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff0}'..='\u{ffff}' | '\u{e0000}'..='\u{e0fff}')
-    };
+    let is_hidden = |c: char| HIDDEN.iter().any(|hidden| hidden.contains(&c));
     (1..=LONGEST_NAME).contains(&name.len())
         && !name.chars().any(|c| c.is_control() || c.is_whitespace() || is_hidden(c))
 }
@@ -377,6 +374,23 @@ const ANSWER: &[u8] = b"hello/v1/escrow/answer";
 const SEALED: usize = 32 + 32 + 16;
 /// The value, and the tag.
 const ANSWERED: usize = 32 + 16;
+/// Characters that can't be seen, or turn the direction of writing.
+const HIDDEN: [std::ops::RangeInclusive<char>; 14] = [
+    '\u{ad}'..='\u{ad}',
+    '\u{34f}'..='\u{34f}',
+    '\u{61c}'..='\u{61c}',
+    '\u{115f}'..='\u{1160}',
+    '\u{180e}'..='\u{180e}',
+    '\u{200b}'..='\u{200f}',
+    '\u{202a}'..='\u{202e}',
+    '\u{2060}'..='\u{206f}',
+    '\u{2800}'..='\u{2800}',
+    '\u{3164}'..='\u{3164}',
+    '\u{feff}'..='\u{feff}',
+    '\u{ffa0}'..='\u{ffa0}',
+    '\u{fff0}'..='\u{ffff}',
+    '\u{e0000}'..='\u{e0fff}',
+];
 /// In octets.
 const LONGEST_NAME: usize = 64;
 

@@ -8,7 +8,7 @@ use super::{
     super::{CheckedKey, KeyError, chain::Chain},
     error::{Fault, Refusal},
     escrow,
-    ffi::Esys,
+    ffi::{Esys, Object},
     history::{Recalled, recall},
     lockout,
     policy::Command,
@@ -59,12 +59,15 @@ pub(crate) fn change(
     Ok(Change::Made(Box::new(Changed { key: changed, past, escrow })))
 }
 
-/// TPM2_NV_ChangeAuth under the branch that asks for the current value.
-fn change_counted(
-    chip: &mut Chip<'_>,
-    (key, chain): (&CheckedKey, &Chain),
-    [current, fresh]: [&AuthValue; 2],
-) -> Result<(), Fault> {
+/// A TPM that is opened in the place of the chip, with the pinned storage root key and the PIN counter in it.
+pub(super) struct Opened {
+    pub(super) esys: Esys,
+    pub(super) root: Object,
+    pub(super) index: Object,
+}
+
+/// Closes the chip and opens that.
+pub(super) fn open(chip: &mut Chip<'_>, (key, chain): (&CheckedKey, &Chain)) -> Result<Opened, Fault> {
     let conf = conf(chip.tcti())?;
     chip.close();
     let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
@@ -74,6 +77,17 @@ fn change_counted(
     let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
     step(Step::Index)?;
     let index = esys.named(chain.index.handle, &chain.index.written_name())?;
+    Ok(Opened { esys, root, index })
+}
+
+/// TPM2_NV_ChangeAuth under the branch that asks for the current value.
+fn change_counted(
+    chip: &mut Chip<'_>,
+    (key, chain): (&CheckedKey, &Chain),
+    [current, fresh]: [&AuthValue; 2],
+) -> Result<(), Fault> {
+    let Opened { mut esys, root, index } = open(chip, (key, chain))?;
+    let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
     step(Step::Session)?;
     let policy = esys.salted_policy_session(root)?;
     step(Step::Policy)?;

@@ -10,12 +10,13 @@ use super::{
         CheckedKey, KeyError, Part, Unsafe,
         chain::{Chain, RESET_REFERENCE},
     },
+    change::{Opened, open},
     error::{Fault, Meaning},
-    ffi::{Esys, Object},
+    ffi::Object,
     finger::{counted, open_vault},
     lockout::{fresh_counter, tries},
     policy::Command,
-    session::{Chip, PATIENCE, STORAGE_ROOT, conf},
+    session::{Chip, PATIENCE},
     sign::{STRETCHING, Stretch, Wanted, sign},
     wire::{Keep, Step, Tries},
 };
@@ -79,15 +80,8 @@ pub(super) fn set(
     fresh: &AuthValue,
 ) -> Result<(), Fault> {
     let (_, counter) = counted(key)?;
-    let conf = conf(chip.tcti())?;
-    chip.close();
+    let Opened { mut esys, root, index } = open(chip, (key, chain))?;
     let mut step = |step| chip.patiently(step, PATIENCE, || Ok(()));
-    step(Step::Open)?;
-    let mut esys = Esys::open(&conf)?;
-    step(Step::StorageRoot)?;
-    let root = esys.storage_root(STORAGE_ROOT, &key.record().srk)?;
-    step(Step::Index)?;
-    let index = esys.named(chain.index.handle, &chain.index.written_name())?;
     step(Step::Load)?;
     let reset = esys.load(root, &counter.reset)?;
     // What is still there when this is over; a session that has done its work is gone.
