@@ -6,7 +6,8 @@ BEGIN { FS = " *[|] *" }
 # The prefix stands once in the page, in the row of MESSAGE_ID.
 /MESSAGE_ID.*followed by the id/ { match($0, /[0-9a-f]+` followed/); prefix = substr($0, RSTART, RLENGTH - 10) }
 
-$2 ~ /^[0-9][0-9][0-9][0-9]( ◦)?$/ {
+# What is only shown is in no journal.
+$2 ~ /^[0-9][0-9][0-9][0-9]( ◦)?$/ && $3 != "shown" {
     gsub(/`/, "")
     id = substr($2, 1, 4)
     printf "%s-- %s%s\n", (count++ ? "\n" : ""), prefix, id

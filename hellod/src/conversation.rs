@@ -14,6 +14,8 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
+use crate::refusal::Refusal;
+
 /// The flow's end.
 #[derive(Debug)]
 pub struct Terminal {
@@ -239,12 +241,20 @@ impl Terminal {
         }
     }
 
-    /// Shows a line and waits until it is shown.
+    /// Tells somebody that they are refused something, with the number that explains it.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn refuse(&mut self, refusal: impl Into<Refusal>, text: &str) -> Result<(), Gone> {
+        self.show(Style::Error, &refusal.into().behind(text)).await
+    }
+
+    /// Shows what is no refusal, and waits until it is shown.
     ///
     /// # Errors
     /// [`Gone`].
     pub async fn show(&mut self, style: Style, text: &str) -> Result<(), Gone> {
-        self.send(Step::Message { style, text: text.to_owned() }).await?;
+        self.send(Step::Message { style, text: fitted(text) }).await?;
         self.heard().await.map(drop)
     }
 
@@ -323,6 +333,36 @@ fn question(text: &str, role: Role, shape: Shape) -> Prompt {
     let text = text.to_owned();
     Prompt { text, secret: None, role, shape, keeps_password: false, takes_nothing: false }
 }
+
+/// A text in lines that have a place on every screen. What is set in, such as a command or a code, and what is drawn stays as it is.
+fn fitted(text: &str) -> String {
+    let mut fitted = String::with_capacity(text.len() + 8);
+    for line in text.split_inclusive('\n') {
+        if line.starts_with(' ') || line.contains(|c| ('\u{2580}'..='\u{259f}').contains(&c)) {
+            fitted.push_str(line);
+            continue;
+        }
+        // A command is one word: nobody copies it from two lines.
+        let command = [": sudo helloctl ", ": helloctl "].iter().find_map(|begins| line.find(begins));
+        let (words, command) = line.split_at(command.map_or(line.len(), |colon| colon + 2));
+        let command = (!command.is_empty()).then_some(command);
+        let mut column = 0;
+        for word in words.split_inclusive(' ').chain(command) {
+            let width = word.trim_end().chars().count();
+            if column > 0 && column + width > COLUMNS {
+                fitted.truncate(fitted.trim_end_matches(' ').len());
+                fitted.push_str(if Some(word) == command { "\n  " } else { "\n" });
+                column = 0;
+            }
+            fitted.push_str(word);
+            column += word.chars().count();
+        }
+    }
+    fitted.replace('\u{a0}', " ")
+}
+
+/// What a greeter, a screen reader and a console next to a panel all have room for.
+const COLUMNS: usize = 60;
 
 /// How long a person may take over a question that nobody has asked for: whoever comes by a console that was left at it is not to
 /// answer for them.

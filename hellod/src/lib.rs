@@ -35,6 +35,7 @@ pub mod parts;
 pub mod party;
 pub mod permit;
 pub mod policy;
+pub mod refusal;
 pub mod standing;
 pub mod store;
 pub mod tokens;

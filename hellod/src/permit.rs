@@ -18,6 +18,7 @@ use crate::conversation::{Gone, Reply, Terminal};
 use crate::identity::aadsts::Refusal;
 use crate::identity::{Directory, DirectoryError, Freshness, NotAsComputer, Permit, Polled, SignIn};
 use crate::online::{Keytab, Online};
+use crate::refusal;
 use crate::secret::Token;
 use crate::wire::{DeviceCode, Upn, What, WireError};
 
@@ -241,7 +242,7 @@ async fn by_browser(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Ask
         match sign_in.redeem_address(&browser, pasted).await {
             Err(DirectoryError::Wire(WireError::Elsewhere(_))) => {
                 let text = format!("{ANOTHER_ADDRESS}\n{}?code=", browser.end());
-                terminal.show(Style::Error, &text).await?;
+                terminal.refuse(refusal::Refusal::NOT_AT_THE_DIRECTORY, &text).await?;
             }
             outcome => return Ok(outcome.into()),
         }
@@ -255,7 +256,8 @@ async fn by_password(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<As
             return Ok(Asked::GivenUp);
         };
         let Some(person) = Upn::parse(name.trim()) else {
-            terminal.show(Style::Error, "That is no name of the form name@domain.").await?;
+            let text = "That is no name of the form name@domain.";
+            terminal.refuse(refusal::Refusal::NOT_AT_THE_DIRECTORY, text).await?;
             continue;
         };
         let prompt = format!("Password of {}: ", person.as_str());
@@ -265,7 +267,7 @@ async fn by_password(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<As
         let password = std::str::from_utf8(&password).unwrap_or_default();
         match sign_in.by_password(&person, password).await {
             Err(error @ DirectoryError::Refused { refusal: Refusal::PasswordWrong, .. }) => {
-                terminal.show(Style::Error, &error.to_string()).await?;
+                terminal.refuse(refusal::Refusal::NOT_AT_THE_DIRECTORY, &error.to_string()).await?;
             }
             outcome => return Ok(outcome.into()),
         }

@@ -26,6 +26,11 @@ impl Output {
         }
     }
 
+    /// Whether it printed this, as a person reads it, who doesn't see where a line ends.
+    pub fn says(&self, text: &str) -> bool {
+        [&self.stdout, &self.stderr].iter().any(|printed| printed.replace('\n', " ").contains(text))
+    }
+
     /// Whether the program ended with 0.
     pub fn success(&self) -> bool {
         self.code == Some(0)

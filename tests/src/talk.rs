@@ -138,7 +138,8 @@ impl Peer {
                 }
                 PROMPT => (TEXT, word_asked_for(step.text())),
                 MESSAGE => {
-                    shown.push(step.text().to_owned());
+                    // As one reads it, who doesn't see where a line ends.
+                    shown.push(step.text().replace('\n', " "));
                     (CONTINUE, String::new())
                 }
                 WAIT => (CONTINUE, String::new()),

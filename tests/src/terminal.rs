@@ -243,14 +243,16 @@ impl Terminal {
 
     fn find(&mut self, text: &str) -> Option<Seen> {
         let fresh = &self.seen[self.read_to..];
-        let at = fresh.windows(text.len().max(1)).position(|window| window == text.as_bytes())?;
+        let (at, length) =
+            (0..=fresh.len()).find_map(|at| Some((at, reads(&fresh[at..], text.as_bytes())?)))?;
         let before = String::from_utf8_lossy(&fresh[..at]).into_owned();
-        self.read_to += at + text.len();
+        self.read_to += at + length;
         Some(Seen { before, after: self.last_key.elapsed() })
     }
 
     fn find_again(&self, text: &str) -> bool {
-        self.seen[self.read_to..].windows(text.len().max(1)).any(|window| window == text.as_bytes())
+        let fresh = &self.seen[self.read_to..];
+        (0..=fresh.len()).any(|at| reads(&fresh[at..], text.as_bytes()).is_some())
     }
 
     /// Reads what is there, waiting for it until the deadline; `false` when nothing is there and nothing more can come.
@@ -273,6 +275,19 @@ impl Terminal {
         let wait = Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
         poll(&mut [PollFd::new(&self.ours, PollFlags::IN)], Some(&wait)).is_ok_and(|ready| ready > 0)
     }
+}
+
+/// How much of what is `seen` says `text` at its beginning, as a person reads it: where a line ends in a sentence doesn't matter.
+fn reads(seen: &[u8], text: &[u8]) -> Option<usize> {
+    let mut rest = seen;
+    for wanted in text {
+        rest = match (wanted, rest) {
+            (b' ', [b'\r', b'\n', rest @ ..] | [b'\n', rest @ ..]) => rest,
+            (wanted, [read, rest @ ..]) if wanted == read => rest,
+            _ => return None,
+        };
+    }
+    Some(seen.len() - rest.len())
 }
 
 /// Keys go through one by one and unseen while this lives: the terminal behind does what a terminal does.

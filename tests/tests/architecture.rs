@@ -63,6 +63,7 @@ fn every_rule_can_be_broken() {
         ("helloctl/Cargo.toml", "[dependencies]\nhellod.workspace = true", "hello_dbus"),
         ("tests/surfaces/Cargo.toml", "[dependencies]\nhello_dbus.workspace = true", "any module"),
         ("tests/idp/Cargo.toml", "[dependencies]\nhellod.workspace = true", "on its own"),
+        ("hellod/src/policy.rs", "terminal.show(Style::Error, text)", "without a number"),
         ("README.md", workplace.as_str(), "workplace"),
     ];
     for (path, text, rule) in table {
@@ -198,6 +199,10 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
             found.push(format!("imports {library}, which only {places:?} may"));
         }
     }
+    let is_the_terminal = source.is_in("hellod/src/conversation");
+    if source.is_in("hellod/src") && !is_the_terminal && code.contains("Style::Error") {
+        found.push("refuses somebody without a number; Terminal::refuse has one".to_owned());
+    }
     let may_be_unsafe = ["pam_hello/src/ffi.rs", "hellod/src/keys/tpm/ffi.rs", "tests/surfaces/src/ffi.rs"]
         .contains(&source.path.as_str());
     if !may_be_unsafe && (has_word(code, "unsafe") || code.contains("allow(unsafe_code")) {
@@ -207,7 +212,7 @@ fn doors(source: &Source, code: &str, found: &mut Vec<String>) {
 
 const EDGE: [&str; 3] = ["bus", "daemon", "jobs"];
 const FLOWS: [&str; 5] = ["registration", "provisioning", "authentication", "doctor", "sign_on"];
-const PARTS: [&str; 19] = [
+const PARTS: [&str; 20] = [
     "offers",
     "accounts",
     "audit",
@@ -223,6 +228,7 @@ const PARTS: [&str; 19] = [
     "party",
     "permit",
     "policy",
+    "refusal",
     "standing",
     "store",
     "tokens",

@@ -85,7 +85,7 @@ fn a_ticket_under_a_wrong_service_key_joins_no_computer() {
     let corp = Corp::in_the_domain(Some(&other));
     let refused = corp.helloctl("root", &["join", DOMAIN], &[]);
     assert_eq!(refused.code, Some(1), "{refused:?}");
-    assert!(refused.stderr.contains("does not take the Kerberos ticket of LAB$@CORP.EXAMPLE"), "{refused:?}");
+    assert!(refused.says("does not take the Kerberos ticket of LAB$@CORP.EXAMPLE"), "{refused:?}");
     assert!(corp.devices().is_empty());
     assert!(corp.helloctl("root", &["leave"], &[]).stdout.contains("no directory"), "nothing is kept of it");
 }
@@ -96,7 +96,7 @@ fn a_computer_without_keys_or_without_a_domain_controller_is_told_what_is_missin
     let refused = |corp: &Corp, how: &[&str], code: i32, why: &str| {
         let refused = corp.helloctl("root", &[&["join", DOMAIN], how].concat(), &[]);
         assert_eq!(refused.code, Some(code), "{refused:?}");
-        assert!(refused.stderr.contains(why), "{refused:?}");
+        assert!(refused.says(why), "{refused:?}");
     };
     let dora = std::fs::read(corp.kdc.as_ref().unwrap().keytab("dora").unwrap()).unwrap();
     corp.lab.write("/root/of-dora", dora, 0o600);
@@ -194,7 +194,7 @@ fn a_no_that_a_farm_says_to_a_renewal_keeps_out_of_the_next_sign_in() {
     // What a program is refused, the renewal explains.
     let app = ["token", "--client", CLIENT, "--resource", "https://app.corp.example", "--show"];
     let refused = corp.helloctl("alice", &app, &[]);
-    assert!(refused.stderr.contains("the directory refuses it, and does not say why"), "{refused:?}");
+    assert!(refused.says("the directory refuses it, and does not say why"), "{refused:?}");
     corp.order(&json!({"do": "fault", "path": "oauth2/token", "kind": "drop", "count": 99}));
     su(&corp, "your organisation has refused you");
 }

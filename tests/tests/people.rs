@@ -59,7 +59,7 @@ fn fault(corp: &Corp, kind: &str, status: u16) {
 
 #[track_caller]
 fn says(output: &Output, sentence: &str) {
-    assert!(format!("{}{}", output.stdout, output.stderr).contains(sentence), "{sentence:?}: {output:?}");
+    assert!(output.says(sentence), "{sentence:?}: {output:?}");
 }
 
 #[test]

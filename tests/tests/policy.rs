@@ -31,7 +31,7 @@ fn what_an_organisation_delivers_wins_over_the_machine_and_each_setting_says_whe
         assert_eq!(setting(&world, name), (value, json!(source)), "{name}");
     }
     let refused = world.helloctl("root", &["enroll", "--user", "alice"], &[PIN, PIN]);
-    assert!(refused.stderr.contains("10"), "{refused:?}");
+    assert!(refused.says("10"), "{refused:?}");
     // A file that is changed counts from the next start on, and until then that is said.
     let doctor = || world.helloctl("alice", &["doctor"], &[]).stdout;
     assert!(!doctor().contains("have changed"), "{}", doctor());
@@ -59,7 +59,7 @@ fn nobody_gets_a_pin_in_a_program_where_policy_wants_a_chip_or_beyond_the_places
         world.lab.write(DELIVERED, format!("[policy]\n{policy}"), 0o644);
         world.restart_hellod();
         let refused = world.helloctl("root", &["enroll", "--user", "bob"], &[PIN, PIN]);
-        assert!(refused.stderr.contains(sentence), "{refused:?}");
+        assert!(refused.says(sentence), "{refused:?}");
         assert_eq!(world.status(&BOB)["enrolment"]["enrolled"], false);
         let doctor = world.helloctl("bob", &["doctor"], &[]).stdout;
         assert!(doctor.contains(sentence), "{doctor}");
@@ -67,7 +67,7 @@ fn nobody_gets_a_pin_in_a_program_where_policy_wants_a_chip_or_beyond_the_places
         assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
     }
     let reset = world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]);
-    assert!(reset.stderr.contains("policy wants a chip"), "{reset:?}");
+    assert!(reset.says("policy wants a chip"), "{reset:?}");
     world.lab.write(DELIVERED, "[policy]\nMaximumPeople = 2\n", 0o644);
     world.restart_hellod();
     world.enrol(&BOB, PIN);

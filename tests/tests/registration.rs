@@ -12,7 +12,7 @@ fn address_on(screen: &str) -> &str {
 #[track_caller]
 fn ends_with(output: &Output, code: i32, sentence: &str) {
     assert_eq!(output.code, Some(code), "{output:?}");
-    assert!(format!("{}{}", output.stdout, output.stderr).contains(sentence), "{sentence:?}: {output:?}");
+    assert!(output.says(sentence), "{sentence:?}: {output:?}");
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn only_root_joins_or_leaves() {
     for command in [&["join", DOMAIN][..], &["leave"], &["leave", "--forget"]] {
         let output = corp.helloctl("alice", command, &[]);
         assert!(!output.success(), "{output:?}");
-        assert!(output.stderr.contains("put sudo before it"), "{output:?}");
+        assert!(output.says("put sudo before it"), "{output:?}");
     }
     assert_eq!(corp.devices().len(), 1);
 }
@@ -245,7 +245,7 @@ fn an_administrator_has_written_down_what_passes_and_nobody_else() {
     for command in [&["trace", "/tmp/mine"][..], &["enroll", "--trace", "/tmp/mine"]] {
         let refused = corp.helloctl("alice", command, &[]);
         assert_ne!(refused.code, Some(0), "{refused:?}");
-        assert!(refused.stderr.contains("may not do that"), "{refused:?}");
+        assert!(refused.says("may not do that"), "{refused:?}");
     }
     assert!(!corp.lab.outside("/tmp/mine").exists());
 }

@@ -13,6 +13,7 @@ use crate::conversation::{Gone, Terminal};
 use crate::finger::{Sensor, advice};
 use crate::fingers::Matched;
 use crate::parts::Parts;
+use crate::refusal::Refusal;
 
 /// What came of a finger that was asked for.
 pub(super) enum Touch {
@@ -65,7 +66,8 @@ async fn watched(
             Ok(Seen::Match) => return Ok(Touch::Matched(Matched { reader: Rc::clone(reader), number })),
             Ok(Seen::NoMatch) => {
                 parts.record(&Event::FingerNotMatched, account, service);
-                terminal.show(Style::Error, "That finger does not sign in here.").await?;
+                let text = "That finger does not sign in here.";
+                terminal.refuse(&Event::FingerNotMatched, text).await?;
             }
             Ok(Seen::Again(why)) => terminal.show(Style::Info, advice(why)).await?,
             Ok(Seen::Only(finger)) => {
@@ -77,7 +79,7 @@ async fn watched(
             Ok(Seen::Nothing | Seen::Part { .. } | Seen::Learnt) => {}
         }
     }
-    terminal.show(Style::Error, "No finger has touched the reader.").await?;
+    terminal.refuse(Refusal::NO_FINGER, "No finger has touched the reader.").await?;
     Ok(Touch::Nothing)
 }
 
@@ -87,8 +89,9 @@ async fn nothing(
     why: &str,
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
-    parts.record(&Event::FingerUnavailable { why: why.to_owned() }, account, service);
-    terminal.show(Style::Error, &format!("No finger signs in now: {why}.")).await?;
+    let event = Event::FingerUnavailable { why: why.to_owned() };
+    parts.record(&event, account, service);
+    terminal.refuse(&event, &format!("No finger signs in now: {why}.")).await?;
     Ok(Touch::Nothing)
 }
 

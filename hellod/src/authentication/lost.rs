@@ -3,7 +3,6 @@
 
 use std::time::Duration;
 
-use hello_dbus::Style;
 use tokio::time::{sleep, timeout};
 
 use super::attempt::Failure;
@@ -52,8 +51,9 @@ pub(super) async fn told(
         return Ok(false);
     };
     let failure = Failure::from(error);
-    parts.record(&failure.event(), account, service);
-    terminal.show(Style::Error, &format!("{failure}\n{ANEW}")).await?;
+    let event = failure.event();
+    parts.record(&event, account, service);
+    terminal.refuse(&event, &format!("{failure}\n{ANEW}")).await?;
     Ok(true)
 }
 

@@ -24,6 +24,7 @@ use crate::finger::Sensor;
 use crate::keys::KeyError;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
+use crate::refusal::Refusal;
 use crate::tries::{Charge, MayTry, TryEnd, in_words};
 pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
@@ -139,7 +140,7 @@ pub async fn usable(
         }
     };
     parts.record(&event, account, service);
-    terminal.show(Style::Error, &text).await?;
+    terminal.refuse(&event, &text).await?;
     Ok(Err(Told))
 }
 
@@ -197,8 +198,8 @@ async fn converse(
             Ok(ending) => return Ok(ending),
             Err(verdict) => verdict,
         };
-        if let Some(text) = &verdict.text {
-            terminal.show(Style::Error, text).await?;
+        if let Some((refusal, text)) = &verdict.said {
+            terminal.refuse(*refusal, text).await?;
         }
         if !verdict.again {
             return Ok(Outcome::Unavailable.into());
@@ -268,7 +269,7 @@ async fn by_finger(
 ) -> Result<Result<Ending, Verdict>, Gone> {
     let waiting = finger::touched(parts, admitted, request, sensor, terminal);
     let Touch::Matched(matched) = fetching.beside(waiting).await? else {
-        return Ok(Err(Verdict { text: None, again: true }));
+        return Ok(Err(Verdict { said: None, again: true }));
     };
     let (account, number) = (&admitted.account, matched.number);
     match attempt(parts, account, Gesture::Finger(matched), fetching).await {
@@ -279,7 +280,8 @@ async fn by_finger(
             Ok(Ok(welcomed((Outcome::Success, proven), terminal).await))
         }
         Err(failure) => {
-            parts.record(&failure.event(), account, &request.service);
+            let event = failure.event();
+            parts.record(&event, account, &request.service);
             // A match that was not used is nobody's.
             let _ = parts.fingers.reader().cancel(number).await;
             if matches!(failure, Failure::Key(KeyError::GateShut)) {
@@ -294,7 +296,7 @@ async fn by_finger(
                     (failure.to_string().replace("Your PIN was right", "Your finger was right"), again)
                 }
             };
-            Ok(Err(Verdict { text: Some(text), again }))
+            Ok(Err(Verdict { said: Some(((&event).into(), text)), again }))
         }
     }
 }
@@ -322,7 +324,7 @@ async fn before_the_prompt(
         let enrolled = parts.enrolments.of(account).ok().flatten();
         let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
         let text = if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() };
-        terminal.show(Style::Error, &text).await?;
+        terminal.refuse(&Event::Locked, &text).await?;
         return Ok(Some(Outcome::Unavailable));
     }
     let may = parts.tries.judge(account.uid, *class);
@@ -353,7 +355,7 @@ fn welcome(
 /// What to tell a person after a failure, and whether they may try again in this conversation.
 struct Verdict {
     /// Nothing, where they know.
-    text: Option<String>,
+    said: Option<(Refusal, String)>,
     again: bool,
 }
 
@@ -366,7 +368,9 @@ fn settle(
 ) -> Verdict {
     let Admitted { account, class } = admitted;
     parts.tries.settle(charge, failure.end());
-    parts.record(&failure.event(), account, &request.service);
+    let event = failure.event();
+    parts.record(&event, account, &request.service);
+    let verdict = |text, again| Verdict { said: Some(((&event).into(), text)), again };
     match failure {
         Failure::WrongPin { left } => {
             let text = match parts.tries.judge(account.uid, *class) {
@@ -376,11 +380,11 @@ fn settle(
                 }
                 put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
             };
-            Verdict { text: Some(text), again: true }
+            verdict(text, true)
         }
-        Failure::NotAPin(refused) => Verdict { text: Some(refused.to_string()), again: true },
-        Failure::OnceMore { .. } => Verdict { text: Some(failure.to_string()), again: true },
-        other => Verdict { text: Some(other.to_string()), again: false },
+        Failure::NotAPin(refused) => verdict(refused.to_string(), true),
+        Failure::OnceMore { .. } => verdict(failure.to_string(), true),
+        other => verdict(other.to_string(), false),
     }
 }
 
@@ -398,7 +402,7 @@ async fn put_off(
         MayTry::AtLogin => Event::OnlyAtLogin,
     };
     parts.record(&event, &admitted.account, &request.service);
-    terminal.show(Style::Error, &format!("Too many wrong PINs. {}", put_off_text(may))).await?;
+    terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may))).await?;
     Ok(Some(Outcome::Unavailable))
 }
 

@@ -63,6 +63,29 @@ async fn nothing_answers_a_prompt_that_takes_it_and_no_other() {
     }
 }
 
+#[test]
+fn a_text_has_lines_of_sixty_columns_and_what_is_set_in_or_drawn_stays_whole() {
+    for (text, shown) in [
+        ("Wrong PIN.", "Wrong PIN."),
+        ("", ""),
+        ("a\n\nb\n", "a\n\nb\n"),
+        (
+            "Use your password, or sign in once with your PIN at a text console. [6402]",
+            "Use your password, or sign in once with your PIN at a text\nconsole. [6402]",
+        ),
+        (
+            "Use your password.\n  sudo helloctl reset --user somebody-with-a-name-that-is-longer-than-that",
+            "Use your password.\n  sudo helloctl reset --user somebody-with-a-name-that-is-longer-than-that",
+        ),
+    ] {
+        assert_eq!(fitted(text), shown);
+    }
+    let word = "x".repeat(70);
+    assert_eq!(fitted(&format!("{word} {word} y")), format!("{word}\n{word}\ny"));
+    let drawn = format!("{}\n", "█ ".repeat(40));
+    assert_eq!(fitted(&drawn), drawn);
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_stays_open_stays_open_until_it_is_answered_or_nobody_is_there() {
     for answers in [true, false] {

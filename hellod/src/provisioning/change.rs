@@ -14,6 +14,7 @@ use crate::keys::KeyError;
 use crate::keys::child::{Change, Choosing};
 use crate::parts::Parts;
 use crate::policy::Class;
+use crate::refusal::Refusal;
 use crate::tries::{MayTry, NewPin, TryEnd};
 
 /// Where the change was asked for, and whose tries it uses.
@@ -50,7 +51,8 @@ pub(super) async fn run(
             return Ok(outcome);
         }
     }
-    terminal.show(Style::Error, "Your PIN was not changed. Again: helloctl pin change").await?;
+    let text = "Your PIN was not changed. Again:\n  helloctl pin change";
+    terminal.refuse(Refusal::NOT_A_NEW_PIN, text).await?;
     Ok(Outcome::Refused)
 }
 
@@ -96,7 +98,7 @@ async fn round(
     // From here on, and not while somebody sits before the questions, who would so keep everybody else from the
     // enrolment.
     let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = account.still_exists().await {
@@ -164,19 +166,22 @@ async fn tell(
         }
         Ok(Swap::Repeats) => {
             let why = repeats(parts.policy.pin_complexity.history);
-            parts.record(&Event::PinChangeFailed { why: why.clone() }, account, tried.service);
-            terminal.show(Style::Error, &why).await?;
+            let event = Event::PinChangeFailed { why: why.clone() };
+            parts.record(&event, account, tried.service);
+            terminal.refuse(&event, &why).await?;
             Ok(Round::Again)
         }
         Err(KeyError::WrongPin { tries_left }) => {
-            parts.record(&Event::WrongPin { left: tries_left }, account, tried.service);
+            let event = Event::WrongPin { left: tries_left };
+            parts.record(&event, account, tried.service);
             let text = format!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.");
-            terminal.show(Style::Error, &text).await?;
+            terminal.refuse(&event, &text).await?;
             Ok(Round::Over(Outcome::Refused))
         }
         Err(error) if error.is_uncertain() => {
-            parts.record(&Event::PinChangeFailed { why: error.to_string() }, account, tried.service);
-            terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
+            let event = Event::PinChangeFailed { why: error.to_string() };
+            parts.record(&event, account, tried.service);
+            terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Round::Over(Outcome::Unavailable))
         }
         Err(error) => fail(parts, account, tried, &error.to_string(), terminal).await,
@@ -271,8 +276,9 @@ async fn fail(
     why: &str,
     terminal: &mut Terminal,
 ) -> Result<Round, Gone> {
-    parts.record(&Event::PinChangeFailed { why: why.to_owned() }, account, tried.service);
-    terminal.show(Style::Error, &format!("{why}\nYour PIN was not changed.")).await?;
+    let event = Event::PinChangeFailed { why: why.to_owned() };
+    parts.record(&event, account, tried.service);
+    terminal.refuse(&event, &format!("{why}\nYour PIN was not changed.")).await?;
     Ok(Round::Over(Outcome::Unavailable))
 }
 

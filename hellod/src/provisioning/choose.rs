@@ -1,11 +1,12 @@
 //! Choosing a PIN: typed twice, judged by policy. Only the TPM child sees it.
 
-use hello_dbus::{Role, Shape, Style};
+use hello_dbus::{Role, Shape};
 
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::gesture::pin::PinShape;
 use crate::keys::KeyError;
 use crate::keys::child::{Choosing, Same};
+use crate::refusal::Refusal;
 
 /// What came of asking.
 pub(super) enum Chosen {
@@ -26,7 +27,7 @@ pub(super) async fn choose(choosing: &mut Choosing, terminal: &mut Terminal) -> 
         let shape = match choosing.first(pin).await {
             Ok(Ok(shape)) => shape,
             Ok(Err(refused)) => {
-                terminal.show(Style::Error, &refused.to_string()).await?;
+                terminal.refuse(Refusal::NOT_A_NEW_PIN, &refused.to_string()).await?;
                 continue;
             }
             Err(error) => return Ok(Chosen::Failed(error)),
@@ -37,7 +38,7 @@ pub(super) async fn choose(choosing: &mut Choosing, terminal: &mut Terminal) -> 
         };
         match choosing.repeat(pin).await {
             Ok(Same::Yes) => return Ok(Chosen::Pin(shape)),
-            Ok(Same::No) => terminal.show(Style::Error, "Those two were not the same.").await?,
+            Ok(Same::No) => terminal.refuse(Refusal::NOT_A_NEW_PIN, "Those two were not the same.").await?,
             Err(error) => return Ok(Chosen::Failed(error)),
         }
     }

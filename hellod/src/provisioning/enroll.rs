@@ -18,6 +18,7 @@ use crate::keys::child::Choosing;
 use crate::membership::{Joined, MembershipError};
 use crate::parts::{Action, Note, Parts};
 use crate::party::RelyingParty;
+use crate::refusal::Refusal;
 use crate::tries::NewPin;
 
 /// Whom a new key is to be registered with.
@@ -131,7 +132,7 @@ impl Enrolling<'_> {
         // From here on, and not while somebody sits before the questions, who would so keep root from taking the PIN away.
         let Some(_note) = at_work(parts, account.uid).await else {
             self.failed("it is being worked on in another window");
-            terminal.show(Style::Error, AT_WORK).await?;
+            terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
             return Ok(Outcome::Refused);
         };
         if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
@@ -169,7 +170,7 @@ impl Enrolling<'_> {
         }
         let joined = self.directory()?;
         if joined.is_none() && self.way().is_some() {
-            terminal.show(Style::Error, NOWHERE).await?;
+            terminal.refuse(Refusal::NOWHERE, NOWHERE).await?;
             return Err(Stop::Told(Outcome::Refused));
         }
         if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
@@ -203,11 +204,11 @@ impl Enrolling<'_> {
         match (action, parts.enrolments.exists(account.uid)) {
             (Action::Reset, false) => Ok(Some(Outcome::NotEnrolled)),
             (Action::Enroll, true) => {
-                terminal.show(Style::Error, ALREADY).await?;
+                terminal.refuse(Refusal::HAS_PIN, ALREADY).await?;
                 Ok(Some(Outcome::Refused))
             }
             (Action::Reset, true) if !is_in_force(parts, account, former) => {
-                terminal.show(Style::Error, REPLACED).await?;
+                terminal.refuse(Refusal::REPLACED, REPLACED).await?;
                 Ok(Some(Outcome::Refused))
             }
             _ => Ok(None),
@@ -304,7 +305,7 @@ impl Enrolling<'_> {
     }
 
     async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-        self.failed(&failure.to_string());
+        let event = self.failed(&failure.to_string());
         let (outcome, remedy) = match failure {
             Failure::SomebodyElse(_) | Failure::InAnotherAccount(_) | Failure::NobodySignedIn => {
                 (Outcome::Refused, "Nothing was changed.")
@@ -322,13 +323,14 @@ impl Enrolling<'_> {
             }
             _ => (Outcome::Unavailable, "No PIN was set up. What to do: helloctl doctor"),
         };
-        terminal.show(Style::Error, &format!("{failure}\n{remedy}")).await?;
+        terminal.refuse(&event, &format!("{failure}\n{remedy}")).await?;
         Ok(outcome)
     }
 
-    fn failed(&self, why: &str) {
+    fn failed(&self, why: &str) -> Event {
         let event = Event::EnrolmentFailed { why: why.to_owned() };
         self.parts.record(&event, self.account, self.command());
+        event
     }
 
     fn command(&self) -> &'static str {

@@ -17,6 +17,7 @@ use crate::keys::KeyError;
 use crate::keys::child::SignIn;
 use crate::parts::{Action, Parts};
 use crate::policy::Class;
+use crate::refusal::Refusal;
 use crate::tries::TryEnd;
 
 /// Has `account` add a finger, and ends the conversation.
@@ -141,7 +142,7 @@ async fn noted(
 ) -> Result<Outcome, Gone> {
     // Only now: touching takes a person's time, in which root is to be able to take the PIN away.
     let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
     let kid = &enrolled.record.kid;
@@ -182,7 +183,7 @@ async fn may_go(strangers: &[String], terminal: &mut Terminal) -> Result<bool, G
     if is_yes(typed) {
         return Ok(true);
     }
-    terminal.show(Style::Error, "Nothing was changed.").await?;
+    terminal.show(Style::Info, "Nothing was changed.").await?;
     Ok(false)
 }
 
@@ -207,7 +208,7 @@ async fn proven_by_pin(
 ) -> Result<Option<Outcome>, Gone> {
     let shape = enrolled.record.shape_at_a_prompt();
     let Reply::Secret(pin) = terminal.pin("Your PIN: ", shape, Or::default()).await? else {
-        terminal.show(Style::Error, "Nothing was changed.").await?;
+        terminal.show(Style::Info, "Nothing was changed.").await?;
         return Ok(Some(Outcome::Refused));
     };
     let gate = match parts.fingers.opening(account, enrolled).await {
@@ -228,9 +229,10 @@ async fn proven_by_pin(
     match signed.map(|signed| signed.finger.transpose()) {
         Ok(Ok(_)) => Ok(None),
         Err(KeyError::WrongPin { tries_left }) => {
-            parts.record(&Event::WrongPin { left: tries_left }, account, "finger add");
+            let event = Event::WrongPin { left: tries_left };
+            parts.record(&event, account, "finger add");
             let text = format!("Wrong PIN; {tries_left} tries left. No finger was added.");
-            terminal.show(Style::Error, &text).await?;
+            terminal.refuse(&event, &text).await?;
             Ok(Some(Outcome::Refused))
         }
         Ok(Err(error)) | Err(error) => fail(parts, account, &error.to_string(), terminal).await.map(Some),
@@ -308,7 +310,7 @@ async fn remove(
         return Ok(Outcome::Refused);
     }
     let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
     let is_meant = |word: &String| finger.is_none_or(|finger| finger.word() == word);
@@ -374,13 +376,14 @@ async fn list(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resu
 }
 
 async fn fail(parts: &Parts, account: &Account, why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    parts.record(&Event::FingerNotAdded { why: why.to_owned() }, account, "finger add");
-    terminal.show(Style::Error, &format!("{}\nNo finger was added.", capital(why))).await?;
+    let event = Event::FingerNotAdded { why: why.to_owned() };
+    parts.record(&event, account, "finger add");
+    terminal.refuse(&event, &format!("{}\nNo finger was added.", capital(why))).await?;
     Ok(Outcome::Unavailable)
 }
 
 async fn fail_to_remove(why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    terminal.show(Style::Error, &capital(why)).await?;
+    terminal.refuse(Refusal::FINGER_STAYS, &capital(why)).await?;
     Ok(Outcome::Unavailable)
 }
 

@@ -9,6 +9,7 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::keyring::{self, Consent};
 use crate::parts::{Action, Parts};
+use crate::refusal::Refusal;
 use crate::store::StoreError;
 
 /// Asks `account` whether its password may be kept, and ends the conversation.
@@ -62,7 +63,7 @@ async fn agree(
         None
     };
     if let Some(why_not) = why_not {
-        terminal.show(Style::Error, why_not).await?;
+        terminal.refuse(Refusal::NO_KEYRING, why_not).await?;
         return Ok(Outcome::Refused);
     }
     let answer = ask(terminal).await?;
@@ -129,9 +130,8 @@ async fn note(
 }
 
 async fn not_noted(error: &StoreError, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    terminal
-        .show(Style::Error, &format!("Your answer can't be written down: {error}. Try again later."))
-        .await?;
+    let text = format!("Your answer can't be written down: {error}. Try again later.");
+    terminal.refuse(Refusal::NO_KEYRING, &text).await?;
     Ok(Outcome::Unavailable)
 }
 

@@ -14,7 +14,7 @@ mod unenroll;
 
 use std::time::Duration;
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::Outcome;
 use tokio::time::sleep;
 
 use crate::accounts::Account;
@@ -26,6 +26,7 @@ use crate::escrow::{Escrow, Organisation};
 use crate::keys::Protector;
 use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
+use crate::refusal::Refusal;
 use crate::tries::{MayWrite, in_words};
 
 pub use change::{Tried, change_pin};
@@ -51,7 +52,7 @@ async fn entitled(
     {
         Decline::TurnedOff
     } else if account.uid == 0 {
-        terminal.show(Style::Error, NOT_ROOT).await?;
+        terminal.refuse(Refusal::NOT_ROOT, NOT_ROOT).await?;
         return Ok(false);
     } else {
         match parts.surfaces.admit_enrolment(caller, account) {
@@ -59,9 +60,10 @@ async fn entitled(
             Admission::Declined(why) => why,
         }
     };
-    parts.record(&Event::Declined(decline), account, command);
+    let event = Event::Declined(decline);
+    parts.record(&event, account, command);
     let text = format!("This can't be done from here: {}.", decline.reason());
-    terminal.show(Style::Error, &text).await?;
+    terminal.refuse(&event, &text).await?;
     Ok(false)
 }
 
@@ -106,15 +108,17 @@ async fn proven(
         return Ok(true);
     }
     if parts.at_work.has(account.uid) {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(false);
     }
     let Some(_note) = parts.proving.begin(account.uid) else {
-        terminal.show(Style::Error, "You are being asked for your password already.").await?;
+        let text = "You are being asked for your password already.\nAnswer there, or close that window.";
+        terminal.refuse(Refusal::ASKED_ALREADY, text).await?;
         return Ok(false);
     };
     let Err(why) = parts.prover.prove(caller, action).await else { return Ok(true) };
-    parts.record(&Event::ProofRefused { why: why.to_string() }, account, "helloctl");
+    let event = Event::ProofRefused { why: why.to_string() };
+    parts.record(&event, account, "helloctl");
     let text = match why {
         NoProof::Refused => "Your password is needed for this, and it was not given. Nothing was changed.",
         NoProof::NobodyAsks => {
@@ -124,7 +128,7 @@ async fn proven(
             "polkit, which asks for your password, can't be reached. Is the package polkitd installed?"
         }
     };
-    terminal.show(Style::Error, text).await?;
+    terminal.refuse(&event, text).await?;
     Ok(false)
 }
 

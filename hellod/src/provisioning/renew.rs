@@ -16,6 +16,7 @@ use crate::gesture::pin::PinShape;
 use crate::keys::KeyError;
 use crate::keys::child::{Choosing, Question};
 use crate::parts::Parts;
+use crate::refusal::Refusal;
 use crate::tries::{LIMIT, NewPin};
 
 /// Gives `account` a new PIN for the key that it has, and ends the conversation. That it may be is the organisation's word; of the
@@ -32,7 +33,7 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
         Err(error) => return fail(parts, account, &error.to_string(), terminal).await,
     };
     let Some(escrow) = parts.escrows.of(&former) else {
-        terminal.show(Style::Error, NOT_KEPT).await?;
+        terminal.refuse(Refusal::NOT_KEPT, NOT_KEPT).await?;
         return Ok(Outcome::Refused);
     };
     if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
@@ -49,7 +50,7 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
     match answered(&mut choosing, terminal).await? {
         Heard::Answer => {}
         Heard::Nothing => {
-            terminal.show(Style::Error, STOPPED).await?;
+            terminal.show(Style::Info, STOPPED).await?;
             return Ok(Outcome::Refused);
         }
         Heard::TooLate => return fail(parts, account, TOO_LATE, terminal).await,
@@ -61,13 +62,13 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
     let shape = match choose(&mut choosing, terminal).await? {
         Chosen::Pin(shape) => shape,
         Chosen::Nothing => {
-            terminal.show(Style::Error, STOPPED).await?;
+            terminal.show(Style::Info, STOPPED).await?;
             return Ok(Outcome::Refused);
         }
         Chosen::Failed(error) => return fail(parts, account, &error.to_string(), terminal).await,
     };
     let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
     if let Err(error) = account.still_exists().await {
@@ -113,7 +114,7 @@ async fn answered(choosing: &mut Choosing, terminal: &mut Terminal) -> Result<He
         }
         before = line;
         if let Some(refused) = refused {
-            terminal.show(Style::Error, &refused.to_string()).await?;
+            terminal.refuse(Refusal::NOT_THE_ANSWER, &refused.to_string()).await?;
         }
     }
     Ok(Heard::Nothing)
@@ -190,12 +191,13 @@ async fn tell(
         Err(Refused::Key(error @ KeyError::HalfDone { .. })) => {
             parts.record(&Event::PinRenewed, account, COMMAND);
             let text = format!("{error}\nIf it is refused as locked: helloctl reset --request");
-            terminal.show(Style::Error, &text).await?;
+            terminal.refuse(Refusal::HALF_RENEWED, &text).await?;
             Ok(Outcome::Unavailable)
         }
         Err(Refused::Key(error)) if error.is_uncertain() => {
-            parts.record(&Event::PinNotRenewed { why: error.to_string() }, account, COMMAND);
-            terminal.show(Style::Error, &format!("{error}\n{UNCERTAIN}")).await?;
+            let event = Event::PinNotRenewed { why: error.to_string() };
+            parts.record(&event, account, COMMAND);
+            terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Outcome::Unavailable)
         }
         Err(refused) => fail(parts, account, &refused.to_string(), terminal).await,
@@ -203,8 +205,9 @@ async fn tell(
 }
 
 async fn fail(parts: &Parts, account: &Account, why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    parts.record(&Event::PinNotRenewed { why: why.to_owned() }, account, COMMAND);
-    terminal.show(Style::Error, &format!("{why}\nYour PIN was not changed.")).await?;
+    let event = Event::PinNotRenewed { why: why.to_owned() };
+    parts.record(&event, account, COMMAND);
+    terminal.refuse(&event, &format!("{why}\nYour PIN was not changed.")).await?;
     Ok(Outcome::Unavailable)
 }
 

@@ -9,6 +9,7 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::parts::{Action, Parts};
+use crate::refusal::Refusal;
 
 /// Destroys the key of `account` and its record, and ends the conversation.
 pub async fn unenroll(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
@@ -43,7 +44,7 @@ async fn run(
         return Ok(Outcome::Refused);
     }
     let Some(_note) = at_work(parts, account.uid).await else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
     // It may be gone by now.
@@ -61,11 +62,12 @@ async fn run(
             Ok(Outcome::Success)
         }
         Err(error) => {
-            parts.record(&Event::UnenrolFailed { why: error.to_string() }, account, "unenroll");
+            let event = Event::UnenrolFailed { why: error.to_string() };
+            parts.record(&event, account, "unenroll");
             let text = format!(
                 "{error}\nYour PIN no longer signs you in; the rest is cleared up at the next start."
             );
-            terminal.show(Style::Error, &text).await?;
+            terminal.refuse(&event, &text).await?;
             Ok(Outcome::Unavailable)
         }
     }

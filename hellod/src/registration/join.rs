@@ -1,5 +1,7 @@
 //! Joining: whose domain it is, who may join computers to it, two keys in the TPM, a certificate for one of them.
 
+use std::fmt::Display;
+
 use hello_dbus::{Outcome, Style, Way};
 
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
@@ -13,6 +15,7 @@ use crate::keys::{CheckedMachineKeys, Condition, DeviceScheme};
 use crate::membership::{Attempt, Joined, Registration, VERSION};
 use crate::parts::Parts;
 use crate::permit::{Asked, Asking};
+use crate::refusal::Refusal;
 use crate::x509::CertificationRequest;
 
 /// What an administrator wants.
@@ -32,19 +35,18 @@ pub async fn join(parts: &Parts, wanted: &Wanted, mut terminal: Terminal) {
 
 async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     let Some(domain) = domain(&wanted.domain, terminal).await? else {
-        terminal.show(Style::Error, NO_DOMAIN).await?;
+        terminal.refuse(Refusal::NO_DOMAIN, NO_DOMAIN).await?;
         return Ok(Outcome::Refused);
     };
     let Some(_note) = parts.at_work.begin(MACHINE) else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Unavailable);
     };
     let (directory, unasked) = match found(parts, &domain).await {
         Ok(Some(found)) => found,
         Ok(None) => {
-            terminal
-                .show(Style::Error, &format!("No directory answers for {domain}. {CHECK_DOMAIN}"))
-                .await?;
+            let text = format!("No directory answers for {domain}. {CHECK_DOMAIN}");
+            terminal.refuse(Refusal::NO_DIRECTORY, &text).await?;
             return Ok(Outcome::Refused);
         }
         Err(failure) => return refused(parts, &failure, terminal).await,
@@ -52,21 +54,21 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     match parts.membership.joined() {
         Ok(None) => {}
         Ok(Some(joined)) => return already(&joined, &directory, terminal).await,
-        Err(error) => return give_up(&error.into(), FORGET_FIRST, terminal).await,
+        Err(error) => return stay_out(parts, &error.into(), FORGET_FIRST, terminal).await,
     }
     // Whoever stands in the way to Entra does not choose for the administrator.
     if let Some(error) = unasked {
         let failure = Failure::from(error);
         if !matches!(wanted.way, Some(Way::Computer | Way::Token)) {
-            record(parts, &Event::NotJoined { why: failure.to_string() }, "join");
-            return give_up(&failure, of_the_farm(&directory, &domain), terminal).await;
+            return stay_out(parts, &failure, of_the_farm(&directory, &domain), terminal).await;
         }
         terminal.show(Style::Info, &format!("{failure}\n{}", unknown(&domain))).await?;
     }
     let (way, next) = match way(&directory, wanted.way) {
         Ok(way) => way,
         Err(why) => {
-            terminal.show(Style::Error, &format!("{domain} belongs to {directory}.\n{why}")).await?;
+            let text = format!("{domain} belongs to {directory}.\n{why}");
+            terminal.refuse(Refusal::NOT_THAT_WAY, &text).await?;
             return Ok(Outcome::Refused);
         }
     };
@@ -76,7 +78,8 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     let permit = match asking.ask(terminal).await? {
         Asked::Permitted(permit) => permit,
         Asked::GivenUp => {
-            terminal.show(Style::Error, "Nobody has signed in. Nothing was changed.").await?;
+            let text = "Nobody has signed in. Nothing was changed.";
+            terminal.refuse(Refusal::NOBODY_SIGNED_IN, text).await?;
             return Ok(Outcome::Refused);
         }
         Asked::Failed(error) => return refused(parts, &error.into(), terminal).await,
@@ -144,8 +147,8 @@ async fn already(joined: &Joined, wanted: &Directory, terminal: &mut Terminal) -
         terminal.show(Style::Info, &text).await?;
         return Ok(Outcome::Success);
     }
-    let text = format!("This computer is joined to {there}. Take it out first: sudo helloctl leave");
-    terminal.show(Style::Error, &text).await?;
+    let text = format!("This computer is joined to {there}. Take it out first:\n  sudo helloctl leave");
+    terminal.refuse(Refusal::JOINED_ELSEWHERE, &text).await?;
     Ok(Outcome::Refused)
 }
 
@@ -257,14 +260,24 @@ fn greeting(permit: &Permit) -> String {
 }
 
 async fn refused(parts: &Parts, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    record(parts, &Event::NotJoined { why: failure.to_string() }, "join");
     let remedy = match failure {
         Failure::Key(_) => "This computer was not joined. What to do: helloctl doctor",
         _ if failure.passes() => AGAIN,
         Failure::Directory(DirectoryError::NotRegistered { .. }) => NOT_PERMITTED,
         _ => "This computer was not joined.",
     };
-    give_up(failure, remedy, terminal).await
+    stay_out(parts, failure, remedy, terminal).await
+}
+
+async fn stay_out(
+    parts: &Parts,
+    failure: &Failure,
+    remedy: impl Display,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let event = Event::NotJoined { why: failure.to_string() };
+    record(parts, &event, "join");
+    give_up(&event, failure, remedy, terminal).await
 }
 
 const NO_DOMAIN: &str = "That is no domain, such as corp.example. Nothing was changed.";

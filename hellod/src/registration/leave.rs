@@ -9,6 +9,7 @@ use crate::identity::Deleted;
 use crate::membership::Joined;
 use crate::online::TpmKey;
 use crate::parts::Parts;
+use crate::refusal::Refusal;
 use crate::store::StoreError;
 
 /// Takes this machine out of its directory, or with `forget` out of its own records alone, and ends the conversation.
@@ -19,7 +20,7 @@ pub async fn leave(parts: &Parts, forget: bool, mut terminal: Terminal) {
 
 async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     let Some(_note) = parts.at_work.begin(MACHINE) else {
-        terminal.show(Style::Error, AT_WORK).await?;
+        terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Unavailable);
     };
     let joined = match parts.membership.joined() {
@@ -29,7 +30,7 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
             return Ok(Outcome::Success);
         }
         Err(_) if forget => return forgotten(parts, "the record was damaged", terminal).await,
-        Err(error) => return give_up(&error.into(), ONLY_FORGET, terminal).await,
+        Err(error) => return stay(parts, &error.into(), ONLY_FORGET, terminal).await,
     };
     let device = joined.device();
     if forget {
@@ -39,17 +40,14 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
         Ok(Deleted::Done) => {}
         Ok(Deleted::Unknown) => {
             let text = format!("{} has no device {device} any more.\n{ONLY_FORGET}", joined.directory());
-            terminal.show(Style::Error, &text).await?;
+            terminal.refuse(Refusal::NO_SUCH_DEVICE, &text).await?;
             return Ok(Outcome::Refused);
         }
-        Err(failure) => {
-            record(parts, &Event::NotLeft { why: failure.to_string() }, "leave");
-            return give_up(&failure, NOTHING_CHANGED, terminal).await;
-        }
+        Err(failure) => return stay(parts, &failure, NOTHING_CHANGED, terminal).await,
     }
     // The directory has let it go: what fails from here on is found out by whoever runs this again.
     if let Err(error) = forget_all(parts) {
-        return give_up(&error.into(), "Run this again.", terminal).await;
+        return stay(parts, &error.into(), "Run this again.", terminal).await;
     }
     record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
     let text = format!("Done. The device is deleted there, and its keys are gone here.\n{PINS}");
@@ -57,9 +55,20 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
     Ok(Outcome::Success)
 }
 
+async fn stay(
+    parts: &Parts,
+    failure: &Failure,
+    remedy: &str,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let event = Event::NotLeft { why: failure.to_string() };
+    record(parts, &event, "leave");
+    give_up(&event, failure, remedy, terminal).await
+}
+
 async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     if let Err(error) = forget_all(parts) {
-        return give_up(&error.into(), NOTHING_CHANGED, terminal).await;
+        return stay(parts, &error.into(), NOTHING_CHANGED, terminal).await;
     }
     record(parts, &Event::Forgotten { what: what.to_owned() }, "leave");
     let text = format!(

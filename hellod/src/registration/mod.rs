@@ -7,7 +7,7 @@ mod trace;
 
 use std::fmt::Display;
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::Outcome;
 use thiserror::Error;
 
 use crate::accounts::Account;
@@ -52,8 +52,13 @@ impl Failure {
 }
 
 /// Tells the administrator what went wrong and what to do, and how the conversation ends.
-async fn give_up(failure: &Failure, remedy: impl Display, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    terminal.show(Style::Error, &format!("{failure}\n{remedy}")).await?;
+async fn give_up(
+    event: &Event,
+    failure: &Failure,
+    remedy: impl Display,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    terminal.refuse(event, &format!("{failure}\n{remedy}")).await?;
     Ok(if failure.passes() { Outcome::Unavailable } else { Outcome::Refused })
 }
 

@@ -1,16 +1,17 @@
 //! Telling an administrator what passes between this machine and a directory, for as long as they want to hear it.
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::Outcome;
 
 use crate::conversation::Terminal;
 use crate::online::Lines;
 use crate::parts::Parts;
+use crate::refusal::Refusal;
 
 /// Has `lines` told of every exchange, for whomever it is, until the administrator ends the conversation, or nobody takes them.
 pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
     let Some(tracing) = parts.online.trace(lines.clone()) else {
         // That nobody hears it is no error.
-        let _ = terminal.show(Style::Error, "Too many transcripts are being written already.").await;
+        let _ = terminal.refuse(Refusal::TRANSCRIPTS, TOO_MANY).await;
         return terminal.end(Outcome::Unavailable).await;
     };
     let said = tokio::select! {
@@ -23,3 +24,5 @@ pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
 }
 
 const UNTIL: &str = "Join, enrol or sign in elsewhere now. Enter ends the transcript: ";
+
+const TOO_MANY: &str = "Too many transcripts are being written already. End one of them first.";

@@ -270,7 +270,8 @@ impl Person<'_> {
                 },
                 Step::Message { text, .. } => {
                     self.reads(&text);
-                    shown.push_str(&format!("{text}\n"));
+                    // As one reads it, who doesn't see where a line ends.
+                    shown.push_str(&format!("{}\n", text.replace('\n', " ")));
                     Answer::Continue
                 }
                 Step::Wait => Answer::Continue,
