@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::os::fd::OwnedFd;
+use std::pin::pin;
 use std::time::Duration;
 
 use nix::unistd::User;
@@ -312,9 +313,23 @@ fn is_denied(error: &zbus::Error) -> bool {
     }
 }
 
-async fn in_time<T>(
+/// Gives hellod this long. A program that was stopped meanwhile, by whoever sits at its terminal, must not take its own sleep for
+/// hellod's: time counts in slices, after each of which what has come is read first.
+///
+/// # Errors
+/// [`Unreachable::Hangs`], and those of `work`.
+pub async fn in_time<T>(
     patience: Duration,
     work: impl Future<Output = Result<T, Unreachable>>,
 ) -> Result<T, Unreachable> {
-    tokio::time::timeout(patience, work).await.unwrap_or(Err(Unreachable::Hangs))
+    let mut work = pin!(work);
+    for _ in 0..SLICES {
+        if let Ok(done) = tokio::time::timeout(patience / SLICES, &mut work).await {
+            return done;
+        }
+    }
+    Err(Unreachable::Hangs)
 }
+
+/// Of a deadline.
+const SLICES: u32 = 8;

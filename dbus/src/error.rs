@@ -1,5 +1,6 @@
 //! The closed lists of what can go wrong between the two ends.
 
+use rustix::io::Errno;
 use thiserror::Error;
 use zbus::DBusError;
 
@@ -48,4 +49,14 @@ pub enum Unreachable {
     /// hellod refused the call.
     #[error("hellod refused: {0}")]
     Refused(#[source] BusError),
+}
+
+impl Unreachable {
+    /// Whether a limit of the program's own was in the way, which whoever starts it may have set (setrlimit(2)).
+    #[must_use]
+    pub fn is_starved(&self) -> bool {
+        let Self::NoBus(zbus::Error::InputOutput(error)) = self else { return false };
+        let number = error.raw_os_error().map(Errno::from_raw_os_error);
+        matches!(number, Some(Errno::MFILE | Errno::NFILE | Errno::NOMEM | Errno::NOBUFS | Errno::AGAIN))
+    }
 }

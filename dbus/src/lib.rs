@@ -30,13 +30,16 @@ use std::time::Duration;
 
 /// The version of the contract that this crate speaks. Either end takes any version from the other: hellod answers
 /// in the words of the lower one, and a client treats a step that it does not know as [`Outcome::Unavailable`].
-pub const VERSION: u32 = 4;
+pub const VERSION: u32 = 5;
 
 /// The version from which on a client knows [`Step::Outlet`].
 pub const VERSION_WITH_OUTLET: u32 = 2;
 
 /// The version from which on a client answers a prompt with nothing where the prompt says that this is an answer.
 pub const VERSION_WITH_NOTHING: u32 = 4;
+
+/// The version from which on a client knows [`Step::OnlyPin`].
+pub const VERSION_WITH_ONLY_PIN: u32 = 5;
 
 /// The well-known name of hellod on the system bus.
 pub const BUS_NAME: &str = "org.hellod.Hello1";

@@ -21,6 +21,9 @@ pub enum Step {
     /// Make a pipe, keep its read end, and give hellod the write end (`Conversation.HandOver`), or [`Answer::Declined`]. If the
     /// conversation ends in [`Outcome::Success`], the password of the account may be in it, for the keyring.
     Outlet,
+    /// From here on nothing but the PIN lets this person in: what can't be one is [`Answer::Declined`], no password is handed on,
+    /// and of all endings only [`Outcome::Unavailable`] leads on to one. Then [`Answer::Continue`].
+    OnlyPin,
     /// hellod is still at work: [`Answer::Continue`] asks again, and is kept waiting for at most [`crate::LONG_POLL`].
     Wait,
     /// The conversation is over.
@@ -124,6 +127,8 @@ pub enum Outcome {
     Unavailable,
     /// The person would rather type the password.
     Password,
+    /// It was not the PIN, and nothing else lets this person in here.
+    OnlyPin,
 }
 
 /// What the terminal says to a step.
@@ -193,6 +198,7 @@ impl From<Step> for WireStep {
             },
             Step::Wait => Self { kind: WAIT, fields: Fields::default() },
             Step::Outlet => Self { kind: OUTLET, fields: Fields::default() },
+            Step::OnlyPin => Self { kind: ONLY_PIN, fields: Fields::default() },
             Step::End(outcome) => {
                 Self { kind: END, fields: Fields { outcome: Some(outcome.number()), ..Fields::default() } }
             }
@@ -220,6 +226,7 @@ impl TryFrom<WireStep> for Step {
             }),
             WAIT => Ok(Self::Wait),
             OUTLET => Ok(Self::Outlet),
+            ONLY_PIN => Ok(Self::OnlyPin),
             END => {
                 Ok(Self::End(fields.outcome.and_then(Outcome::from_number).unwrap_or(Outcome::Unavailable)))
             }
@@ -283,13 +290,14 @@ macro_rules! numbered {
 numbered!(Role: Current, New, Repeat, Challenge, Password, Word, DirectoryPassword, Address, Token, Keytab);
 numbered!(Shape: Digits, Any);
 numbered!(Style: Info, Error, Call);
-numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password);
+numbered!(Outcome: Success, NotEnrolled, Declined, Refused, TriesSpent, Unavailable, Password, OnlyPin);
 
 const PROMPT: u32 = 0;
 const MESSAGE: u32 = 1;
 const WAIT: u32 = 2;
 const END: u32 = 3;
 const OUTLET: u32 = 4;
+const ONLY_PIN: u32 = 5;
 
 const CONTINUE: u32 = 0;
 const SECRET: u32 = 1;
@@ -309,7 +317,7 @@ mod tests {
             assert_eq!(outcome.number(), number);
             assert_eq!(Outcome::from_number(number), Some(*outcome));
         }
-        assert_eq!(Outcome::from_number(7), None);
+        assert_eq!(Outcome::from_number(8), None);
         assert_eq!(Role::from_number(10), None);
         assert_eq!(Shape::from_number(2), None);
         assert_eq!(Style::from_number(u32::MAX), None);
@@ -342,7 +350,7 @@ mod tests {
 
     #[test]
     fn a_step_of_an_unknown_kind_is_malformed() {
-        let wire = WireStep { kind: 5, fields: Fields::default() };
+        let wire = WireStep { kind: 6, fields: Fields::default() };
         assert_eq!(Step::try_from(wire).unwrap_err(), MalformedStep);
     }
 

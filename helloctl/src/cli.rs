@@ -85,7 +85,7 @@ pub(crate) enum Pam {
 }
 
 /// How the PIN is to be asked for.
-#[derive(Debug, PartialEq, Eq, Args)]
+#[derive(Debug, PartialEq, Eq, Args, Default)]
 pub(crate) struct Enabling {
     /// Only show what would change
     #[arg(long)]
@@ -93,43 +93,9 @@ pub(crate) struct Enabling {
     /// Let nobody who has a PIN in by password, even if Hello fails
     #[arg(long)]
     pub(crate) fail_closed: bool,
-}
-
-impl Enabling {
-    /// The profile that was asked for.
-    pub(crate) const fn profile(&self) -> Profile {
-        if self.fail_closed { Profile::FailClosed } else { Profile::Hello }
-    }
-}
-
-/// A profile of libpam-hello for pam-auth-update(8).
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Profile {
-    /// The PIN, or else the password.
-    Hello,
-    /// The PIN and nothing else, for whoever has one.
-    FailClosed,
-}
-
-impl Profile {
-    /// Its file's name in /usr/share/pam-configs.
-    pub(crate) const fn name(self) -> &'static str {
-        match self {
-            Self::Hello => "hello",
-            Self::FailClosed => "hello-fail-closed",
-        }
-    }
-
-    /// The one that has the password kept for the keyring, for whoever has agreed; it stands beside either.
-    pub(crate) const KEYRING: &str = "hello-keyring";
-
-    /// The one that can't stand beside it.
-    pub(crate) const fn other(self) -> Self {
-        match self {
-            Self::Hello => Self::FailClosed,
-            Self::FailClosed => Self::Hello,
-        }
-    }
+    /// Let nobody who has a PIN in by password where policy says so, unless Hello fails
+    #[arg(long, conflicts_with = "fail_closed")]
+    pub(crate) passwordless: bool,
 }
 
 /// What is looked at.
@@ -460,10 +426,10 @@ mod tests {
             ),
             ("helloctl events", Command::Events(Events { limit: 20, json: false })),
             ("helloctl events --limit 5 --json", Command::Events(Events { limit: 5, json: true })),
-            ("helloctl pam enable", pam(Enabling { dry_run: false, fail_closed: false })),
+            ("helloctl pam enable", pam(Enabling::default())),
             (
                 "helloctl pam enable --fail-closed --dry-run",
-                pam(Enabling { dry_run: true, fail_closed: true }),
+                pam(Enabling { dry_run: true, fail_closed: true, ..Enabling::default() }),
             ),
             ("helloctl pam confirm", Command::Pam(Pam::Confirm)),
             ("helloctl pam disable", Command::Pam(Pam::Disable { unconfirmed: false })),

@@ -17,6 +17,7 @@ use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
+use crate::services::Service;
 use crate::terminal::Console;
 use crate::transcript::Transcript;
 use crate::{doctor, events, explain, offer, pam, policy, screen, services, status};
@@ -70,7 +71,7 @@ async fn carry_out(command: Command) -> Result<Exit, Failure> {
         }
         Command::Token(how) => unless_interrupted(&mut interrupts, show_token(&how)).await,
         // Not to be interrupted half-way: what is enabled by then is on probation.
-        Command::Pam(Pam::Enable(how)) => Ok(pam::enable(how.profile(), how.dry_run)?),
+        Command::Pam(Pam::Enable(how)) => Ok(pam::enable((&how).into(), how.dry_run)?),
         Command::Pam(Pam::Confirm) => Ok(pam::confirm()?),
         Command::Pam(Pam::Disable { unconfirmed }) => Ok(pam::disable(unconfirmed)?),
         Command::Events(how) => unless_interrupted(&mut interrupts, show_events(how.limit, how.json)).await,
@@ -249,7 +250,7 @@ fn missed(outcome: Outcome) -> &'static str {
         Outcome::Unavailable => {
             "Hello can't do this right now; nothing was changed.\n  'helloctl doctor' shows why."
         }
-        Outcome::Password => "nothing was typed, so nothing was changed.",
+        Outcome::Password | Outcome::OnlyPin => "nothing was typed, so nothing was changed.",
     }
 }
 
@@ -275,16 +276,14 @@ async fn examine() -> Result<Vec<doctor::Check>, Unreachable> {
 /// Those that pam_hello is in, as hellod says; the others ask for what they always did.
 async fn show_services() -> Result<Exit, Failure> {
     let (with, without): (Vec<_>, Vec<_>) =
-        services::installed(Path::new("/")).into_iter().partition(|(_, asks)| *asks);
-    let names: Vec<String> = with.into_iter().map(|(name, _)| name).collect();
+        services::installed(Path::new("/")).into_iter().partition(|service| service.module.is_some());
+    let names: Vec<String> = with.iter().map(|service| service.name.clone()).collect();
     let hellod = Hellod::reach(ACTIVATION).await?;
     let offers = hellod.status().await?.offers(&names).await.map_err(Unreachable::Refused);
     hellod.leave().await;
-    let mut offers = offers?;
-    offers.extend(
-        without.into_iter().map(|(name, _)| (name, "password".into(), services::NOT_IN_ITS_FILE.into())),
-    );
-    screen::result(&services::table(&offers))?;
+    let told = with.iter().zip(offers?).map(|(service, offer)| service.row(&offer));
+    let rows = told.chain(without.iter().map(Service::row_without_hello)).collect();
+    screen::result(&services::table(rows))?;
     Ok(Exit::Done)
 }
 
@@ -368,6 +367,7 @@ mod tests {
             Outcome::TriesSpent,
             Outcome::Unavailable,
             Outcome::Password,
+            Outcome::OnlyPin,
         ]
         .map(missed);
         for line in wishes.iter().chain(&outcomes).flat_map(|text| text.lines()) {

@@ -81,8 +81,8 @@ async fn steps(leader: &impl Leader, first: Step, terminal: &mut impl Terminal) 
                 told = false;
                 ask(prompt, terminal).await?
             }
-            // Nothing that a person does here opens a keyring.
-            Step::Outlet => return Err(Unreachable::Malformed.into()),
+            // Nothing that a person does here opens a keyring, or signs anybody in.
+            Step::Outlet | Step::OnlyPin => return Err(Unreachable::Malformed.into()),
             Step::Wait => {
                 if waiting_since.get_or_insert_with(Instant::now).elapsed() >= PATIENCE {
                     return Err(Failure::Stalled);

@@ -40,7 +40,8 @@ impl From<Outcome> for Exit {
             | Outcome::Refused
             | Outcome::TriesSpent
             | Outcome::Unavailable
-            | Outcome::Password => Self::Failed,
+            | Outcome::Password
+            | Outcome::OnlyPin => Self::Failed,
         }
     }
 }
@@ -102,6 +103,7 @@ mod tests {
             (Outcome::TriesSpent, Exit::Failed),
             (Outcome::Unavailable, Exit::Failed),
             (Outcome::Password, Exit::Failed),
+            (Outcome::OnlyPin, Exit::Failed),
         ] {
             assert_eq!(Exit::from(outcome), exit, "{outcome:?}");
         }

@@ -1,5 +1,6 @@
 //! The offer of a PIN on a desktop: a notification of the session's own kind, whose button opens a terminal in which
-//! `helloctl enroll` runs. It is started with the session; where there is nothing to offer, it is gone at once.
+//! `helloctl enroll` runs, or `helloctl reset` for whoever could not sign in with the PIN that they have. It is started with the
+//! session; where there is nothing to offer, it is gone at once.
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -12,6 +13,7 @@ use zbus::{Connection, Variant};
 use crate::commands::ACTIVATION;
 use crate::exit::Exit;
 use crate::failure::Failure;
+use crate::status;
 use crate::text::plain;
 
 /// Desktop Notifications Specification 1.2.
@@ -57,16 +59,22 @@ pub(crate) async fn run() -> Result<Exit, Failure> {
     if !std::fs::read_to_string(COMMON_AUTH).is_ok_and(|stack| stack.contains("pam_hello.so")) {
         return Ok(Exit::Done);
     }
-    let Some(body) = ask(None).await? else { return Ok(Exit::Done) };
-    match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
-        Chosen::SetUp => open_terminal(),
+    let Some(Offered { body, command }) = ask(None).await? else { return Ok(Exit::Done) };
+    match shown(&plain(&body), command).await.map_err(Failure::Desktop)? {
+        Chosen::SetUp => open_terminal(command),
         Chosen::Later => ask(Some("no")).await.map(|_| Exit::Done),
         Chosen::Nothing => Ok(Exit::Done),
     }
 }
 
+/// What hellod has to say, and the command that does it.
+struct Offered {
+    body: String,
+    command: &'static str,
+}
+
 /// What hellod has to say, if it has something to offer; with an answer to it.
-async fn ask(answer: Option<&str>) -> Result<Option<String>, Failure> {
+async fn ask(answer: Option<&str>) -> Result<Option<Offered>, Failure> {
     let hellod = Hellod::reach(ACTIVATION).await?.patient();
     let asked = async {
         let (conversation, mut step) = hellod.wish(Wish::Offer, "").await?;
@@ -79,20 +87,22 @@ async fn ask(answer: Option<&str>) -> Result<Option<String>, Failure> {
             // It may stand on the screen for hours, and nobody waits for that.
             None => conversation.cancel().await?,
         }
-        Ok::<_, Unreachable>(Some(prompt.text))
+        let state = hellod.status().await?.status("").await.map_err(Unreachable::Refused)?;
+        let command = if status::has_pin(&state) { "helloctl reset" } else { "helloctl enroll" };
+        Ok::<_, Unreachable>(Some(Offered { body: prompt.text, command }))
     };
     let asked = asked.await;
     hellod.leave().await;
     Ok(asked?)
 }
 
-async fn shown(body: &str) -> zbus::Result<Chosen> {
+async fn shown(body: &str, command: &str) -> zbus::Result<Chosen> {
     let session = Connection::session().await?;
     let notifications = NotificationsProxy::new(&session).await?;
     let mut invoked = notifications.receive_action_invoked().await?;
     let mut closed = notifications.receive_notification_closed().await?;
     let hints = HashMap::from([("urgency", Variant::U8(1)), ("desktop-entry", Variant::from("hello-offer"))]);
-    let body = format!("{}\n{IN_A_TERMINAL}", body.replace('\n', " "));
+    let body = format!("{}\nIn a terminal: {command}", body.replace('\n', " "));
     let shown =
         notifications.notify("Hello", 0, "dialog-password", SUMMARY, &body, &ACTIONS, hints, STAYS).await?;
     loop {
@@ -113,10 +123,11 @@ async fn shown(body: &str) -> zbus::Result<Chosen> {
 }
 
 /// The first terminal that there is, by the names under which desktops and Debian know theirs.
-fn open_terminal() -> Result<Exit, Failure> {
+fn open_terminal(run: &str) -> Result<Exit, Failure> {
+    let run = format!("{run}; {THEN}");
     for (program, before) in TERMINALS {
         let mut command = Command::new(program);
-        command.args(*before).args(["sh", "-c", ENROLLING]);
+        command.args(*before).args(["sh", "-c", &run]);
         let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if streams.spawn().is_ok() {
             return Ok(Exit::Done);
@@ -128,14 +139,13 @@ fn open_terminal() -> Result<Exit, Failure> {
 /// What logins ask, in Debian.
 const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
 const SUMMARY: &str = "A PIN for this computer";
-const IN_A_TERMINAL: &str = "In a terminal: helloctl enroll";
 /// Key and label of each; a click on the notification itself is the first.
 const ACTIONS: [&str; 6] = ["default", "Set it up", LATER, "Not now", "enroll", "Set it up"];
 const LATER: &str = "later";
 /// Until somebody closes it.
 const STAYS: i32 = 0;
 /// What it has said should be read before its window goes.
-const ENROLLING: &str = "helloctl enroll; printf '\\nPress Enter to close this window. '; read -r _";
+const THEN: &str = "printf '\\nPress Enter to close this window. '; read -r _";
 const TERMINALS: &[(&str, &[&str])] = &[
     ("xdg-terminal-exec", &[]),
     ("x-terminal-emulator", &["-e"]),

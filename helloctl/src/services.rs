@@ -8,9 +8,48 @@ use crate::text::{cell, columns};
 /// A service as hellod tells it: its name, `password`, `pin` or `pin-or-finger`, and why no more.
 pub(crate) type Offer = (String, String, String);
 
-/// The services below `root` that authenticate, in the order of their names, and whether pam_hello stands in what they do it by. Of
-/// two files of one name that in /etc counts (pam.d(5)).
-pub(crate) fn installed(root: &Path) -> Vec<(String, bool)> {
+/// A program that authenticates through PAM.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    /// Its file below pam.d.
+    pub(crate) name: String,
+    /// The line of pam_hello, where there is one.
+    pub(crate) module: Option<Control>,
+}
+
+/// What the line of the module makes of what it returns (pam.conf(5)).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Control {
+    /// Whether the password is asked for where the person would rather type it, or Hello can't be used.
+    unavailable_goes_on: bool,
+    /// Whether it is where policy says that it is not to be.
+    denied_goes_on: bool,
+}
+
+impl Control {
+    /// Of the word, or the words in brackets, behind the type of a line.
+    fn of(control: &str) -> Self {
+        let goes_on = |code: &str| {
+            let action = |name: &str| {
+                let words = control.trim_matches(['[', ']']).split_whitespace();
+                words
+                    .filter_map(|word| word.split_once('='))
+                    .find(|(key, _)| *key == name)
+                    .map(|(_, action)| action)
+            };
+            match control {
+                "required" | "requisite" => false,
+                "sufficient" | "optional" => true,
+                _ => !matches!(action(code).or(action("default")), Some("die" | "bad") | None),
+            }
+        };
+        Self { unavailable_goes_on: goes_on("authinfo_unavail"), denied_goes_on: goes_on("perm_denied") }
+    }
+}
+
+/// The services below `root` that authenticate, in the order of their names. Of two files of one name that in /etc counts
+/// (pam.d(5)).
+pub(crate) fn installed(root: &Path) -> Vec<Service> {
     let folders = FOLDERS.map(|folder| root.join(folder));
     let entries = folders.iter().flat_map(|folder| fs::read_dir(folder).into_iter().flatten().flatten());
     let mut names: Vec<_> = entries
@@ -19,49 +58,78 @@ pub(crate) fn installed(root: &Path) -> Vec<(String, bool)> {
         .collect();
     names.sort();
     names.dedup();
-    let asked = names.into_iter().filter_map(|name| Some((asks(&folders, &name, DEEPEST)?, name)));
-    asked.map(|(asks, name)| (name, asks)).collect()
+    let services = names
+        .into_iter()
+        .filter_map(|name| Some(Service { module: module(&folders, &name, DEEPEST)?, name }));
+    services.collect()
 }
 
-/// Whether the module stands in the auth lines of a file, or in a file that these take in (pam.d(5)); nothing where there are no auth
+/// The line of the module among the auth lines of a file, or of those that it takes in (pam.d(5)); nothing where there are no auth
 /// lines.
-fn asks(folders: &[PathBuf], name: &str, depth: u32) -> Option<bool> {
+fn module(folders: &[PathBuf], name: &str, depth: u32) -> Option<Option<Control>> {
     let deeper = depth.checked_sub(1)?;
     let text = folders.iter().find_map(|folder| fs::read_to_string(folder.join(name)).ok())?;
     let found = text.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
         if let Some(file) = line.strip_prefix("@include") {
-            return asks(folders, file.trim(), deeper);
+            return module(folders, file.trim(), deeper);
         }
-        let rest = line.trim_start_matches('-').strip_prefix("auth")?;
-        let mut words = rest.split_whitespace();
-        match (words.next(), words.next()) {
-            (Some("include" | "substack"), Some(file)) => asks(folders, file, deeper),
-            _ => Some(rest.contains(MODULE) && !rest.contains("keep_password")),
+        let rest = line.trim_start_matches('-').strip_prefix("auth")?.trim_start();
+        let (control, what) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
+            Some(words) => words,
+            None => rest.split_once(char::is_whitespace)?,
+        };
+        if matches!(control, "include" | "substack") {
+            return module(folders, what.split_whitespace().next()?, deeper);
         }
+        let is_it = what.contains(MODULE) && !what.contains("keep_password");
+        Some(is_it.then(|| Control::of(control)))
     });
-    found.reduce(|one, other| one || other)
+    found.reduce(Option::or)
 }
 
-/// The services as a table: first those that may ask.
-pub(crate) fn table(offers: &[Offer]) -> String {
-    let header = ["PAM SERVICE", "ASKS FOR", "WHY NOT FOR THE PIN"].map(str::to_owned);
-    let row = |(service, gesture, why): &Offer| [cell(service), cell(words(gesture)), cell(why)];
-    let (with, without): (Vec<_>, Vec<_>) = offers.iter().partition(|(_, gesture, _)| gesture != "password");
-    let rows: Vec<_> = [header].into_iter().chain(with.into_iter().chain(without).map(row)).collect();
-    columns(&rows).join("\n")
-}
+impl Service {
+    /// What it asks for, by what hellod says of it and by the line of the module.
+    pub(crate) fn row(&self, (_, gesture, why): &Offer) -> Row {
+        let control = self.module.unwrap_or(Control { unavailable_goes_on: true, denied_goes_on: true });
+        let (asks, why) = match (gesture.as_str(), control) {
+            ("pin", Control { unavailable_goes_on: true, .. }) => ("PIN or password", ""),
+            ("pin-or-finger", Control { unavailable_goes_on: true, .. }) => ("PIN, finger or password", ""),
+            ("only-pin", Control { denied_goes_on: true, .. }) => ("PIN, then password", TAKES_IT),
+            ("only-pin-or-finger", Control { denied_goes_on: true, .. }) => {
+                ("PIN or finger, then password", TAKES_IT)
+            }
+            ("pin" | "only-pin", _) => ("PIN", ""),
+            ("pin-or-finger" | "only-pin-or-finger", _) => ("PIN or finger", ""),
+            ("password", Control { unavailable_goes_on: false, .. }) => ("nothing", why.as_str()),
+            ("nothing", Control { denied_goes_on: true, .. }) => ("password", why.as_str()),
+            (other, _) => (other, why.as_str()),
+        };
+        [cell(&self.name), cell(asks), cell(why)]
+    }
 
-fn words(gesture: &str) -> &str {
-    match gesture {
-        "pin" => "PIN or password",
-        "pin-or-finger" => "PIN, finger or password",
-        other => other,
+    /// The same of one without the module.
+    pub(crate) fn row_without_hello(&self) -> Row {
+        [cell(&self.name), cell("password"), cell(NOT_IN_ITS_FILE)]
     }
 }
 
+/// The services as a table: first those that ask for a PIN.
+pub(crate) fn table(rows: Vec<Row>) -> String {
+    let header = ["PAM SERVICE", "ASKS FOR", "REMARK"].map(str::to_owned);
+    let (with, without): (Vec<_>, Vec<_>) =
+        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN"));
+    let rows: Vec<_> = [header].into_iter().chain(with).chain(without).collect();
+    columns(&rows).join("\n")
+}
+
+/// A line of the table.
+type Row = [String; 3];
+
+/// Where policy and the file disagree.
+const TAKES_IT: &str = "policy wants no password; see 'helloctl pam enable --passwordless'";
 /// Why a service without the module asks for the password.
-pub(crate) const NOT_IN_ITS_FILE: &str = "pam_hello is not in its PAM file; see 'helloctl pam enable'";
+const NOT_IN_ITS_FILE: &str = "pam_hello is not in its PAM file; see 'helloctl pam enable'";
 const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 const MODULE: &str = "pam_hello.so";
 /// More files in files than anybody has.
@@ -95,7 +163,8 @@ mod tests {
         fs::write(vendors.join("vendor"), "auth include common-auth\n").unwrap();
         let found = installed(&root);
         fs::remove_dir_all(&root).unwrap();
-        let found: Vec<_> = found.iter().map(|(name, asks)| (name.as_str(), *asks)).collect();
+        let found: Vec<_> =
+            found.iter().map(|service| (service.name.as_str(), service.module.is_some())).collect();
         let expected = [
             ("cron", false),
             ("kept", false),
@@ -108,11 +177,39 @@ mod tests {
     }
 
     #[test]
+    fn what_is_asked_for_is_what_hellod_says_and_what_the_line_makes_of_it() {
+        let hello = "success=1 default=ignore";
+        let closed = "success=1 user_unknown=ignore default=die";
+        let passwordless = "success=1 perm_denied=die default=ignore";
+        for (control, gesture, asks) in [
+            (hello, "pin", "PIN or password"),
+            (hello, "only-pin", "PIN, then password"),
+            (hello, "only-pin-or-finger", "PIN or finger, then password"),
+            (hello, "password", "password"),
+            (closed, "pin", "PIN"),
+            (closed, "only-pin", "PIN"),
+            (closed, "password", "nothing"),
+            (passwordless, "pin", "PIN or password"),
+            (passwordless, "pin-or-finger", "PIN, finger or password"),
+            (passwordless, "only-pin", "PIN"),
+            (passwordless, "only-pin-or-finger", "PIN or finger"),
+            (passwordless, "password", "password"),
+            (passwordless, "nothing", "nothing"),
+            (hello, "nothing", "password"),
+            ("sufficient", "only-pin", "PIN, then password"),
+            ("required", "pin", "PIN"),
+        ] {
+            let service = Service { name: "sudo".into(), module: Some(Control::of(control)) };
+            let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new()));
+            assert_eq!(says, asks, "{control}: {gesture}");
+        }
+    }
+
+    #[test]
     fn what_asks_for_the_pin_comes_first() {
-        let offer = |service: &str, gesture: &str, why: &str| (service.into(), gesture.into(), why.into());
-        let shown = table(&[offer("cron", "password", "not listed"), offer("sudo", "pin-or-finger", "")]);
+        let row = |name: &str, asks: &str| [name, asks, ""].map(str::to_owned);
+        let shown = table(vec![row("cron", "password"), row("sudo", "PIN, finger or password")]);
         let lines: Vec<_> = shown.lines().map(str::split_whitespace).map(|mut words| words.next()).collect();
         assert_eq!(lines, [Some("PAM"), Some("sudo"), Some("cron")]);
-        assert!(shown.contains("PIN, finger or password"), "{shown}");
     }
 }

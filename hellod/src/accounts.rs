@@ -1,8 +1,9 @@
 //! Accounts, as the name service switch knows them.
 
+use std::ffi::CString;
 use std::time::Duration;
 
-use nix::unistd::{Uid, User};
+use nix::unistd::{Group, Uid, User, getgrouplist};
 use thiserror::Error;
 
 /// An account that exists. Made once, at the door, and handed on: whoever has one need not look a name up again.
@@ -66,6 +67,26 @@ impl Account {
         if Self::named(&self.name).await? == *self { Ok(()) } else { Err(NoAccount::Unknown) }
     }
 
+    /// Whether it is a member of a group; of one that doesn't exist nobody is.
+    ///
+    /// # Errors
+    /// [`NoAccount::Unknown`], [`NoAccount::Hangs`].
+    pub async fn is_in(&self, group: &str) -> Result<bool, NoAccount> {
+        // Groups of a directory have blanks in their names.
+        if group.is_empty() || group.chars().any(|c| c.is_control() || c == ':') {
+            return Ok(false);
+        }
+        let (uid, group) = (self.uid, group.to_owned());
+        aside(move || {
+            let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
+            let Some(group) = Group::from_name(&group).ok().flatten() else { return Ok(false) };
+            let name = CString::new(found.name).map_err(|_| NoAccount::Unknown)?;
+            let groups = getgrouplist(&name, found.gid).map_err(|_| NoAccount::Unknown)?;
+            Ok(groups.contains(&group.gid))
+        })
+        .await
+    }
+
     fn look_up(uid: u32) -> Result<Self, NoAccount> {
         let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
         if !plausible(&found.name) {
@@ -76,9 +97,9 @@ impl Account {
 }
 
 /// Looks up in a thread of its own: a directory on the network may take its time, and nobody else is to wait for it.
-async fn aside(
-    look_up: impl FnOnce() -> Result<Account, NoAccount> + Send + 'static,
-) -> Result<Account, NoAccount> {
+async fn aside<T: Send + 'static>(
+    look_up: impl FnOnce() -> Result<T, NoAccount> + Send + 'static,
+) -> Result<T, NoAccount> {
     let found = tokio::time::timeout(PATIENCE, tokio::task::spawn_blocking(look_up)).await;
     found.map_or(Err(NoAccount::Hangs), |found| found.unwrap_or(Err(NoAccount::Unknown)))
 }
@@ -100,6 +121,17 @@ mod tests {
         assert_eq!(Account::named("root").await, Ok(root.clone()));
         assert_eq!(Account::numbered(0).await, Ok(root.clone()));
         assert_eq!(root.still_exists().await, Ok(()));
+    }
+
+    #[tokio::test]
+    async fn root_is_in_its_own_group_and_in_none_that_does_not_exist() {
+        let root = Account { name: "root".into(), uid: 0 };
+        for (group, is_in) in [("root", true), ("daemon", false), ("nobody-of-this-name", false), ("", false)]
+        {
+            assert_eq!(root.is_in(group).await, Ok(is_in), "{group}");
+        }
+        let nobody = Account { name: "nobody-of-this-name".into(), uid: 4_000_000_000 };
+        assert_eq!(nobody.is_in("root").await, Err(NoAccount::Unknown));
     }
 
     #[tokio::test]

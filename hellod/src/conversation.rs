@@ -7,8 +7,8 @@ use std::os::fd::OwnedFd;
 use std::time::Duration;
 
 use hello_dbus::{
-    Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_NOTHING, VERSION_WITH_OUTLET,
-    secret_pipe,
+    Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_NOTHING,
+    VERSION_WITH_ONLY_PIN, VERSION_WITH_OUTLET, secret_pipe,
 };
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -23,6 +23,7 @@ pub struct Terminal {
     answers: mpsc::Receiver<Said>,
     version: u32,
     little_room: bool,
+    only_pin: bool,
 }
 
 /// The bus's end.
@@ -115,7 +116,7 @@ enum Owed {
 pub fn pair(version: u32) -> (Terminal, Conversation) {
     let (steps, steps_out) = mpsc::channel(1);
     let (answers, answers_in) = mpsc::channel(1);
-    let terminal = Terminal { steps, answers: answers_in, version, little_room: false };
+    let terminal = Terminal { steps, answers: answers_in, version, little_room: false, only_pin: false };
     (terminal, Conversation { steps: steps_out, answers, owed: Owed::Patience })
 }
 
@@ -222,6 +223,25 @@ impl Terminal {
         self.little_room = true;
     }
 
+    /// From here on no password takes the place of the PIN, where the program at the other end knows how.
+    ///
+    /// # Errors
+    /// [`Gone`].
+    pub async fn leave_only_the_pin(&mut self) -> Result<(), Gone> {
+        if self.version >= VERSION_WITH_ONLY_PIN {
+            self.send(Step::OnlyPin).await?;
+            self.heard().await?;
+            self.only_pin = true;
+        }
+        Ok(())
+    }
+
+    /// Whether no password takes the place of the PIN.
+    #[must_use]
+    pub fn is_for_the_pin_only(&self) -> bool {
+        self.only_pin
+    }
+
     /// Whether drawings, long addresses and long answers have a place.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -297,7 +317,7 @@ impl Conversation {
             Step::Prompt(prompt) if prompt.takes_nothing => Owed::SecretOrNothing,
             Step::Prompt(prompt) if prompt.secret.is_some() => Owed::Secret,
             Step::Prompt(_) => Owed::Text,
-            Step::Message { .. } => Owed::Seen,
+            Step::Message { .. } | Step::OnlyPin => Owed::Seen,
             Step::Outlet => Owed::Outlet,
             Step::Wait => Owed::Patience,
             Step::End(_) => Owed::Nothing,

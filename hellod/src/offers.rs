@@ -1,4 +1,5 @@
-//! What people are to be asked after a sign-in: whether they want a PIN, and for another one where theirs is no longer good enough.
+//! What people are to be asked after a sign-in: whether they want a PIN, and another one where theirs is no longer good enough or can't
+//! be used.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -11,6 +12,7 @@ use thiserror::Error;
 use crate::accounts::Account;
 use crate::clock::Stamp;
 use crate::gesture::pin::PinRefused;
+use crate::policy::Class;
 use crate::store::{Kind, Store, StoreError};
 
 /// What people have said to the offer of a PIN.
@@ -21,6 +23,8 @@ pub struct Offers {
     /// Of those who have signed in with a PIN that isn't good enough, by uid. In memory alone: it tells something of a PIN, and the
     /// next sign-in tells it again.
     outdated: RefCell<HashMap<u32, Outdated>>,
+    /// Of those who could not sign in with theirs, in memory alone for the same reason.
+    unusable: RefCell<HashMap<u32, Note>>,
 }
 
 /// Why somebody is to choose another PIN. `Display` is what they read.
@@ -37,6 +41,29 @@ pub enum Outdated {
     },
 }
 
+/// That somebody could not sign in with their PIN.
+#[derive(Debug, Clone)]
+struct Note {
+    why: Unusable,
+    /// Where. What somebody types at the greeter says nothing at a console.
+    class: Class,
+    at: Stamp,
+}
+
+/// Why somebody may want a new PIN in the place of the one they have. `Display` is what they read, once they are in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unusable {
+    /// The last one typed was wrong.
+    #[error("Your PIN was wrong. If you have forgotten it, choose a new one.")]
+    Forgotten,
+    /// Too many were.
+    #[error("Your PIN is locked after too many wrong ones. Choose a new one.")]
+    Locked,
+    /// The chip doesn't know its key.
+    #[error("The key of your PIN is lost. Choose a new PIN for a new key.")]
+    Lost,
+}
+
 /// A no. The name is in it because a number may become somebody else's.
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -49,7 +76,7 @@ impl Offers {
     /// After a no, nobody is asked again for so long.
     #[must_use]
     pub fn new(store: Rc<Store>, pause: Duration) -> Self {
-        Self { store, pause, outdated: RefCell::default() }
+        Self { store, pause, outdated: RefCell::default(), unusable: RefCell::default() }
     }
 
     /// Whether `account` may be asked. A record that can't be read keeps nobody from it, and neither does a no of a time that
@@ -65,8 +92,9 @@ impl Offers {
         }
     }
 
-    /// Keeps in mind what came out at a sign-in.
+    /// Keeps in mind what came out of a right PIN, or of a new one.
     pub fn note(&self, uid: u32, outdated: Option<Outdated>) {
+        self.unusable.borrow_mut().remove(&uid);
         let mut all = self.outdated.borrow_mut();
         match outdated {
             Some(outdated) => drop(all.insert(uid, outdated)),
@@ -80,6 +108,24 @@ impl Offers {
         self.outdated.borrow().get(&uid).cloned()
     }
 
+    /// Keeps in mind why somebody could not sign in with their PIN.
+    pub fn note_unusable(&self, uid: u32, why: Unusable, class: Class, at: Stamp) {
+        self.unusable.borrow_mut().insert(uid, Note { why, class, at });
+    }
+
+    /// Why somebody may want a new PIN, who has just signed in there. What is older was perhaps somebody else.
+    #[must_use]
+    pub fn unusable(&self, uid: u32, class: Class, now: &Stamp) -> Option<Unusable> {
+        let notes = self.unusable.borrow();
+        let note = notes.get(&uid)?;
+        (note.class == class && now.since(&note.at) < THE_SAME_SIGN_IN).then_some(note.why)
+    }
+
+    /// They have said no, for this time.
+    pub fn forget_unusable(&self, uid: u32) {
+        self.unusable.borrow_mut().remove(&uid);
+    }
+
     /// Writes a no down.
     ///
     /// # Errors
@@ -90,6 +136,9 @@ impl Offers {
     }
 }
 
+/// From a wrong PIN to what follows a password: a session begins, and on a desktop what it starts.
+const THE_SAME_SIGN_IN: Duration = Duration::from_secs(10 * 60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -99,6 +148,25 @@ mod tests {
 
     fn at(boot: &str, days: i64) -> Stamp {
         Stamp { wall: 1_000_000 + days * DAY, uptime: (days * DAY * 1000).unsigned_abs(), boot: boot.into() }
+    }
+
+    #[test]
+    fn a_wrong_pin_is_spoken_of_where_it_was_typed_and_for_a_while() {
+        let scratch = Scratch::new("offers-unusable");
+        let store = Rc::new(Store::open(scratch.store.path()).unwrap());
+        let offers = Offers::new(store, Duration::ZERO);
+        let at = |seconds: u64| Stamp { wall: 1_000_000, uptime: seconds * 1000, boot: "a".into() };
+        offers.note_unusable(1000, Unusable::Forgotten, Class::Login, at(5));
+        for (uid, class, now, why) in [
+            (1000, Class::Login, at(60), Some(Unusable::Forgotten)),
+            (1000, Class::Login, at(606), None),
+            (1000, Class::Greeter, at(60), None),
+            (1001, Class::Login, at(60), None),
+        ] {
+            assert_eq!(offers.unusable(uid, class, &now), why, "{uid} {class:?} {now:?}");
+        }
+        offers.note(1000, None);
+        assert_eq!(offers.unusable(1000, Class::Login, &at(6)), None, "a right PIN ends it");
     }
 
     #[test]

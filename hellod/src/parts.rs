@@ -103,6 +103,14 @@ impl Parts {
         }
     }
 
+    /// Whether policy has nothing but the PIN, or a finger in its place, let this person in, if they have one. Whom the name service
+    /// can't place, too.
+    pub async fn only_the_pin_counts(&self, account: &Account) -> bool {
+        let policy = &self.policy;
+        policy.enable_passwordless_experience
+            && account.is_in(&policy.passwordless_exempt_group).await != Ok(true)
+    }
+
     /// Records an event about `account`.
     pub fn record(&self, event: &Event, account: &Account, service: &str) {
         let about = About { user: account.name.clone(), uid: account.uid, service: service.to_owned() };

@@ -46,14 +46,18 @@ impl Refusal {
     pub const NO_KEYRING: Self = Self("4208");
     /// No finger was removed.
     pub const FINGER_STAYS: Self = Self("4209");
+    /// A password is no proof where only the PIN counts.
+    pub const NO_PROOF: Self = Self("4210");
     /// A new PIN is set, and the count of wrong ones could not be cleared.
     pub const HALF_RENEWED: Self = Self("4211");
+    /// Policy has only the PIN let somebody in.
+    pub const ONLY_PIN: Self = Self("4400");
     /// No finger has touched the reader.
     pub const NO_FINGER: Self = Self("4401");
 
     /// All that no event stands for.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 21] = [
+    pub(crate) const ALL: [Self; 23] = [
         Self::AT_WORK,
         Self::NO_DOMAIN,
         Self::NO_DIRECTORY,
@@ -73,7 +77,9 @@ impl Refusal {
         Self::NOT_THE_ANSWER,
         Self::NO_KEYRING,
         Self::FINGER_STAYS,
+        Self::NO_PROOF,
         Self::HALF_RENEWED,
+        Self::ONLY_PIN,
         Self::NO_FINGER,
     ];
 

@@ -134,7 +134,7 @@ fn enrolment(enrolled: &Enrolled) -> Value {
 
 async fn tries(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Value {
     let until = |class| match parts.tries.judge(account.uid, class) {
-        MayTry::Now | MayTry::AtLogin => Value::Null,
+        MayTry::Now | MayTry::AtLogin | MayTry::Uncounted => Value::Null,
         MayTry::After(wait) => json!(parts.clock.now().wall.saturating_add_unsigned(wait.as_secs().max(1))),
     };
     let [delayed_until, greeter, login] = [Class::Session, Class::Greeter, Class::Login].map(until);
@@ -178,6 +178,7 @@ fn policy(parts: &Parts) -> Value {
         "UsePassportForWork": parts.policy.use_passport_for_work,
         "AllowDaAuth": parts.policy.allow_da_auth,
         "AllowKeyringPassword": parts.policy.allow_keyring_password,
+        "EnablePasswordlessExperience": parts.policy.enable_passwordless_experience,
         "MinimumPINLength": rules.minimum,
         "MaximumPINLength": rules.maximum,
     })

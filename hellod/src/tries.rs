@@ -61,7 +61,12 @@ pub enum MayTry {
     After(Duration),
     /// Not here: what the TPM has left is kept for whoever sits at the console.
     AtLogin,
+    /// Not now: the disk does not let a try be counted.
+    Uncounted,
 }
+
+/// What [`MayTry::Uncounted`] says.
+pub const UNCOUNTED: &str = "The computer can't write down that a PIN is tried: its disk is full or broken.";
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

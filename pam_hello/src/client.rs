@@ -1,10 +1,9 @@
 //! The way to hellod: a runtime that lives as long as one conversation and leaves nothing behind.
 
-use std::future::Future;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
-use hello_dbus::client::{Conversation, Hellod};
+use hello_dbus::client::{Conversation, Hellod, in_time};
 use hello_dbus::{Answer, CALL_DEADLINE, Request, Step, Unreachable};
 use tokio::runtime::{Builder, Runtime};
 
@@ -69,11 +68,4 @@ impl Drop for Line {
             self.runtime.block_on(hellod.leave());
         }
     }
-}
-
-async fn in_time<T>(
-    patience: Duration,
-    work: impl Future<Output = Result<T, Unreachable>>,
-) -> Result<T, Unreachable> {
-    tokio::time::timeout(patience, work).await.unwrap_or(Err(Unreachable::Hangs))
 }

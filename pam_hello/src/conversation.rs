@@ -88,6 +88,13 @@ impl Terminal for PamTerminal<'_> {
         }
     }
 
+    fn say_the_unsaid(&mut self) {
+        let text = std::mem::take(&mut self.unsaid);
+        if let (false, Ok(Some(conversation))) = (text.is_empty(), self.handle.get_item::<Conv<'_>>()) {
+            let _ = conversation.send(PAM_ERROR_MSG, &plain(&text));
+        }
+    }
+
     fn earlier_secret(&self) -> Option<Secret> {
         let secret = self.handle.get_item::<AuthTok<'_>>().ok()??;
         Some(Zeroizing::new(secret.as_bytes().to_vec()))

@@ -88,6 +88,8 @@ impl Terminal for PasswordAlone {
 
     fn show(&mut self, _: Style, _: &str) {}
 
+    fn say_the_unsaid(&mut self) {}
+
     fn earlier_secret(&self) -> Option<Secret> {
         None
     }

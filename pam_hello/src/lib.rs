@@ -25,7 +25,7 @@ mod talk;
 use std::ffi::CStr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use hello_dbus::{Outcome, Purpose, Step, Unreachable};
+use hello_dbus::{Purpose, Step, Unreachable};
 use pam::constants::{PAM_CHANGE_EXPIRED_AUTHTOK, PAM_SILENT, PamFlag, PamResultCode};
 use pam::items::{OldAuthTok, User};
 use pam::module::{PamHandle, PamHooks};
@@ -113,16 +113,16 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
         max_tries: arguments.max_tries,
     };
     let begun = begin(&surface, rules.purpose, rules.max_tries);
-    let (ending, keyring) = converse(handle, &Call { surface: &surface, flags, log: &log }, &rules, begun);
+    let (ending, left) = converse(handle, &Call { surface: &surface, flags, log: &log }, &rules, begun);
     log.ending(&surface.user, &ending);
-    if keyring.wants_password && !ffi::remember(handle, Memory::WantsPassword, &surface.user) {
+    if left.wants_password && !ffi::remember(handle, Memory::WantsPassword, &surface.user) {
         log.warn("that the password is to be kept can't be remembered");
     }
-    if matches!(ending, Ending::Outcome(Outcome::NotEnrolled | Outcome::Success)) {
+    if ending.leaves_a_question() {
         // Where it can't be, nobody is asked anything.
         let _ = ffi::remember(handle, Memory::MayBeAsked, &surface.user);
     }
-    match outcome::of_sign_in(&ending) {
+    match outcome::of_sign_in(&ending, left.only_pin) {
         PamResultCode::PAM_SUCCESS if user_now(handle).as_deref() != Some(&surface.user) => {
             log.warn("the user changed while the PIN was asked for");
             PamResultCode::PAM_AUTH_ERR
@@ -131,7 +131,7 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         }
         PamResultCode::PAM_SUCCESS => {
-            keyring::hand_on(handle, keyring.opened, &log);
+            keyring::hand_on(handle, left.opened, &log);
             PamResultCode::PAM_SUCCESS
         }
         code => code,
@@ -227,10 +227,10 @@ fn begin(surface: &Surface, purpose: Purpose, max_tries: u8) -> Begun {
 }
 
 /// A conversation, once it has begun, to its end.
-fn converse(handle: &mut PamHandle, call: &Call<'_>, rules: &Rules, begun: Begun) -> (Ending, talk::Keyring) {
+fn converse(handle: &mut PamHandle, call: &Call<'_>, rules: &Rules, begun: Begun) -> (Ending, talk::Left) {
     let (mut line, first) = match begun {
         Ok(begun) => begun,
-        Err(unreachable) => return (Ending::Lost(unreachable), talk::Keyring::default()),
+        Err(unreachable) => return (Ending::Lost(unreachable), talk::Left::default()),
     };
     let mut terminal =
         PamTerminal::new(handle, call.flags & PAM_SILENT != 0, prompt::wording(call.surface), call.log);

@@ -30,12 +30,13 @@ impl Surface {
     /// any module (pam_get_user(3)).
     ///
     /// # Errors
-    /// `PAM_CONV_ERR` where nobody answers, `PAM_USER_UNKNOWN` where the name is empty or no text, and
-    /// `PAM_AUTHINFO_UNAVAIL` without a service.
+    /// `PAM_PERM_DENIED` where nobody answers, `PAM_USER_UNKNOWN` where the name is empty or no text, and
+    /// `PAM_AUTHINFO_UNAVAIL` without a service. Were the first one to lead on to the password, whoever gives no name here and one
+    /// to the next module would have it asked for without us.
     pub(crate) fn of(handle: &mut PamHandle) -> Result<Self, PamResultCode> {
         let user = handle.get_user(None).map_err(|code| match code {
             PamResultCode::PAM_SYSTEM_ERR => PamResultCode::PAM_USER_UNKNOWN,
-            _ => PamResultCode::PAM_CONV_ERR,
+            _ => PamResultCode::PAM_PERM_DENIED,
         })?;
         if user.is_empty() {
             return Err(PamResultCode::PAM_USER_UNKNOWN);

@@ -45,6 +45,9 @@ pub(crate) trait Terminal {
     /// Shows a message, where the program can.
     fn show(&mut self, style: Style, text: &str);
 
+    /// Shows what a silent program has kept for the next prompt, where there may be none any more.
+    fn say_the_unsaid(&mut self);
+
     /// What an earlier module of the stack asked for (`PAM_AUTHTOK`).
     fn earlier_secret(&self) -> Option<Secret>;
 
@@ -90,13 +93,26 @@ pub(crate) enum Ending {
     Lost(Unreachable),
 }
 
-/// What came of a conversation, beside its ending, for the keyring.
+impl Ending {
+    /// Whether hellod may have something to ask once the person is in, by whatever: whether they want a PIN, or another one.
+    pub(crate) fn leaves_a_question(&self) -> bool {
+        match self {
+            Self::Password => true,
+            Self::Outcome(outcome) => *outcome != Outcome::Declined,
+            _ => false,
+        }
+    }
+}
+
+/// What a conversation leaves behind, beside its ending.
 #[derive(Debug, Default)]
-pub(crate) struct Keyring {
-    /// The password that the PIN has opened. Only a success has one.
+pub(crate) struct Left {
+    /// The password that the PIN has opened, for the keyring. Only a success has one.
     pub(crate) opened: Option<Secret>,
-    /// Whether hellod wants the password, should that be what signs the person in.
+    /// Whether hellod wants the password for the keyring, should that be what signs the person in.
     pub(crate) wants_password: bool,
+    /// Whether hellod has said that nothing but the PIN lets this person in.
+    pub(crate) only_pin: bool,
 }
 
 /// Follows hellod from the `first` step to the end.
@@ -105,18 +121,21 @@ pub(crate) fn follow(
     terminal: &mut impl Terminal,
     rules: &Rules,
     first: Step,
-) -> (Ending, Keyring) {
-    let mut talk = Talk { terminal, rules, prompts: 0, outlet: None, keyring: Keyring::default() };
+) -> (Ending, Left) {
+    let mut talk = Talk { terminal, rules, prompts: 0, outlet: None, left: Left::default() };
     let ending = match talk.run(daemon, first) {
         Ok(outcome) => Ending::Outcome(outcome),
         Err(ending) => ending,
     };
+    if talk.left.only_pin {
+        talk.terminal.say_the_unsaid();
+    }
     if matches!(ending, Ending::Outcome(Outcome::Success)) {
         // It is there already, or it does not come: hellod answers after it.
         let opened = talk.outlet.and_then(|outlet| secret_pipe::receive(&outlet, Duration::ZERO).ok());
-        talk.keyring.opened = opened.filter(|password| !password.is_empty());
+        talk.left.opened = opened.filter(|password| !password.is_empty());
     }
-    (ending, talk.keyring)
+    (ending, talk.left)
 }
 
 struct Talk<'a, T> {
@@ -125,7 +144,7 @@ struct Talk<'a, T> {
     prompts: u32,
     /// The read end of the pipe that hellod was given.
     outlet: Option<OwnedFd>,
-    keyring: Keyring,
+    left: Left,
 }
 
 /// What is said to a step.
@@ -145,12 +164,16 @@ impl<T: Terminal> Talk<'_, T> {
                 Step::End(outcome) => return Ok(outcome),
                 Step::Wait => Reply::Answer(Answer::Continue),
                 Step::Outlet => self.make_outlet(),
+                Step::OnlyPin => {
+                    self.left.only_pin = true;
+                    Reply::Answer(Answer::Continue)
+                }
                 Step::Message { style, text } => {
                     self.terminal.show(style, &text);
                     Reply::Answer(Answer::Continue)
                 }
                 Step::Prompt(prompt) => match self.ask(&prompt)? {
-                    Answer::Declined if self.rules.purpose == Purpose::Authenticate => Reply::Last,
+                    Answer::Declined if self.may_type_the_password() => Reply::Last,
                     answer => Reply::Answer(answer),
                 },
             };
@@ -170,7 +193,7 @@ impl<T: Terminal> Talk<'_, T> {
             };
             step = next.map_err(Ending::Lost)?;
             waited += asked.elapsed();
-            if waited > self.rules.patience {
+            if waited > self.rules.patience && !matches!(step, Step::End(_)) {
                 return Err(Ending::Endless);
             }
         }
@@ -189,7 +212,7 @@ impl<T: Terminal> Talk<'_, T> {
     }
 
     fn ask(&mut self, prompt: &Prompt) -> Result<Answer, Ending> {
-        self.keyring.wants_password |= prompt.keeps_password;
+        self.left.wants_password |= prompt.keeps_password;
         self.prompts += 1;
         if self.prompts > MAX_PROMPTS {
             return Err(Ending::Endless);
@@ -203,8 +226,7 @@ impl<T: Terminal> Talk<'_, T> {
             }
             Typed::Nothing => Ok(Answer::Declined),
             Typed::Password => {
-                // A password belongs to the sign-in alone: in a change, PAM_AUTHTOK is the new password.
-                if prompt.role == Role::Current && self.rules.purpose == Purpose::Authenticate {
+                if prompt.role == Role::Current && self.may_type_the_password() {
                     self.terminal.hand_on_password(&typed);
                 }
                 Ok(Answer::Declined)
@@ -216,6 +238,11 @@ impl<T: Terminal> Talk<'_, T> {
                 Err(_) => Err(Ending::PipeBroken),
             },
         }
+    }
+
+    /// Whether what is no PIN may be the password. It belongs to the sign-in alone: in a change, `PAM_AUTHTOK` is the new one.
+    fn may_type_the_password(&self) -> bool {
+        self.rules.purpose == Purpose::Authenticate && !self.left.only_pin
     }
 
     /// The secret for a prompt: the earlier module's for the first one where the administrator wants that, else what

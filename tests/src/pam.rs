@@ -30,6 +30,13 @@ impl PamStack {
         stack
     }
 
+    /// The same as the profile for policies without passwords says.
+    pub fn passwordless() -> Self {
+        let mut stack = Self::password();
+        stack.primary.insert(0, "[success=end perm_denied=die default=ignore] pam_hello.so".into());
+        stack
+    }
+
     /// One more module directly behind Hello; a line without its type, as `optional pam_exec.so …`. It meets what Hello left
     /// behind, and never runs when Hello succeeded.
     #[must_use]

@@ -37,6 +37,7 @@ pub enum Ending {
     TriesSpent,
     Unavailable,
     Password,
+    OnlyPin,
 }
 
 /// What a bus error was called and said.
@@ -187,6 +188,7 @@ impl Ending {
             Self::TriesSpent,
             Self::Unavailable,
             Self::Password,
+            Self::OnlyPin,
         ];
         all.get(usize::try_from(number).ok()?).copied()
     }

@@ -2,7 +2,7 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hello_tests::{
-    ALICE, Config, Corp, DORA, Ending, Lab, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Terminal, World,
+    ALICE, Config, Corp, DORA, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Terminal, World,
     compositor, in_session, leave, request, until,
 };
 use serde_json::{Value, json};
@@ -272,6 +272,93 @@ fn a_pin_that_has_become_too_old_is_asked_for_another_and_a_young_one_is_not() {
 }
 
 #[test]
+fn whoever_has_forgotten_their_pin_signs_in_with_the_password_and_chooses_a_new_one_there_and_then() {
+    let world = world("");
+    world.enrol(&ALICE, PIN);
+    let key = world.status(&ALICE)["enrolment"]["key_id"].clone();
+    // Whoever types the password at once has forgotten nothing.
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(ALICE.password);
+    not_asked(login);
+    let forgotten = |answer: &str| {
+        let mut login = world.login();
+        login.expect(PROMPT);
+        login.send_secret(ONE_OFF);
+        login.expect("Wrong PIN.");
+        login.expect(PROMPT);
+        login.send_secret(ALICE.password);
+        login.expect("Your PIN was wrong. If you have forgotten it, choose a new one.");
+        login.expect("Choose a new PIN now? Type yes or no: ");
+        login.send_line(answer);
+        login
+    };
+    let mut login = forgotten("no");
+    login.expect("Your PIN is as before.");
+    leave(&mut login);
+    // A no is heard: the next password is a password.
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(ALICE.password);
+    not_asked(login);
+    let mut login = forgotten("yes");
+    for asks in ["New PIN: ", "The same PIN again: "] {
+        login.expect(asks);
+        login.send_secret(LONGER);
+    }
+    leave(&mut login);
+    assert_ne!(world.status(&ALICE)["enrolment"]["key_id"], key, "another key");
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(LONGER);
+    not_asked(login);
+}
+
+#[test]
+fn whose_key_the_chip_has_lost_gets_a_new_one_after_the_password() {
+    let mut world = world("");
+    world.enrol(&ALICE, PIN);
+    world.tpm.replace();
+    world.restart_hellod();
+    until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, PIN).prompts == 0).then_some(()));
+    let mut login = signed_in(&world);
+    login.expect("The key of your PIN is lost.");
+    login.expect("Choose a new PIN now? Type yes or no: ");
+    login.send_line("yes");
+    choose(&mut login);
+    leave(&mut login);
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(PIN);
+    not_asked(login);
+}
+
+#[test]
+fn nobody_is_offered_a_new_pin_for_another_ones_wrong_tries_or_where_policy_offers_nothing() {
+    let world = world("PostLogonProvisioning = \"off\"");
+    world.enrol(&ALICE, PIN);
+    let mut login = world.login();
+    for typed in [ONE_OFF, ALICE.password] {
+        login.expect(PROMPT);
+        login.send_secret(typed);
+    }
+    not_asked(login);
+    // What is wrong in sudo says nothing at the console.
+    drop(world);
+    let world = self::world("");
+    world.enrol(&ALICE, PIN);
+    let mut sudo = world.sudo();
+    sudo.expect(PROMPT);
+    sudo.send_secret(ONE_OFF);
+    sudo.expect(PROMPT);
+    drop(sudo);
+    let mut login = world.login();
+    login.expect(PROMPT);
+    login.send_secret(ALICE.password);
+    not_asked(login);
+}
+
+#[test]
 fn a_notification_on_the_desktop_opens_a_terminal_or_is_put_off() {
     let world = world("");
     let _sway = compositor(&world.lab);
@@ -312,4 +399,16 @@ fn a_notification_on_the_desktop_opens_a_terminal_or_is_put_off() {
     world.enrol(&ALICE, PIN);
     world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
     assert_eq!(notified(), None);
+    // But to whoever could not sign in with it.
+    let greeter = world.peer(&ROOT).sign_in("gdm-password", "alice", "", ONE_OFF);
+    assert_eq!(greeter.unwrap().outcome, Some(Ending::Refused));
+    let mut offer = world.lab.start("alice", in_session(&["helloctl", "offer"]));
+    let one = until("the notification", PATIENCE, notified);
+    let body = one["body"]["data"].as_str().unwrap_or_default();
+    assert!(body.contains("Your PIN was wrong.") && body.contains("helloctl reset"), "{one}");
+    world.lab.run_as("alice", in_session(&["makoctl", "invoke", "enroll"])).ok();
+    until("the offer to end", PATIENCE, || offer.ended());
+    until("a terminal", PATIENCE, || {
+        world.lab.read(&format!("{RUNTIME}/terminal")).starts_with("sh -c helloctl reset;").then_some(())
+    });
 }

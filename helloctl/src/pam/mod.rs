@@ -7,6 +7,7 @@
 mod failure;
 mod login;
 mod probation;
+mod profile;
 mod programs;
 mod rehearsal;
 mod stack;
@@ -17,9 +18,9 @@ use rustix::process::geteuid;
 
 pub(crate) use failure::PamFailure;
 use probation::Probation;
+pub(crate) use profile::Profile;
 use stack::Stack;
 
-use crate::cli::Profile;
 use crate::exit::Exit;
 use crate::screen;
 
@@ -35,7 +36,8 @@ pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure
     if rehearsal::knows(Profile::KEYRING) {
         change.push(Profile::KEYRING);
     }
-    change.extend(["--disable", profile.other().name()]);
+    change.push("--disable");
+    change.extend(Profile::ALL.into_iter().filter(|other| *other != profile).map(Profile::name));
     let after = rehearsal::after(&change)?;
     if after == before {
         return if before.asks(profile) { unchanged() } else { Err(PamFailure::ChangedByHand) };
@@ -99,10 +101,11 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
 /// Takes every profile out. Where pam-auth-update won't, or leaves what lets nobody in, what stood there before probation
 /// is put back as it was.
 fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
-    let [one, other] = [Profile::Hello, Profile::FailClosed].map(Profile::name);
-    let disabled = programs::pam_auth_update(&["--disable", one, other, Profile::KEYRING], None)
-        .and_then(|()| Stack::settle(Path::new("/")))
-        .and_then(|()| Stack::of(Path::new("/")));
+    let [hello, closed, passwordless] = Profile::ALL.map(Profile::name);
+    let disabled =
+        programs::pam_auth_update(&["--disable", hello, closed, passwordless, Profile::KEYRING], None)
+            .and_then(|()| Stack::settle(Path::new("/")))
+            .and_then(|()| Stack::of(Path::new("/")));
     let is_as_before = |now: &Stack| probation.is_some_and(|probation| now == probation.before());
     match (disabled, probation) {
         (Ok(now), _) if is_as_before(&now) || (now.is_whole() && !now.asks_at_all()) => {}

@@ -8,8 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::failure::of;
 use super::rehearsal::Scratch;
-use super::{PamFailure, programs};
-use crate::cli::Profile;
+use super::{PamFailure, Profile, programs};
 use crate::pam::probation::write_durably;
 use crate::screen::complaint;
 
@@ -98,9 +97,15 @@ impl Stack {
     /// Whether the module stands there as `profile` has it.
     pub(super) fn asks(&self, profile: Profile) -> bool {
         self.lines().any(|line| {
+            let written = match line {
+                line if line.contains("default=die") => Profile::FailClosed,
+                line if line.contains("perm_denied=die") => Profile::Passwordless,
+                _ => Profile::Hello,
+            };
             line.contains(MODULE)
+                && line.starts_with("auth")
                 && !line.contains("keep_password")
-                && line.contains("default=die") == (profile == Profile::FailClosed)
+                && written == profile
         })
     }
 
@@ -158,6 +163,11 @@ mod tests {
         assert!(hello.asks_at_all() && hello.asks(Profile::Hello) && !hello.asks(Profile::FailClosed));
         let closed = stack("auth [success=2 user_unknown=ignore default=die] pam_hello.so\n");
         assert!(closed.asks(Profile::FailClosed) && !closed.asks(Profile::Hello));
+        let only = stack(
+            "auth [success=2 perm_denied=die default=ignore] pam_hello.so\n\
+            session optional pam_hello.so\n",
+        );
+        assert!(only.asks(Profile::Passwordless) && !only.asks(Profile::Hello));
         assert!(!stack(" # auth required pam_hello.so\nauth required pam_unix.so\n").asks_at_all());
     }
 

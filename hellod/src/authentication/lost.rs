@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::{sleep, timeout};
 
+use super::Admitted;
 use super::attempt::Failure;
 use crate::accounts::Account;
 use crate::audit::Event;
@@ -12,6 +13,7 @@ use crate::conversation::{Gone, Terminal};
 use crate::enrolments::Enrolled;
 use crate::keys::queue::Asker;
 use crate::keys::{Condition, KeyError};
+use crate::offers::Unusable;
 use crate::parts::Parts;
 use crate::store::Kind;
 
@@ -37,7 +39,7 @@ pub async fn look(parts: &Parts) {
 /// Tells a person whose key is lost. It is looked once more: a TPM that was another one at the start may be back.
 pub(super) async fn told(
     parts: &Parts,
-    (account, enrolled): (&Account, &Enrolled),
+    (Admitted { account, class }, enrolled): (&Admitted, &Enrolled),
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
@@ -53,6 +55,7 @@ pub(super) async fn told(
     let failure = Failure::from(error);
     let event = failure.event();
     parts.record(&event, account, service);
+    parts.offers.note_unusable(account.uid, Unusable::Lost, *class, parts.clock.now());
     terminal.refuse(&event, &format!("{failure}\n{ANEW}")).await?;
     Ok(true)
 }

@@ -10,10 +10,12 @@ mod finger;
 mod keyring;
 mod late;
 mod lost;
+mod passwordless;
 
 use std::rc::Rc;
 
 use hello_dbus::{Account as Shadow, Outcome, Request, Style};
+use tokio::time::sleep;
 
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
@@ -22,10 +24,11 @@ use crate::conversation::{Gone, Or, Reply, Terminal};
 use crate::enrolments::{Enrolled, EnrolmentError};
 use crate::finger::Sensor;
 use crate::keys::KeyError;
+use crate::offers::Unusable;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::refusal::Refusal;
-use crate::tries::{Charge, MayTry, TryEnd, in_words};
+use crate::tries::{Charge, MayTry, TryEnd, UNCOUNTED, in_words};
 pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
@@ -43,6 +46,7 @@ pub async fn sign_in(parts: &Rc<Parts>, caller: &Caller, request: &Request, mut 
     let ending = converse(parts, caller, &admitted, request, &mut terminal).await;
     // Whoever left needs no outcome.
     let Ending { outcome, brought } = ending.unwrap_or(Outcome::Declined.into());
+    let outcome = if terminal.is_for_the_pin_only() { passwordless::ending(outcome) } else { outcome };
     terminal.end(outcome).await;
     if let Some(brought) = brought {
         directory::keep(parts, brought).await;
@@ -160,8 +164,11 @@ async fn converse(
         return Ok(Outcome::Unavailable.into());
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled.into()) };
-    if lost::told(parts, (account, &enrolled), &request.service, terminal).await? {
+    if lost::told(parts, (admitted, &enrolled), &request.service, terminal).await? {
         return Ok(Outcome::Unavailable.into());
+    }
+    if parts.only_the_pin_counts(account).await {
+        terminal.leave_only_the_pin().await?;
     }
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
     let mut sensor = finger_that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
@@ -175,9 +182,15 @@ async fn converse(
         // While the person types there is time to start the child that will read it, and to fetch what it is to answer.
         parts.tpm.spare();
         let mut fetching = Fetching::begin(parts, account, &enrolled);
-        let or = Or { keeps_password: keyring.keeps_password, nothing: sensor.is_some() };
-        let typing = terminal.pin(if or.nothing { PROMPT_WITH_FINGER } else { PROMPT }, shape, or);
+        let only_pin = terminal.is_for_the_pin_only();
+        let or = Or { keeps_password: keyring.keeps_password && !only_pin, nothing: sensor.is_some() };
+        let typing = terminal.pin(prompt(only_pin, or.nothing), shape, or);
         let tried = match fetching.beside(typing).await? {
+            Reply::Declined if only_pin => {
+                left_here -= 1;
+                let text = passwordless::NOT_THE_PASSWORD.to_owned();
+                Err(Verdict { said: Some((Refusal::ONLY_PIN, text)), again: true })
+            }
             Reply::Declined => return Ok(Outcome::Password.into()),
             Reply::Secret(pin) => {
                 left_here -= 1;
@@ -187,11 +200,10 @@ async fn converse(
             Reply::Nothing => {
                 // Once: whoever is asked again is asked for the PIN. Where nobody can be, they still have their password.
                 let Some(sensor) = sensor.take() else { return Ok(Outcome::Password.into()) };
-                let mut tried = by_finger(parts, admitted, request, (&sensor, fetching), terminal).await?;
-                if let Err(verdict) = &mut tried {
-                    verdict.again &= request.tries > 1;
+                if request.tries == 1 {
+                    left_here = 0;
                 }
-                tried
+                by_finger(parts, admitted, request, (&sensor, fetching), terminal).await?
             }
         };
         let verdict = match tried {
@@ -254,7 +266,8 @@ async fn by_pin(
         Err(failure) => {
             let failure = failure.unless_heard(*heard_twice);
             *heard_twice |= matches!(failure, Failure::OnceMore { .. });
-            Ok(Err(settle(parts, admitted, request, (charge, &failure))))
+            let only_pin = terminal.is_for_the_pin_only();
+            Ok(Err(settle(parts, admitted, request, (charge, &failure, only_pin))))
         }
     }
 }
@@ -277,6 +290,8 @@ async fn by_finger(
             let event =
                 if proven.online() { Event::SignedInByFinger } else { Event::SignedInByFingerOffline };
             parts.record(&event, account, &request.service);
+            // A finger is no proof for a new PIN.
+            parts.offers.forget_unusable(account.uid);
             Ok(Ok(welcomed((Outcome::Success, proven), terminal).await))
         }
         Err(failure) => {
@@ -321,6 +336,7 @@ async fn before_the_prompt(
     let Admitted { account, class } = admitted;
     if parts.tries.is_locked(account.uid) {
         parts.record(&Event::Locked, account, &request.service);
+        parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
         let enrolled = parts.enrolments.of(account).ok().flatten();
         let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
         let text = if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() };
@@ -364,7 +380,7 @@ fn settle(
     parts: &Parts,
     admitted: &Admitted,
     request: &Request,
-    (charge, failure): (Charge, &Failure),
+    (charge, failure, only_pin): (Charge, &Failure, bool),
 ) -> Verdict {
     let Admitted { account, class } = admitted;
     parts.tries.settle(charge, failure.end());
@@ -373,17 +389,20 @@ fn settle(
     let verdict = |text, again| Verdict { said: Some(((&event).into(), text)), again };
     match failure {
         Failure::WrongPin { left } => {
+            parts.offers.note_unusable(account.uid, Unusable::Forgotten, *class, parts.clock.now());
             let text = match parts.tries.judge(account.uid, *class) {
                 MayTry::Now => {
                     let left = parts.tries.left_here(account.uid, *class, *left);
                     format!("Wrong PIN. {left} {} left.", if left == 1 { "try" } else { "tries" })
                 }
-                put_off => format!("Wrong PIN. {}", put_off_text(put_off)),
+                put_off => format!("Wrong PIN. {}", put_off_text(put_off, only_pin)),
             };
             verdict(text, true)
         }
         Failure::NotAPin(refused) => verdict(refused.to_string(), true),
         Failure::OnceMore { .. } => verdict(failure.to_string(), true),
+        // Enough programs of the person's could bring that about.
+        Failure::Key(KeyError::Busy) if only_pin => verdict(BUSY.to_owned(), true),
         other => verdict(other.to_string(), false),
     }
 }
@@ -400,9 +419,20 @@ async fn put_off(
         MayTry::Now => return Ok(None),
         MayTry::After(wait) => Event::Delayed { seconds: wait.as_secs() },
         MayTry::AtLogin => Event::OnlyAtLogin,
+        MayTry::Uncounted => {
+            let event = Event::Unavailable { why: UNCOUNTED.to_owned() };
+            parts.record(&event, &admitted.account, &request.service);
+            terminal.refuse(&event, &format!("{UNCOUNTED} Use your password.")).await?;
+            return Ok(Some(Outcome::Unavailable));
+        }
     };
     parts.record(&event, &admitted.account, &request.service);
-    terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may))).await?;
+    let only_pin = terminal.is_for_the_pin_only();
+    terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;
+    if only_pin {
+        sleep(passwordless::NO_FASTER).await;
+        return Ok(Some(Outcome::OnlyPin));
+    }
     Ok(Some(Outcome::Unavailable))
 }
 
@@ -418,19 +448,27 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
 }
 
 /// What to do instead of trying now.
-fn put_off_text(may: MayTry) -> String {
-    let MayTry::After(wait) = may else {
-        return "Use your password, or sign in once with your PIN at a text console.".into();
-    };
-    format!("Wait {}, or use your password.", in_words(wait))
+fn put_off_text(may: MayTry, only_pin: bool) -> String {
+    match (may, only_pin) {
+        (MayTry::After(wait), false) => format!("Wait {}, or use your password.", in_words(wait)),
+        (MayTry::After(wait), true) => format!("Wait {}.", in_words(wait)),
+        (MayTry::Uncounted, _) => UNCOUNTED.into(),
+        (_, false) => "Use your password, or sign in once with your PIN at a text console.".into(),
+        (_, true) => "Sign in once with your PIN at a text console.".into(),
+    }
 }
 
-/// The one field for PIN or password. Short, and the same on every surface.
-const PROMPT: &str = "PIN or password: ";
+/// The one field for PIN or password, or for the PIN. Short, and the same on every surface.
+fn prompt(only_pin: bool, or_a_finger: bool) -> &'static str {
+    match (only_pin, or_a_finger) {
+        (false, false) => "PIN or password: ",
+        (false, true) => "PIN or password, or Enter for your finger: ",
+        (true, false) => "PIN: ",
+        (true, true) => "PIN, or Enter for your finger: ",
+    }
+}
 
-/// The same where a finger counts, too.
-const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
-
+const BUSY: &str = "Too many programs ask for your PIN at once. Try again.";
 const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";
 
 const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";

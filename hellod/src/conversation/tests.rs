@@ -63,6 +63,25 @@ async fn nothing_answers_a_prompt_that_takes_it_and_no_other() {
     }
 }
 
+#[tokio::test]
+async fn only_the_pin_is_left_to_whoever_knows_what_that_means() {
+    for version in [VERSION_WITH_ONLY_PIN, VERSION_WITH_ONLY_PIN - 1] {
+        let (mut terminal, mut conversation) = pair(version);
+        let flow = tokio::spawn(async move {
+            terminal.leave_only_the_pin().await?;
+            assert_eq!(terminal.is_for_the_pin_only(), version == VERSION_WITH_ONLY_PIN);
+            terminal.pin("PIN: ", Shape::Digits, Or::default()).await
+        });
+        if version == VERSION_WITH_ONLY_PIN {
+            assert!(matches!(conversation.next().await, Step::OnlyPin));
+            conversation.answer(Answer::Continue).unwrap();
+        }
+        assert!(matches!(conversation.next().await, Step::Prompt(_)));
+        conversation.answer(Answer::Declined).unwrap();
+        assert!(matches!(flow.await.unwrap(), Ok(Reply::Declined)));
+    }
+}
+
 #[test]
 fn a_text_has_lines_of_sixty_columns_and_what_is_set_in_or_drawn_stays_whole() {
     for (text, shown) in [
@@ -70,8 +89,12 @@ fn a_text_has_lines_of_sixty_columns_and_what_is_set_in_or_drawn_stays_whole() {
         ("", ""),
         ("a\n\nb\n", "a\n\nb\n"),
         (
-            "Use your password, or sign in once with your PIN at a text console. [6402]",
-            "Use your password, or sign in once with your PIN at a text\nconsole. [6402]",
+            "Use your password, or sign in once with your PIN at a console.\u{a0}[6402]",
+            "Use your password, or sign in once with your PIN at a\nconsole. [6402]",
+        ),
+        (
+            "It works as before. Choose another one soon: helloctl pin change\nNow.",
+            "It works as before. Choose another one soon:\n  helloctl pin change\nNow.",
         ),
         (
             "Use your password.\n  sudo helloctl reset --user somebody-with-a-name-that-is-longer-than-that",

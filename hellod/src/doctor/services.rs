@@ -17,15 +17,21 @@ pub struct Offer {
     pub why: String,
 }
 
-/// The gestures that may stand for the password.
+/// The gestures that may stand for the password, or in its place.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Gestures {
     /// None.
     None,
+    /// None, and the password neither.
+    Nothing,
     /// The PIN.
     Pin,
     /// The PIN or a finger.
     PinOrFinger,
+    /// The PIN, and no password beside it.
+    OnlyPin,
+    /// The PIN or a finger, and no password beside them.
+    OnlyPinOrFinger,
 }
 
 impl Gestures {
@@ -34,8 +40,11 @@ impl Gestures {
     pub const fn word(self) -> &'static str {
         match self {
             Self::None => "password",
+            Self::Nothing => "nothing",
             Self::Pin => "pin",
             Self::PinOrFinger => "pin-or-finger",
+            Self::OnlyPin => "only-pin",
+            Self::OnlyPinOrFinger => "only-pin-or-finger",
         }
     }
 }
@@ -50,10 +59,7 @@ pub async fn offers(parts: &Parts, caller: &Caller, services: Vec<String>) -> Ve
             Ok(person) => at(parts, caller, person, &service),
             Err(why) => Err(why.clone()),
         };
-        let (gesture, why) = match offer {
-            Ok(gesture) => (gesture, String::new()),
-            Err(why) => (Gestures::None, why),
-        };
+        let (gesture, why) = offer.unwrap_or_else(|why| (Gestures::None, why));
         offers.push(Offer { service, gesture, why });
     }
     // The one that was there has read the counter.
@@ -66,6 +72,8 @@ struct Person {
     account: Account,
     /// Whether a finger of theirs counts now.
     has_finger: bool,
+    /// Whether policy leaves them their password.
+    has_password: bool,
 }
 
 /// Who they are, if there is a PIN of theirs that works; else why there is none.
@@ -83,9 +91,10 @@ async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
         return Err(LOCKED.to_owned());
     }
     let has_finger = parts.fingers.counts(&account, &enrolled).await.is_some();
+    let has_password = !parts.only_the_pin_counts(&account).await;
     match parts.tpm.tries(&enrolled.key).await {
         Ok(tries) if tries.left() == 0 => Err(LOCKED.to_owned()),
-        Ok(_) => Ok(Person { account, has_finger }),
+        Ok(_) => Ok(Person { account, has_finger, has_password }),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -93,9 +102,9 @@ async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
 fn at(
     parts: &Parts,
     caller: &Caller,
-    Person { account, has_finger }: &Person,
+    Person { account, has_finger, has_password }: &Person,
     service: &str,
-) -> Result<Gestures, String> {
+) -> Result<(Gestures, String), String> {
     let program = program(parts, caller, service);
     let requester = (program.uid == 0).then_some(Ok(account));
     let asked = Asked { service, remote_host: false, requester };
@@ -105,17 +114,28 @@ fn at(
     };
     match parts.tries.judge(account.uid, class) {
         MayTry::Now => {}
-        MayTry::After(wait) => {
-            return Err(format!("after too many wrong PINs, not for {} s", wait.as_secs().max(1)));
+        MayTry::Uncounted => return Err("no try can be written down: the disk is full or broken".to_owned()),
+        may => {
+            let why = match may {
+                MayTry::After(wait) => format!("not for {} s", wait.as_secs().max(1)),
+                _ => "only at a text console".to_owned(),
+            };
+            let gesture = if *has_password { Gestures::None } else { Gestures::Nothing };
+            return Ok((gesture, format!("after too many wrong PINs, {why}")));
         }
-        MayTry::AtLogin => return Err("after too many wrong PINs, only at a text console".to_owned()),
     }
     let tty = if class == Class::Login { "tty1" } else { "" };
     let by_finger = *has_finger
         && parts.surfaces.asks_for_fingers(service)
         && parts.surfaces.is_at_the_reader(&program, class, tty)
         && (!program.is_locked || parts.surfaces.unlocks(class, service));
-    Ok(if by_finger { Gestures::PinOrFinger } else { Gestures::Pin })
+    let gesture = match (by_finger, has_password) {
+        (false, true) => Gestures::Pin,
+        (true, true) => Gestures::PinOrFinger,
+        (false, false) => Gestures::OnlyPin,
+        (true, false) => Gestures::OnlyPinOrFinger,
+    };
+    Ok((gesture, String::new()))
 }
 
 /// The program that would ask there: one of root's at the console or the greeter, one of root's that the person starts, or one of

@@ -30,6 +30,10 @@ pub struct Policy {
     pub enable_pin_recovery: bool,
     /// Which organisation: its public key, of 32 octets in base64url.
     pub pin_recovery_key: String,
+    /// Whether the password lets nobody in who has a PIN, where the PIN is asked for.
+    pub enable_passwordless_experience: bool,
+    /// A group whose members' passwords do, all the same; none where it is empty.
+    pub passwordless_exempt_group: String,
     /// Whether people may have their password kept for their keyring.
     pub allow_keyring_password: bool,
     /// Whether nobody is offered a PIN after signing in, whatever the next one says.
@@ -54,6 +58,8 @@ impl Default for Policy {
             allow_da_auth: false,
             enable_pin_recovery: false,
             pin_recovery_key: String::new(),
+            enable_passwordless_experience: false,
+            passwordless_exempt_group: String::new(),
             allow_keyring_password: true,
             disable_post_logon_provisioning: false,
             post_logon_provisioning: PostLogon::Offer,

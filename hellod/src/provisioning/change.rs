@@ -15,7 +15,7 @@ use crate::keys::child::{Change, Choosing};
 use crate::parts::Parts;
 use crate::policy::Class;
 use crate::refusal::Refusal;
-use crate::tries::{MayTry, NewPin, TryEnd};
+use crate::tries::{MayTry, NewPin, TryEnd, UNCOUNTED};
 
 /// Where the change was asked for, and whose tries it uses.
 #[derive(Debug, Clone, Copy)]
@@ -161,6 +161,7 @@ async fn tell(
     match swapped {
         Ok(Swap::Made) => {
             parts.record(&Event::PinChanged, account, tried.service);
+            parts.offers.note(account.uid, None);
             let _ = terminal.show(Style::Info, "Done. Your new PIN works from now on.").await;
             Ok(Round::Over(Outcome::Success))
         }
@@ -193,6 +194,7 @@ pub(super) fn put_off(may: MayTry) -> String {
         MayTry::After(wait) => {
             format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1))
         }
+        MayTry::Uncounted => UNCOUNTED.to_owned(),
         MayTry::Now | MayTry::AtLogin => {
             "Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned()
         }

@@ -54,6 +54,17 @@ pub(super) async fn enrolled(
     enrolling.run(terminal).await
 }
 
+/// The same for a new PIN and a new key in the place of those that `account` has, of somebody whom a program of root's has let in.
+pub(super) async fn replaced(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let enrolling = Enrolling { parts, caller, account, action: Action::Reset, place: Place::Joined(None) };
+    enrolling.run(terminal).await
+}
+
 /// Gives `account` a new PIN and a new key in the place of those it has, and ends the conversation. It is registered with
 /// whoever the former key was.
 pub async fn reset(
@@ -292,6 +303,8 @@ impl Enrolling<'_> {
                 let reset = self.action == Action::Reset;
                 let done = if reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
                 self.parts.record(&done, self.account, self.command());
+                // What came out about the one before it is over.
+                self.parts.offers.note(self.account.uid, None);
                 // The enrolment stands, whether or not anybody is left to read this.
                 let _ = terminal.show(Style::Info, DONE).await;
                 Outcome::Success

@@ -107,11 +107,19 @@ async fn proven(
     if caller.uid == 0 {
         return Ok(true);
     }
+    let has_only_the_pin = has_only_the_pin(parts, account).await;
+    if has_only_the_pin && matches!(action, Action::Reset | Action::Unenroll) {
+        let text = format!("{ONLY_THE_PIN}\n  sudo helloctl reset --user {}", account.name);
+        terminal.refuse(Refusal::NO_PROOF, &text).await?;
+        return Ok(false);
+    }
     if parts.at_work.has(account.uid) {
         terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(false);
     }
-    let Some(_note) = parts.proving.begin(account.uid) else {
+    // While it stands, the PIN answers no question of polkit's, and so the password would.
+    let note = (!has_only_the_pin).then(|| parts.proving.begin(account.uid));
+    let Some(_note) = note.map_or(Some(None), |note| note.map(Some)) else {
         let text = "You are being asked for your password already.\nAnswer there, or close that window.";
         terminal.refuse(Refusal::ASKED_ALREADY, text).await?;
         return Ok(false);
@@ -130,6 +138,15 @@ async fn proven(
     };
     terminal.refuse(&event, text).await?;
     Ok(false)
+}
+
+/// Whether somebody has a PIN that works, and policy has nothing but that let them in. Then their password must not give them
+/// another one.
+async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
+    let uid = account.uid;
+    let works =
+        parts.enrolments.exists(uid) && !parts.tries.is_locked(uid) && !parts.lost.borrow().contains(&uid);
+    works && parts.only_the_pin_counts(account).await
 }
 
 /// Why there can be no new PIN now, if so, and when there can be one again.
@@ -186,6 +203,8 @@ async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
 
+const ONLY_THE_PIN: &str = "Your password is no proof here: policy has only your PIN let you in.\n\
+    Forgotten? An administrator sets a new one with you:";
 const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
 
 /// No directory lets a device take a key off a person's list.

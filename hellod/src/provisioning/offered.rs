@@ -1,5 +1,6 @@
 //! Provisioning by itself: whoever has signed in at a console with the password, and could have a PIN, is offered one there and
-//! then, in the same conversation. And whoever has one that is no longer good enough is asked for another.
+//! then, in the same conversation. Whoever has one that is no longer good enough is asked for another, and whoever could not sign in
+//! with theirs may have a new one.
 //!
 //! The sign-in is over and stands, whatever comes of this. That the person is who they are, the program at the console has
 //! seen, which is root's; so nobody is asked for the password twice.
@@ -10,14 +11,14 @@ use hello_dbus::{Outcome, Style};
 use tokio::time::timeout;
 
 use super::change::{self, Tried};
-use super::enroll::{Place, enrolled};
-use super::{end, is_yes};
+use super::enroll::{Place, enrolled, replaced};
+use super::{end, has_only_the_pin, is_yes};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::keys::queue::Asker;
-use crate::offers::Outdated;
+use crate::offers::{Outdated, Unusable};
 use crate::parts::Parts;
 use crate::policy::{Admission, Class, Launch};
 
@@ -43,6 +44,10 @@ pub async fn offer_pin(
         let outcome = renew(parts, account, tried, &outdated, &mut terminal).await;
         return end(terminal, outcome).await;
     }
+    if is_at_console && let Some(why) = unusable(parts, account, class).await {
+        let outcome = replace(parts, caller, account, why, &mut terminal).await;
+        return end(terminal, outcome).await;
+    }
     let launch = if is_at_console { will_launch(parts, account, service).await } else { None };
     let outcome = match launch {
         Some(launch) => offer(parts, caller, account, launch, &mut terminal).await,
@@ -62,12 +67,45 @@ async fn renew(
 ) -> Result<Outcome, Gone> {
     terminal.show(Style::Info, &format!("{outdated}\nChoose another one now.")).await?;
     let outcome = change::run(parts, account, tried, terminal).await?;
-    if outcome == Outcome::Success {
-        parts.offers.note(account.uid, None);
-    } else {
+    if outcome != Outcome::Success {
         terminal.show(Style::Info, AS_BEFORE).await?;
     }
     Ok(outcome)
+}
+
+/// Why somebody may want a new PIN, if they may be asked. Not whose password is no proof.
+async fn unusable(parts: &Parts, account: &Account, class: Class) -> Option<Unusable> {
+    let why = parts.offers.unusable(account.uid, class, &parts.clock.now())?;
+    let has_one = parts.policy.launch().is_some() && parts.enrolments.exists(account.uid);
+    (has_one && !has_only_the_pin(parts, account).await).then_some(why)
+}
+
+/// Offers a new PIN, and a new key with it, to whoever could not sign in with theirs. Who says no goes on with the one that there is,
+/// and is asked again when it was wrong again.
+async fn replace(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    why: Unusable,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    terminal.show(Style::Info, &in_full(parts, account, why)).await?;
+    let wanted = is_yes(terminal.word("Choose a new PIN now? Type yes or no: ").await?);
+    parts.record(&Event::PinOffered { answer: if wanted { "yes" } else { "no" } }, account, "offer");
+    let outcome = if wanted { replaced(parts, caller, account, terminal).await? } else { Outcome::Refused };
+    if outcome != Outcome::Success {
+        parts.offers.forget_unusable(account.uid);
+        terminal.show(Style::Info, LATER).await?;
+    }
+    Ok(outcome)
+}
+
+/// With what there is to know about the key.
+fn in_full(parts: &Parts, account: &Account, why: Unusable) -> String {
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    let keeps = why != Unusable::Lost
+        && enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
+    if keeps { format!("{why}\n{SAME_KEY}") } else { why.to_string() }
 }
 
 /// The same for a desktop: says what there is to say, hears yes or no, and makes nothing. Whoever says yes enrols by themselves,
@@ -75,12 +113,31 @@ async fn renew(
 pub async fn offer_on_desktop(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
     let is_here = caller.uid == account.uid
         && matches!(parts.surfaces.admit_enrolment(caller, account), Admission::Admitted(_));
-    let launch = if is_here { will_launch(parts, account, "desktop").await } else { None };
-    let outcome = match launch {
-        Some(launch) => asked(parts, account, launch, &mut terminal).await,
-        None => Ok(Outcome::Declined),
+    let outcome = if !is_here {
+        Ok(Outcome::Declined)
+    } else if let Some(why) = unusable(parts, account, Class::Greeter).await {
+        asked_anew(parts, account, why, &mut terminal).await
+    } else if let Some(launch) = will_launch(parts, account, "desktop").await {
+        asked(parts, account, launch, &mut terminal).await
+    } else {
+        Ok(Outcome::Declined)
     };
     end(terminal, outcome).await;
+}
+
+async fn asked_anew(
+    parts: &Parts,
+    account: &Account,
+    why: Unusable,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let Some(typed) = terminal.word(&in_full(parts, account, why)).await? else {
+        return Ok(Outcome::Declined);
+    };
+    let wanted = is_yes(Some(typed));
+    parts.record(&Event::PinOffered { answer: if wanted { "yes" } else { "no" } }, account, "desktop");
+    parts.offers.forget_unusable(account.uid);
+    Ok(if wanted { Outcome::Success } else { Outcome::Refused })
 }
 
 async fn asked(
@@ -194,6 +251,8 @@ const REQUIRED: &str = "\
     On this computer people sign in with a PIN of their own.\n\
     Choose yours now. It is good on this computer alone.";
 const AS_BEFORE: &str = "Your PIN is as before. You are asked again at your next sign-in.";
+const LATER: &str = "Your PIN is as before. For a new one later:\n  helloctl reset";
+const SAME_KEY: &str = "Your organisation can let you keep its key:\n  helloctl reset --request";
 const SOONER: &str = "To set it up sooner: helloctl enroll";
 const NEXT_TIME: &str =
     "You are signed in without one this time, and are asked again\nat the next. Or: helloctl enroll";

@@ -185,11 +185,13 @@ async fn tell(
     match set {
         Ok(()) => {
             parts.record(&Event::PinRenewed, account, COMMAND);
+            parts.offers.note(account.uid, None);
             let _ = terminal.show(Style::Info, DONE).await;
             Ok(Outcome::Success)
         }
         Err(Refused::Key(error @ KeyError::HalfDone { .. })) => {
             parts.record(&Event::PinRenewed, account, COMMAND);
+            parts.offers.note(account.uid, None);
             let text = format!("{error}\nIf it is refused as locked: helloctl reset --request");
             terminal.refuse(Refusal::HALF_RENEWED, &text).await?;
             Ok(Outcome::Unavailable)

@@ -75,7 +75,7 @@ mod tests {
             .map(|failures| match after(failures, Class::Login).judge(Class::Login, &at(0)) {
                 MayTry::Now => 0,
                 MayTry::After(wait) => wait.as_secs(),
-                MayTry::AtLogin => unreachable!(),
+                MayTry::AtLogin | MayTry::Uncounted => unreachable!(),
             })
             .collect();
         assert_eq!(waits, [0, 0, 0, 0, 30, 60, 120, 240, 480, 900, 900]);

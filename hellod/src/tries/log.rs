@@ -175,7 +175,7 @@ impl TriesLog {
 
 fn uncounted(error: &StoreError) -> MayTry {
     tracing::error!("a try can't be counted, so none may be made: {error}");
-    MayTry::After(LONGEST_DELAY)
+    MayTry::Uncounted
 }
 
 fn unwritten(error: &StoreError) -> MayWrite {

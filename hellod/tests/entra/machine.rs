@@ -274,7 +274,7 @@ impl Person<'_> {
                     shown.push_str(&format!("{}\n", text.replace('\n', " ")));
                     Answer::Continue
                 }
-                Step::Wait => Answer::Continue,
+                Step::Wait | Step::OnlyPin => Answer::Continue,
                 Step::Outlet => Answer::Declined,
                 Step::End(outcome) => return Said { outcome, shown, codes: self.codes.get() },
             };

@@ -61,6 +61,10 @@ impl Terminal for Person {
         self.saw.push(format!("{style:?}: {text}"));
     }
 
+    fn say_the_unsaid(&mut self) {
+        self.saw.push("what was unsaid".into());
+    }
+
     fn earlier_secret(&self) -> Option<Secret> {
         self.earlier.map(|earlier| Zeroizing::new(earlier.to_vec()))
     }
@@ -73,7 +77,7 @@ impl Terminal for Person {
 /// One conversation, and what was left of it.
 struct Played {
     ending: Ending,
-    keyring: Keyring,
+    left: Left,
     answers: Vec<Answer>,
     person: Person,
 }
@@ -90,8 +94,8 @@ fn play_on(
 ) -> Played {
     let first = steps.pop_front().unwrap().unwrap();
     let mut script = Script { steps, then, answers: Vec::new(), pipes: Vec::new(), opens: KEYRING };
-    let (ending, keyring) = follow(&mut script, &mut person, rules, first);
-    Played { ending, keyring, answers: script.answers, person }
+    let (ending, left) = follow(&mut script, &mut person, rules, first);
+    Played { ending, left, answers: script.answers, person }
 }
 
 const KEYRING: &[u8] = b"correct horse";
@@ -364,14 +368,14 @@ fn the_password_for_the_keyring_is_taken_from_the_pipe_after_a_success_and_after
     for outcome in [Outcome::Success, Outcome::Refused, Outcome::Unavailable] {
         let (_read, asked) = pin_prompt();
         let played = play(&sign_in(), types(&[b"271828"]), vec![Step::Outlet, asked, Step::End(outcome)]);
-        let opened = played.keyring.opened.as_ref().map(|password| password.as_slice());
+        let opened = played.left.opened.as_ref().map(|password| password.as_slice());
         assert_eq!(opened, (outcome == Outcome::Success).then_some(KEYRING), "{outcome:?}");
         assert_eq!(played.person.handed_on, None, "that is for later");
     }
     // Of whoever types the password instead, nothing is opened.
     let (_read, asked) = pin_prompt();
     let played = play(&sign_in(), types(&[b"pa55word"]), vec![Step::Outlet, asked]);
-    assert!(matches!(played.ending, Ending::Password) && played.keyring.opened.is_none());
+    assert!(matches!(played.ending, Ending::Password) && played.left.opened.is_none());
 }
 
 #[test]
@@ -380,8 +384,8 @@ fn a_pipe_that_nobody_takes_leaves_the_keyring_shut_and_lets_the_person_in() {
     let steps = [asked, Step::End(Outcome::Success)].map(Ok).into();
     let mut script =
         Script { steps, then: || Step::Wait, answers: Vec::new(), pipes: Vec::new(), opens: b"" };
-    let (ending, keyring) = follow(&mut script, &mut types(&[b"271828"]), &sign_in(), Step::Outlet);
-    assert!(matches!(ending, Ending::Outcome(Outcome::Success)) && keyring.opened.is_none());
+    let (ending, left) = follow(&mut script, &mut types(&[b"271828"]), &sign_in(), Step::Outlet);
+    assert!(matches!(ending, Ending::Outcome(Outcome::Success)) && left.opened.is_none());
     assert_eq!(script.answers, [Answer::Declined, Answer::Secret]);
 }
 
@@ -392,7 +396,7 @@ fn that_the_password_is_wanted_is_heard_at_the_prompt() {
         let Step::Prompt(prompt) = step else { panic!("no prompt") };
         let step = Step::Prompt(Prompt { keeps_password: wanted, ..prompt });
         let played = play(&sign_in(), types(&[b"pa55word"]), vec![step]);
-        assert_eq!(played.keyring.wants_password, wanted);
+        assert_eq!(played.left.wants_password, wanted);
     }
 }
 
@@ -411,4 +415,37 @@ fn nothing_is_an_answer_only_where_the_prompt_says_so_and_the_person_has_read_it
         let is_in = matches!(played.ending, Ending::Outcome(Outcome::Success));
         assert_eq!(is_in, takes_nothing && !misled);
     }
+}
+
+#[test]
+fn where_only_the_pin_counts_a_password_goes_nowhere_and_the_pin_is_asked_for_again() {
+    for typed in [&b""[..], b"hunter2", &[b'1'; 600]] {
+        let (_one, first) = pin_prompt();
+        let (_other, second) = pin_prompt();
+        let wrong = message(Style::Error, "Not the password.");
+        let steps = vec![Step::OnlyPin, first, wrong, second, Step::End(Outcome::OnlyPin)];
+        let played = play(&sign_in(), types(&[typed, b"271828"]), steps);
+        assert!(matches!(played.ending, Ending::Outcome(Outcome::OnlyPin)), "{:?}", played.ending);
+        let answers = [Answer::Continue, Answer::Declined, Answer::Continue, Answer::Secret];
+        assert_eq!(played.answers, answers);
+        assert!(played.person.handed_on.is_none() && played.left.only_pin);
+        assert_eq!(played.person.saw.last().map(String::as_str), Some("what was unsaid"));
+    }
+}
+
+#[test]
+fn that_only_the_pin_counts_holds_for_the_rest_of_a_conversation_and_before_its_first_question() {
+    let played = play(&sign_in(), types(&[]), vec![Step::OnlyPin, word_prompt()]);
+    assert!(matches!(played.ending, Ending::NoReply) && played.left.only_pin);
+    let wait = message(Style::Error, "Too many wrong PINs.");
+    let steps = [Ok(Step::OnlyPin), Ok(wait), Err(Unreachable::Hangs)];
+    let played = play_on(&sign_in(), types(&[]), steps.into(), || Step::Wait);
+    assert!(matches!(played.ending, Ending::Lost(Unreachable::Hangs)) && played.left.only_pin);
+}
+
+#[test]
+fn an_end_that_was_told_is_the_end_however_late_it_is_heard() {
+    let rules = Rules { patience: Duration::ZERO, ..sign_in() };
+    let played = play(&rules, types(&[]), vec![Step::Wait, Step::End(Outcome::NotEnrolled)]);
+    assert!(matches!(played.ending, Ending::Outcome(Outcome::NotEnrolled)), "{:?}", played.ending);
 }
