@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Config, Ending, Lab, PATIENCE, Tpm, World, until};
+use hello_tests::{ALICE, Config, Ending, Lab, PATIENCE, Terminal, Tpm, World, until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
@@ -83,6 +83,17 @@ const REMOVAL: Story = Story {
     full: false,
 };
 
+/// By word of the organisation, which answers the code that helloctl shows.
+const RENEWAL: Story = Story {
+    name: "renewal",
+    user: "alice",
+    arguments: &["reset", "--request"],
+    lines: &[],
+    enrolled_before: true,
+    after: Some(NEW),
+    full: false,
+};
+
 /// The same where the chip is full.
 const ENROLMENT_IN_A_FULL_CHIP: Story = Story { name: "enrolment in a full chip", full: true, ..ENROLMENT };
 
@@ -92,7 +103,12 @@ const RESET_IN_A_FULL_CHIP: Story = Story { name: "reset in a full chip", full: 
 /// A world for the story, on which the machine has been tried out.
 fn world(story: &Story, tapped: bool) -> World {
     let config = Config::with(if story.full { "[policy]\nAllowDaAuth = true\n" } else { "" });
-    let world = if tapped { World::tapped_with(&config) } else { World::of(Lab::with_hello(), &config) };
+    let mut world = if tapped { World::tapped_with(&config) } else { World::of(Lab::with_hello(), &config) };
+    if story.name == RENEWAL.name {
+        let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
+        world.lab.write("/etc/hellod/policy.d/50-corp.toml", made.ok(), 0o644);
+        world.restart_hellod();
+    }
     world.enrol(&ALICE, OLD);
     if story.full {
         // The common lockout guards where it has a password; here it is to bear some wrong PINs.
@@ -103,6 +119,41 @@ fn world(story: &Story, tapped: bool) -> World {
         tpm2(&world, FILL);
     }
     world
+}
+
+impl Story {
+    /// Does it, as far as it gets. Returns what was said.
+    fn run(&self, world: &World) -> String {
+        if self.name == RENEWAL.name {
+            return renewal(world);
+        }
+        format!("{:?}", world.helloctl(self.user, self.arguments, self.lines))
+    }
+}
+
+/// The answers, until nobody asks any more.
+fn renewal(world: &World) -> String {
+    let mut helloctl = world.lab.pty(RENEWAL.user, ["helloctl"].iter().chain(RENEWAL.arguments).copied());
+    let asked = |helloctl: &mut Terminal, text: &str| {
+        until("a question, or the end", PATIENCE, || {
+            let asked = helloctl.which(&[text], Duration::from_millis(200)).is_some();
+            (asked || !helloctl.runs()).then_some(asked)
+        })
+    };
+    if asked(&mut helloctl, "The answer: ") {
+        let shown = helloctl.output();
+        let code = shown.split("voids the code.").nth(1).unwrap_or_default();
+        let answer =
+            world.lab.run_with_input("root", ["hello-reset", "answer", "--yes", "/root/corp.key"], code);
+        helloctl.send_line(answer.stdout.trim());
+    }
+    for question in ["New PIN: ", "The same PIN again: "] {
+        if asked(&mut helloctl, question) {
+            helloctl.send_secret(NEW);
+        }
+    }
+    helloctl.finish();
+    helloctl.output()
 }
 
 /// Fills what alice's counter leaves free. The last octets go to indices as large as a counter.
@@ -187,9 +238,9 @@ const LASTING: [&str; 5] =
 fn moments(world: &World, story: &Story, every: usize) -> Vec<usize> {
     prepare(world, story);
     world.interposer().behave();
-    world.helloctl(story.user, story.arguments, story.lines).ok();
+    let said = story.run(world);
     let names = world.interposer().names();
-    assert!(settled(world, story, "nowhere"));
+    assert!(settled(world, story, "nowhere"), "{said}");
     let lasting = |at: &usize| LASTING.contains(&names[*at].as_str());
     let moments: Vec<usize> = (0..names.len()).filter(|at| lasting(at) || at % every == 0).collect();
     assert!(moments.iter().any(lasting), "{names:?}");
@@ -219,10 +270,10 @@ fn at_commands(story: &Story, victim: Victim, every: usize) {
             None
         });
         // However it ended: what is there afterwards is looked at.
-        let ended = world.helloctl(story.user, story.arguments, story.lines);
+        let ended = story.run(&world);
         let name = world.interposer().names().get(at).cloned().unwrap_or_default();
         world.interposer().behave();
-        assert!(reached.load(Ordering::SeqCst), "{ended:?}");
+        assert!(reached.load(Ordering::SeqCst), "{ended}");
         if victim == Victim::Hellod {
             world.restart_hellod();
         }
@@ -268,7 +319,7 @@ fn at_every_file(story: &Story) {
                 }
                 false
             });
-            drop(world.helloctl(story.user, story.arguments, story.lines));
+            story.run(&world);
             over.store(true, Ordering::SeqCst);
             killer.join().unwrap()
         });
@@ -361,6 +412,11 @@ fn a_reset_takes_nobodys_counter_away_for_the_common_lockout() {
 }
 
 #[test]
+fn a_new_pin_by_word_of_the_organisation_killed_at_any_command_leaves_one_pin_that_works() {
+    at_commands(&RENEWAL, Victim::Hellod, 4);
+}
+
+#[test]
 fn a_removal_killed_at_any_command_is_finished() {
     at_commands(&REMOVAL, Victim::Hellod, 1);
 }
@@ -398,7 +454,7 @@ fn without_the_intent_a_killed_enrolment_would_leave_its_counter_which_shows_tha
 
 #[test]
 fn each_story_killed_after_any_file_leaves_the_old_state_or_the_new() {
-    for story in [ENROLMENT, CHANGE, RESET, REMOVAL] {
+    for story in [ENROLMENT, CHANGE, RESET, RENEWAL, REMOVAL] {
         at_every_file(&story);
     }
 }
