@@ -83,12 +83,16 @@ impl Refusal {
         Self::NO_FINGER,
     ];
 
-    /// What is shown of a refusal: its number stands at the end of the first line, where it is in nobody's way who copies a command
-    /// from below. No line breaks before it.
+    /// What is shown of a refusal: its number stands at the end of the first line, and a command below it, where nobody copies the one
+    /// with the other. No line breaks before the number.
     #[must_use]
     pub fn behind(self, text: &str) -> String {
         let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
-        format!("{first}\u{a0}[{}]{rest}", self.0)
+        let command = [": sudo helloctl ", ": helloctl "].iter().find_map(|begins| first.find(begins));
+        let Some((said, command)) = command.map(|colon| first.split_at(colon + 1)) else {
+            return format!("{first}\u{a0}[{}]{rest}", self.0);
+        };
+        format!("{said}\u{a0}[{}]\n {command}{rest}", self.0)
     }
 }
 
@@ -106,6 +110,10 @@ mod tests {
     fn the_number_stands_behind_the_first_line() {
         assert_eq!(Refusal::NOT_ROOT.behind("No."), "No.\u{a0}[4200]");
         assert_eq!(Refusal::NOT_ROOT.behind("No.\nTry:\n  this"), "No.\u{a0}[4200]\nTry:\n  this");
+        assert_eq!(
+            Refusal::NOT_ROOT.behind("No. Try: sudo helloctl join\nOr not."),
+            "No. Try:\u{a0}[4200]\n  sudo helloctl join\nOr not."
+        );
         assert_eq!(Refusal::from(&Event::Locked).behind("Locked."), "Locked.\u{a0}[7400]");
     }
 

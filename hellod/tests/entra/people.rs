@@ -118,7 +118,7 @@ fn whoever_is_called_something_else_at_the_directory_keeps_their_pin_or_sets_up_
         assert_eq!(machine.enrol(DAEMON, DORA).await.outcome, Outcome::Success);
         machine.house.lab.order(rename);
         let said = machine.sign_in(DAEMON, PIN).await;
-        refused(&said, Outcome::Unavailable, "after a change: helloctl reset");
+        refused(&said, Outcome::Unavailable, "after a change: [7405]   helloctl reset");
         refused(
             &machine.reset(DAEMON, married).await,
             Outcome::Success,
