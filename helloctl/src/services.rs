@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use crate::text::{cell, columns};
 
-/// A service as hellod tells it: its name, `password`, `pin` or `pin-or-finger`, and why no more.
+/// A service as hellod tells it: its name, the gesture, and why no more.
 pub(crate) type Offer = (String, String, String);
 
 /// A program that authenticates through PAM.
@@ -15,6 +15,8 @@ pub(crate) struct Service {
     pub(crate) name: String,
     /// The line of pam_hello, where there is one.
     pub(crate) module: Option<Control>,
+    /// Whether pam_fprintd takes fingers there, too.
+    fprintd: bool,
 }
 
 /// What the line of the module makes of what it returns (pam.conf(5)).
@@ -58,21 +60,21 @@ pub(crate) fn installed(root: &Path) -> Vec<Service> {
         .collect();
     names.sort();
     names.dedup();
-    let services = names
-        .into_iter()
-        .filter_map(|name| Some(Service { module: module(&folders, &name, DEEPEST)?, name }));
+    let services = names.into_iter().filter_map(|name| {
+        auth_lines(&folders, &name, DEEPEST).map(|(module, fprintd)| Service { name, module, fprintd })
+    });
     services.collect()
 }
 
-/// The line of the module among the auth lines of a file, or of those that it takes in (pam.d(5)); nothing where there are no auth
-/// lines.
-fn module(folders: &[PathBuf], name: &str, depth: u32) -> Option<Option<Control>> {
+/// The line of the module among the auth lines of a file, or of those that it takes in (pam.d(5)), and whether pam_fprintd has one;
+/// nothing where there are no auth lines.
+fn auth_lines(folders: &[PathBuf], name: &str, depth: u32) -> Option<(Option<Control>, bool)> {
     let deeper = depth.checked_sub(1)?;
     let text = folders.iter().find_map(|folder| fs::read_to_string(folder.join(name)).ok())?;
     let found = text.lines().filter_map(|line| {
         let line = line.split('#').next().unwrap_or_default().trim();
         if let Some(file) = line.strip_prefix("@include") {
-            return module(folders, file.trim(), deeper);
+            return auth_lines(folders, file.trim(), deeper);
         }
         let rest = line.trim_start_matches('-').strip_prefix("auth")?.trim_start();
         let (control, what) = match rest.strip_prefix('[').and_then(|rest| rest.split_once(']')) {
@@ -80,12 +82,12 @@ fn module(folders: &[PathBuf], name: &str, depth: u32) -> Option<Option<Control>
             None => rest.split_once(char::is_whitespace)?,
         };
         if matches!(control, "include" | "substack") {
-            return module(folders, what.split_whitespace().next()?, deeper);
+            return auth_lines(folders, what.split_whitespace().next()?, deeper);
         }
         let is_it = what.contains(MODULE) && !what.contains("keep_password");
-        Some(is_it.then(|| Control::of(control)))
+        Some((is_it.then(|| Control::of(control)), what.contains(FPRINTD)))
     });
-    found.reduce(Option::or)
+    found.reduce(|(module, fprintd), (other, too)| (module.or(other), fprintd || too))
 }
 
 impl Service {
@@ -101,16 +103,23 @@ impl Service {
             }
             ("pin" | "only-pin", _) => ("PIN", ""),
             ("pin-or-finger" | "only-pin-or-finger", _) => ("PIN or finger", ""),
+            ("finger", _) => ("finger", ""),
             ("password", Control { unavailable_goes_on: false, .. }) => ("nothing", why.as_str()),
             ("nothing", Control { denied_goes_on: true, .. }) => ("password", why.as_str()),
             (other, _) => (other, why.as_str()),
         };
+        let why = if why.is_empty() && self.fprintd { FINGERS_PAST_IT } else { why };
         [cell(&self.name), cell(asks), cell(why)]
     }
 
     /// The same of one without the module.
     pub(crate) fn row_without_hello(&self) -> Row {
-        [cell(&self.name), cell("password"), cell(NOT_IN_ITS_FILE)]
+        let (asks, why) = if self.fprintd {
+            ("password or finger", FINGERS_PAST_IT)
+        } else {
+            ("password", NOT_IN_ITS_FILE)
+        };
+        [cell(&self.name), cell(asks), cell(why)]
     }
 }
 
@@ -118,7 +127,7 @@ impl Service {
 pub(crate) fn table(rows: Vec<Row>) -> String {
     let header = ["PAM SERVICE", "ASKS FOR", "REMARK"].map(str::to_owned);
     let (with, without): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN"));
+        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN") || asks == "finger");
     let rows: Vec<_> = [header].into_iter().chain(with).chain(without).collect();
     columns(&rows).join("\n")
 }
@@ -130,8 +139,11 @@ type Row = [String; 3];
 const TAKES_IT: &str = "policy wants no password; see 'helloctl pam enable --passwordless'";
 /// Why a service without the module asks for the password.
 const NOT_IN_ITS_FILE: &str = "pam_hello is not in its PAM file; see 'helloctl pam enable'";
+/// Why a finger there is worth less.
+const FINGERS_PAST_IT: &str = "pam_fprintd lets fingers in there without the security chip; see pam_hello(8)";
 const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 const MODULE: &str = "pam_hello.so";
+const FPRINTD: &str = "pam_fprintd.so";
 /// More files in files than anybody has.
 const DEEPEST: u32 = 8;
 
@@ -154,6 +166,7 @@ mod tests {
             ("round", "@include round\nauth include gone\n"),
             ("sudo.dpkg-old", "@include common-auth\n"),
             ("passwd", "password required pam_unix.so\n"),
+            ("kde-fingerprint", "auth required pam_shells.so\nauth required pam_fprintd.so max-tries=1\n"),
         ] {
             fs::write(directory.join(name), text).unwrap();
         }
@@ -163,15 +176,18 @@ mod tests {
         fs::write(vendors.join("vendor"), "auth include common-auth\n").unwrap();
         let found = installed(&root);
         fs::remove_dir_all(&root).unwrap();
-        let found: Vec<_> =
-            found.iter().map(|service| (service.name.as_str(), service.module.is_some())).collect();
+        let found: Vec<_> = found
+            .iter()
+            .map(|service| (service.name.as_str(), service.module.is_some(), service.fprintd))
+            .collect();
         let expected = [
-            ("cron", false),
-            ("kept", false),
-            ("own", true),
-            ("polkit-1", true),
-            ("sudo", true),
-            ("vendor", true),
+            ("cron", false, false),
+            ("kde-fingerprint", false, true),
+            ("kept", false, false),
+            ("own", true, false),
+            ("polkit-1", true, false),
+            ("sudo", true, false),
+            ("vendor", true, false),
         ];
         assert_eq!(found, expected);
     }
@@ -198,10 +214,25 @@ mod tests {
             (hello, "nothing", "password"),
             ("sufficient", "only-pin", "PIN, then password"),
             ("required", "pin", "PIN"),
+            ("required", "finger", "finger"),
+            ("required", "nothing", "nothing"),
         ] {
-            let service = Service { name: "sudo".into(), module: Some(Control::of(control)) };
+            let service = Service { name: "sudo".into(), module: Some(Control::of(control)), fprintd: false };
             let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new()));
             assert_eq!(says, asks, "{control}: {gesture}");
+        }
+    }
+
+    #[test]
+    fn a_service_that_takes_fingers_without_the_chip_is_said_to() {
+        let offer = |gesture: &str| ("sudo".to_owned(), gesture.to_owned(), String::new());
+        for module in [None, Some(Control::of("success=1 default=ignore"))] {
+            let service = Service { name: "sudo".into(), module, fprintd: true };
+            let [_, asks, why] = match module {
+                Some(_) => service.row(&offer("pin")),
+                None => service.row_without_hello(),
+            };
+            assert!(why.contains("without the security chip"), "{asks} {why}");
         }
     }
 

@@ -321,6 +321,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         policy_refused,
         surfaces: config.surfaces,
         proving: Notes::default(),
+        at_the_reader: Notes::default(),
         at_work: Notes::default(),
         registering: Notes::default(),
         store,

@@ -87,6 +87,8 @@ pub struct Parts {
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
     /// asked for: a PIN must not vouch for a change of itself.
     pub proving: Notes,
+    /// Those for whose finger a screen waits just now.
+    pub at_the_reader: Notes,
     /// Those whose enrolment is being worked on just now. There is one intent for each person at a time.
     pub at_work: Notes,
     /// People of a directory for whom a key is being registered just now: in one account at a time.

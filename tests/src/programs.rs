@@ -19,6 +19,21 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// The module as it is shipped. Built together with the daemon it gets more of tokio, which keeps two sockets for signals.
+#[track_caller]
+pub fn shipped_module() -> PathBuf {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let build = || {
+        let target = target_directory();
+        let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
+        cargo.args(["build", "--locked", "--release", "--quiet", "--package", "pam_hello", "--target-dir"]);
+        let built = cargo.arg(&target).current_dir(source_root()).status();
+        assert!(built.is_ok_and(|status| status.success()), "`cargo build --release -p pam_hello` failed");
+        target.join("release/libpam_hello.so")
+    };
+    BUILT.get_or_init(build).clone()
+}
+
 /// The top directory of the sources.
 pub fn source_root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap_or(Path::new("/"))

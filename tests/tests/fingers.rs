@@ -4,105 +4,14 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Config, HELLOD_FINGER, HellodFinger, Lab, MALLORY, ONE_OFF, PIN, PROMPT, Person, Polkit,
-    ROOT, SUDO_PASSWORD, Sensor, Terminal, World, finish_with_password, until,
+    ALICE, BOB, Config, HELLOD_FINGER, MALLORY, ONE_OFF, PARTS, PIN, PROMPT, PROMPT_WITH_FINGER, Person,
+    ROOT, SUDO_PASSWORD, Touched, World, finish_with_password, until,
 };
 use rustix::process::Signal;
 
-/// What Hello asks for where a finger counts.
-const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
-const TOUCH: &str = "Touch the fingerprint reader: sudo for alice.";
-/// How often a finger that is learnt touches the virtual reader: once so that it looks whether it knows it, and five times.
-const PARTS: usize = 6;
-
-/// alice has a PIN and a finger.
-struct Touched {
-    world: World,
-    finger: HellodFinger,
-    sensor: Sensor,
-    _polkit: Polkit,
-}
-
-impl Touched {
-    #[track_caller]
-    fn new() -> Self {
-        let touched = Self::bare(&Config::default());
-        touched.add("alice", &[], "index");
-        touched
-    }
-
-    /// Without the finger.
-    #[track_caller]
-    fn bare(config: &Config) -> Self {
-        let world = World::of(Lab::with_hello().without_activation(), config);
-        // Without logind polkit takes nobody for local, and the actions allow nothing to others.
-        world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-        let polkit = world.lab.polkit();
-        let sensor = world.lab.keeping_sensor();
-        let finger = world.lab.hellod_finger();
-        world.enrol(&ALICE, PIN);
-        Self { world, finger, sensor, _polkit: polkit }
-    }
-
-    /// Adds a finger that the reader will know by `print`.
-    #[track_caller]
-    fn add(&self, user: &str, arguments: &[&str], print: &str) {
-        let mut helloctl = self.adding(user, arguments);
-        helloctl.expect("Your PIN: ");
-        helloctl.send_secret(PIN);
-        helloctl.expect("Touch the fingerprint reader with your");
-        for _ in 0..PARTS {
-            self.sensor.touch(print);
-        }
-        helloctl.expect("Done. Your");
-        helloctl.finish_ok();
-    }
-
-    #[track_caller]
-    fn adding(&self, user: &str, arguments: &[&str]) -> Terminal {
-        self.world.lab.pty(user, ["helloctl", "finger", "add"].iter().chain(arguments).copied())
-    }
-
-    /// alice's sudo at the point where a finger is waited for.
-    #[track_caller]
-    fn asking(&self) -> Terminal {
-        let mut sudo = self.world.sudo();
-        sudo.expect(PROMPT_WITH_FINGER);
-        sudo.send_secret("");
-        sudo.expect(TOUCH);
-        sudo
-    }
-
-    #[track_caller]
-    fn the_finger_answers_sudo(&self, print: &str) {
-        let mut sudo = self.asking();
-        self.sensor.touch(print);
-        sudo.expect("it is done");
-        sudo.finish_ok();
-    }
-
-    /// What a machine is after it was switched off and on.
-    #[track_caller]
-    fn reboot(&mut self) {
-        self.finger.kill();
-        self.world.hellod.kill();
-        self.world.tpm.reboot();
-        self.world.restart_hellod();
-        self.finger = self.world.lab.hellod_finger();
-    }
-
-    #[track_caller]
-    fn events(&self) -> String {
-        self.world.helloctl("root", &["events"], &[]).stdout
-    }
-}
-
-const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
-    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
-
 #[test]
 fn a_finger_answers_sudo_and_the_pin_and_the_password_still_do() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let kid = touched.world.status(&ALICE)["enrolment"]["key_id"].clone();
     touched.the_finger_answers_sudo("index");
     let state = touched.world.status(&ALICE);
@@ -122,7 +31,7 @@ fn a_finger_answers_sudo_and_the_pin_and_the_password_still_do() {
 
 #[test]
 fn a_finger_counts_after_a_start_of_the_machine_only_once_a_pin_was_typed() {
-    let mut touched = Touched::new();
+    let mut touched = Touched::with_a_finger();
     touched.reboot();
     let mut sudo = touched.world.sudo();
     sudo.expect(PROMPT);
@@ -142,7 +51,7 @@ fn a_finger_counts_after_a_start_of_the_machine_only_once_a_pin_was_typed() {
 
 #[test]
 fn without_the_gate_in_the_tpm_a_finger_that_matches_signs_nothing() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let gates = touched.world.counters();
     assert_eq!(gates.len(), 2, "a counter and its gate: {gates:?}");
     let gate = gates
@@ -164,7 +73,7 @@ fn without_the_gate_in_the_tpm_a_finger_that_matches_signs_nothing() {
 
 #[test]
 fn fingers_that_do_not_match_let_nobody_in_and_after_five_the_pin_is_needed() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let before = touched.world.counted(&ALICE).0["failed"].clone();
     let mut sudo = touched.asking();
     for _ in 0..3 {
@@ -194,7 +103,7 @@ fn fingers_that_do_not_match_let_nobody_in_and_after_five_the_pin_is_needed() {
 
 #[test]
 fn a_touch_that_can_not_be_read_is_said_to_be_one_and_the_next_counts() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let mut su = touched.world.su();
     su.expect(PROMPT_WITH_FINGER);
     su.send_secret("");
@@ -208,7 +117,7 @@ fn a_touch_that_can_not_be_read_is_said_to_be_one_and_the_next_counts() {
 
 #[test]
 fn fingerprint_timeout_then_password() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let mut sudo = touched.asking();
     let seen = sudo.expect_within(PROMPT, Duration::from_secs(40));
     assert!(seen.after > Duration::from_secs(15), "nobody is hurried: {seen:?}");
@@ -219,7 +128,7 @@ fn fingerprint_timeout_then_password() {
 
 #[test]
 fn a_reader_that_is_busy_gone_or_broken_leaves_the_prompt_for_the_pin() {
-    let mut touched = Touched::new();
+    let mut touched = Touched::with_a_finger();
     let mut other = touched.world.lab.pty("root", ["fprintd-verify", "-f", "right-index-finger", ALICE.name]);
     other.expect("Verify started!");
     let mut sudo = touched.asking();
@@ -298,7 +207,7 @@ fn no_finger_is_added_without_the_pin_and_one_that_fprintd_got_elsewhere_does_no
 
 #[test]
 fn a_finger_is_removed_for_a_proof_and_counts_no_longer() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let mut helloctl = touched.world.lab.pty("alice", ["helloctl", "finger", "remove", "right-index"]);
     helloctl.expect("Password: ");
     helloctl.send_secret("not it");
@@ -315,7 +224,7 @@ fn a_finger_is_removed_for_a_proof_and_counts_no_longer() {
 
 #[test]
 fn a_pin_that_is_replaced_or_removed_takes_its_fingers_with_it() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     touched.world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
     touched.world.the_pin_answers_sudo();
     touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
@@ -325,7 +234,7 @@ fn a_pin_that_is_replaced_or_removed_takes_its_fingers_with_it() {
 
 #[test]
 fn nobody_but_hellod_is_answered_by_hellod_finger() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     for person in [&ROOT, &ALICE, &MALLORY, &HELLOD_FINGER] {
         for (method, arguments) in [
             ("Has", serde_json::json!([{ "u": ALICE.uid }, { "s": "kid" }])),
@@ -349,7 +258,7 @@ fn call(world: &World, person: &Person, method: &str, arguments: serde_json::Val
 
 #[test]
 fn a_finger_of_one_person_signs_nobody_else_in() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     touched.world.enrol(&BOB, PIN);
     let mut helloctl = touched.adding("bob", &[]);
     helloctl.expect("Your PIN: ");
@@ -379,7 +288,7 @@ fn where_policy_allows_no_fingers_none_is_added_and_none_counts() {
 
 #[test]
 fn a_reader_that_nobody_asks_any_more_is_free_and_what_touches_it_then_lets_nobody_in() {
-    let touched = Touched::new();
+    let touched = Touched::with_a_finger();
     let mut sudo = touched.asking();
     touched.world.hellod.program().signal(Signal::STOP);
     until("the reader to be let go of", Duration::from_secs(15), || {

@@ -2,12 +2,11 @@
 //!
 //! The suite judges by what lockers, greeters and sudo need of any module, and knows nothing of Hello.
 
-use std::path::PathBuf;
-use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
-use hello_tests::{ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, World, modules, program, source_root};
+use hello_tests::{
+    ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, World, modules, program, shipped_module,
+};
 
 /// The programs of the suite, and the service files that they read.
 const PERSONAS: [(&str, &str); 10] = [
@@ -201,21 +200,6 @@ fn builder() -> LabBuilder {
 fn activating() -> LabBuilder {
     let module = format!("{}/pam_hello.so", modules());
     Lab::with_hello().show(program("surfaces"), SUITE).show(shipped_module(), &module)
-}
-
-/// The module as it is shipped. Built together with the daemon it gets more of tokio, which keeps two sockets for signals.
-fn shipped_module() -> PathBuf {
-    static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    let build = || {
-        let built = program("lab-init");
-        let target = built.ancestors().nth(2).unwrap_or(source_root());
-        let mut cargo = Command::new(option_env!("CARGO").unwrap_or("cargo"));
-        cargo.args(["build", "--locked", "--release", "--quiet", "--package", "pam_hello", "--target-dir"]);
-        let built = cargo.arg(target).current_dir(source_root()).status();
-        assert!(built.is_ok_and(|status| status.success()), "`cargo build --release -p pam_hello` failed");
-        target.join("release/libpam_hello.so")
-    };
-    BUILT.get_or_init(build).clone()
 }
 
 fn furnish(lab: &Lab) {

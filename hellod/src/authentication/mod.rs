@@ -22,7 +22,6 @@ use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Or, Reply, Terminal};
 use crate::enrolments::{Enrolled, EnrolmentError};
-use crate::finger::Sensor;
 use crate::keys::KeyError;
 use crate::offers::Unusable;
 use crate::parts::Parts;
@@ -33,7 +32,7 @@ pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
 use directory::Brought;
-use finger::Touch;
+use finger::Waits;
 pub use keyring::keep_password;
 pub use lost::look;
 
@@ -160,6 +159,9 @@ async fn converse(
     terminal: &mut Terminal,
 ) -> Result<Ending, Gone> {
     let Admitted { account, .. } = admitted;
+    if parts.surfaces.is_for_fingers_only(&request.service) {
+        return finger::alone(parts, caller, (admitted, request), terminal).await;
+    }
     let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
         return Ok(Outcome::Unavailable.into());
     };
@@ -171,7 +173,7 @@ async fn converse(
         terminal.leave_only_the_pin().await?;
     }
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
-    let mut sensor = finger_that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
+    let mut sensor = finger::that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
     let mut heard_twice = false;
     let mut left_here = request.tries;
     while left_here > 0 {
@@ -203,7 +205,8 @@ async fn converse(
                 if request.tries == 1 {
                     left_here = 0;
                 }
-                by_finger(parts, admitted, request, (&sensor, fetching), terminal).await?
+                finger::try_one(parts, (admitted, request), (&sensor, fetching), Waits::Asked, terminal)
+                    .await?
             }
         };
         let verdict = match tried {
@@ -221,23 +224,6 @@ async fn converse(
         }
     }
     Ok(Outcome::TriesSpent.into())
-}
-
-/// The reader at which a finger of the person counts here and now, if there is one.
-async fn finger_that_counts(
-    parts: &Parts,
-    caller: &Caller,
-    Admitted { account, class }: &Admitted,
-    (enrolled, request): (&Enrolled, &Request),
-    terminal: &Terminal,
-) -> Option<Sensor> {
-    let is_here = parts.surfaces.is_at_the_reader(caller, *class, &request.tty);
-    let asks = parts.surfaces.asks_for_fingers(&request.service);
-    let unlocks = !caller.is_locked || parts.surfaces.unlocks(*class, &request.service);
-    if !is_here || !asks || !unlocks || !terminal.takes_nothing() {
-        return None;
-    }
-    parts.fingers.counts(account, enrolled).await
 }
 
 /// One PIN, one try, written down before it is made.
@@ -268,50 +254,6 @@ async fn by_pin(
             *heard_twice |= matches!(failure, Failure::OnceMore { .. });
             let only_pin = terminal.is_for_the_pin_only();
             Ok(Err(settle(parts, admitted, request, (charge, &failure, only_pin))))
-        }
-    }
-}
-
-/// One finger and, if it is the person's, one attempt. It costs no try of the PIN, and gives none back.
-async fn by_finger(
-    parts: &Rc<Parts>,
-    admitted: &Admitted,
-    request: &Request,
-    (sensor, mut fetching): (&Sensor, Fetching<'_>),
-    terminal: &mut Terminal,
-) -> Result<Result<Ending, Verdict>, Gone> {
-    let waiting = finger::touched(parts, admitted, request, sensor, terminal);
-    let Touch::Matched(matched) = fetching.beside(waiting).await? else {
-        return Ok(Err(Verdict { said: None, again: true }));
-    };
-    let (account, number) = (&admitted.account, matched.number);
-    match attempt(parts, account, Gesture::Finger(matched), fetching).await {
-        Ok(proven) => {
-            let event =
-                if proven.online() { Event::SignedInByFinger } else { Event::SignedInByFingerOffline };
-            parts.record(&event, account, &request.service);
-            // A finger is no proof for a new PIN.
-            parts.offers.forget_unusable(account.uid);
-            Ok(Ok(welcomed((Outcome::Success, proven), terminal).await))
-        }
-        Err(failure) => {
-            let event = failure.event();
-            parts.record(&event, account, &request.service);
-            // A match that was not used is nobody's.
-            let _ = parts.fingers.reader().cancel(number).await;
-            if matches!(failure, Failure::Key(KeyError::GateShut)) {
-                // So that the next PIN opens it. Whoever keeps the value thinks that it is open.
-                let _ = parts.fingers.reader().forget(account.uid).await;
-            }
-            let (text, again) = match failure {
-                Failure::Key(KeyError::GateShut) => (PIN_FIRST.to_owned(), true),
-                Failure::Key(error @ KeyError::FingerKey) => (error.to_string(), true),
-                failure => {
-                    let again = matches!(failure, Failure::OnceMore { .. });
-                    (failure.to_string().replace("Your PIN was right", "Your finger was right"), again)
-                }
-            };
-            Ok(Err(Verdict { said: Some(((&event).into(), text)), again }))
         }
     }
 }
@@ -469,7 +411,6 @@ fn prompt(only_pin: bool, or_a_finger: bool) -> &'static str {
 }
 
 const BUSY: &str = "Too many programs ask for your PIN at once. Try again.";
-const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";
 
 const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";
 

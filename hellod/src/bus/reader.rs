@@ -427,7 +427,7 @@ const MATCH_AGE: Duration = Duration::from_secs(10);
 /// How long fprintd may take for what takes no finger. Some sensors take seconds to wake.
 const A_CALL: Duration = Duration::from_secs(7);
 /// How long a finger is waited for at most: longer than hellod does.
-const FOR_A_FINGER: Duration = Duration::from_secs(30);
+const FOR_A_FINGER: Duration = Duration::from_secs(45);
 /// How long a finger may take to be learnt.
 const TO_LEARN: Duration = Duration::from_secs(180);
 /// After how long without a question nobody waits for a finger any more.

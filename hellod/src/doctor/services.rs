@@ -26,6 +26,8 @@ pub enum Gestures {
     Nothing,
     /// The PIN.
     Pin,
+    /// A finger, where nothing is asked.
+    Finger,
     /// The PIN or a finger.
     PinOrFinger,
     /// The PIN, and no password beside it.
@@ -42,6 +44,7 @@ impl Gestures {
             Self::None => "password",
             Self::Nothing => "nothing",
             Self::Pin => "pin",
+            Self::Finger => "finger",
             Self::PinOrFinger => "pin-or-finger",
             Self::OnlyPin => "only-pin",
             Self::OnlyPinOrFinger => "only-pin-or-finger",
@@ -129,6 +132,12 @@ fn at(
         && parts.surfaces.asks_for_fingers(service)
         && parts.surfaces.is_at_the_reader(&program, class, tty)
         && (!program.is_locked || parts.surfaces.unlocks(class, service));
+    if parts.surfaces.is_for_fingers_only(service) {
+        return Ok(match by_finger {
+            true => (Gestures::Finger, String::new()),
+            false => (Gestures::Nothing, NO_FINGER.to_owned()),
+        });
+    }
     let gesture = match (by_finger, has_password) {
         (false, true) => Gestures::Pin,
         (true, true) => Gestures::PinOrFinger,
@@ -152,4 +161,5 @@ fn program(parts: &Parts, caller: &Caller, service: &str) -> Caller {
 
 /// Services of programs that are root's whoever starts them.
 const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
+const NO_FINGER: &str = "no finger of yours counts there now; see 'helloctl doctor'";
 const LOCKED: &str = "your PIN is locked after too many wrong ones";

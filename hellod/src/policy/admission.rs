@@ -22,6 +22,8 @@ pub struct Surfaces {
     pub keyring: Vec<String>,
     /// Services that show what a module says, and may ask for a finger.
     pub finger: Vec<String>,
+    /// Services that a screen runs beside the one that asks for the PIN, to wait for a finger and nothing else.
+    pub finger_only: Vec<String>,
     /// Services that may ask from a remote session, too.
     pub remote: Vec<String>,
     /// Whether everybody counts as local where there is no logind to ask. For machines without one.
@@ -33,7 +35,7 @@ impl Default for Surfaces {
         let list = |names: &[&str]| names.iter().map(|&name| name.to_owned()).collect();
         Self {
             login: list(&["login"]),
-            greeter: list(&["gdm-password", "lightdm", "sddm"]),
+            greeter: list(&["gdm-password", "gdm-fingerprint", "lightdm", "sddm"]),
             session: list(&[
                 "sudo",
                 "sudo-i",
@@ -45,6 +47,7 @@ impl Default for Surfaces {
                 "waylock",
                 "gtklock",
                 "kde",
+                "kde-fingerprint",
                 "i3lock",
                 "vlock",
                 "xscreensaver",
@@ -66,7 +69,10 @@ impl Default for Surfaces {
                 "su-l",
                 "polkit-1",
                 "kde",
+                "gdm-fingerprint",
+                "kde-fingerprint",
             ]),
+            finger_only: list(&["gdm-fingerprint", "kde-fingerprint"]),
             remote: Vec::new(),
             assume_local_session: false,
         }

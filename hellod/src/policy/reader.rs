@@ -10,6 +10,12 @@ impl Surfaces {
         self.finger.iter().any(|listed| listed == service)
     }
 
+    /// Whether a service waits for a finger and asks for nothing.
+    #[must_use]
+    pub fn is_for_fingers_only(&self, service: &str) -> bool {
+        self.finger_only.iter().any(|listed| listed == service)
+    }
+
     /// Whether a program is there to unlock a screen: while one is locked, no other has the one before it touch the reader.
     #[must_use]
     pub fn unlocks(&self, class: Class, service: &str) -> bool {
@@ -114,6 +120,8 @@ mod tests {
             ("polkit-1", Class::Session, false),
             ("gdm-password", Class::Session, true),
             ("kde", Class::Own, true),
+            ("gdm-fingerprint", Class::Session, true),
+            ("kde-fingerprint", Class::Own, true),
         ] {
             assert_eq!(surfaces.unlocks(class, service), unlocks, "{service}");
         }

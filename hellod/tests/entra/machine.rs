@@ -110,6 +110,7 @@ impl Machine {
             policy_refused: None,
             surfaces: Surfaces::default(),
             proving: Notes::default(),
+            at_the_reader: Notes::default(),
             at_work: Notes::default(),
             registering: Notes::default(),
             store,

@@ -1,0 +1,110 @@
+//! A machine with a fingerprint reader: the real fprintd with libfprint's virtual one, hellod-finger, and alice's finger.
+
+use crate::lab::{Lab, LabBuilder};
+use crate::{ALICE, Config, HellodFinger, PIN, Polkit, Sensor, Terminal, World};
+
+/// What Hello asks for where a finger counts.
+pub const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
+/// What it says when it waits for one.
+pub const TOUCH: &str = "Touch the fingerprint reader: sudo for alice.";
+/// How often a finger that is learnt touches the virtual reader: once so that it looks whether it knows it, and five times.
+pub const PARTS: usize = 6;
+
+/// alice has a PIN and a finger.
+#[derive(Debug)]
+pub struct Touched {
+    /// The machine.
+    pub world: World,
+    /// Who reads fingers on it.
+    pub finger: HellodFinger,
+    /// The reader.
+    pub sensor: Sensor,
+    _polkit: Polkit,
+}
+
+impl Touched {
+    /// All of it.
+    #[track_caller]
+    pub fn with_a_finger() -> Self {
+        let touched = Self::bare(&Config::default());
+        touched.add("alice", &[], "index");
+        touched
+    }
+
+    /// Without the finger.
+    #[track_caller]
+    pub fn bare(config: &Config) -> Self {
+        Self::of(Lab::with_hello(), config)
+    }
+
+    /// Without the finger, in a laboratory of another kind.
+    #[track_caller]
+    pub fn of(builder: LabBuilder, config: &Config) -> Self {
+        let world = World::of(builder.without_activation(), config);
+        // Without logind polkit takes nobody for local, and the actions allow nothing to others.
+        world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+        let polkit = world.lab.polkit();
+        let sensor = world.lab.keeping_sensor();
+        let finger = world.lab.hellod_finger();
+        world.enrol(&ALICE, PIN);
+        Self { world, finger, sensor, _polkit: polkit }
+    }
+
+    /// Adds a finger that the reader will know by `print`.
+    #[track_caller]
+    pub fn add(&self, user: &str, arguments: &[&str], print: &str) {
+        let mut helloctl = self.adding(user, arguments);
+        helloctl.expect("Your PIN: ");
+        helloctl.send_secret(PIN);
+        helloctl.expect("Touch the fingerprint reader with your");
+        for _ in 0..PARTS {
+            self.sensor.touch(print);
+        }
+        helloctl.expect("Done. Your");
+        helloctl.finish_ok();
+    }
+
+    /// Begins to.
+    #[track_caller]
+    pub fn adding(&self, user: &str, arguments: &[&str]) -> Terminal {
+        self.world.lab.pty(user, ["helloctl", "finger", "add"].iter().chain(arguments).copied())
+    }
+
+    /// alice's sudo at the point where a finger is waited for.
+    #[track_caller]
+    pub fn asking(&self) -> Terminal {
+        let mut sudo = self.world.sudo();
+        sudo.expect(PROMPT_WITH_FINGER);
+        sudo.send_secret("");
+        sudo.expect(TOUCH);
+        sudo
+    }
+
+    /// A finger signs alice in to sudo.
+    #[track_caller]
+    pub fn the_finger_answers_sudo(&self, print: &str) {
+        let mut sudo = self.asking();
+        self.sensor.touch(print);
+        sudo.expect("it is done");
+        sudo.finish_ok();
+    }
+
+    /// What a machine is after it was switched off and on.
+    #[track_caller]
+    pub fn reboot(&mut self) {
+        self.finger.kill();
+        self.world.hellod.kill();
+        self.world.tpm.reboot();
+        self.world.restart_hellod();
+        self.finger = self.world.lab.hellod_finger();
+    }
+
+    /// All events that were recorded.
+    #[track_caller]
+    pub fn events(&self) -> String {
+        self.world.helloctl("root", &["events"], &[]).stdout
+    }
+}
+
+const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
+    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
