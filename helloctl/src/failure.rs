@@ -62,6 +62,23 @@ pub(crate) enum Failure {
 }
 
 impl Failure {
+    /// The number that explains it; nothing where nobody was refused anything.
+    pub(crate) fn number(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Interrupted => return None,
+            Self::Start(_) => "4001",
+            Self::Hellod(unreachable) => number_of_hellod(unreachable),
+            Self::StatusUnreadable => "4004",
+            Self::Stalled | Self::Pipe(_) => "4009",
+            Self::Terminal(_) | Self::Output(_) => "4010",
+            Self::TokenFile(_) | Self::Keytab(..) | Self::Transcript(..) => "4011",
+            Self::TokenOnTerminal => "4012",
+            Self::Desktop(_) | Self::NoTerminal => "4013",
+            Self::NoSuchEvent(_) => "4014",
+            Self::Pam(failure) => failure.number(),
+        })
+    }
+
     /// What to do next; nothing where hellod's own words say so.
     pub(crate) fn remedy(&self) -> Option<&'static str> {
         match self {
@@ -117,6 +134,20 @@ fn of_hellod(unreachable: &Unreachable) -> String {
     }
 }
 
+fn number_of_hellod(unreachable: &Unreachable) -> &'static str {
+    match unreachable {
+        Unreachable::NoBus(_) | Unreachable::NoDaemon | Unreachable::Hangs => "4002",
+        Unreachable::Refused(BusError::Bus(_)) => "4002",
+        Unreachable::Impostor { .. } => "4003",
+        Unreachable::Malformed | Unreachable::Refused(BusError::InvalidArgument(_)) => "4004",
+        Unreachable::Refused(BusError::AccessDenied(_)) => "4005",
+        Unreachable::Refused(BusError::Busy(_)) => "4006",
+        Unreachable::Refused(BusError::NotEnrolled(_)) => "4007",
+        Unreachable::Refused(BusError::Unavailable(_)) => "4008",
+        Unreachable::Refused(BusError::NoSuchConversation(_)) => "4009",
+    }
+}
+
 fn for_hellod(unreachable: &Unreachable) -> Option<&'static str> {
     match unreachable {
         Unreachable::NoBus(_) | Unreachable::NoDaemon | Unreachable::Hangs => {
@@ -147,6 +178,49 @@ mod tests {
     fn hellods_own_words_are_shown_without_the_name_of_the_error() {
         let denied = Unreachable::Refused(BusError::AccessDenied("only root may ask about bob".into()));
         assert_eq!(Failure::from(denied).to_string(), "only root may ask about bob");
+    }
+
+    #[test]
+    fn every_failure_but_an_interruption_has_a_number_that_is_explained() {
+        let io = || io::Error::from(io::ErrorKind::NotFound);
+        let refused =
+            |error: fn(String) -> BusError| Failure::from(Unreachable::Refused(error(String::new())));
+        for failure in [
+            Failure::Start(io()),
+            Unreachable::NoDaemon.into(),
+            Unreachable::Hangs.into(),
+            Unreachable::Impostor { uid: 1000 }.into(),
+            Unreachable::Malformed.into(),
+            refused(BusError::AccessDenied),
+            refused(BusError::InvalidArgument),
+            refused(BusError::NoSuchConversation),
+            refused(BusError::Busy),
+            refused(BusError::NotEnrolled),
+            refused(BusError::Unavailable),
+            Failure::Stalled,
+            Failure::Terminal(io()),
+            Failure::TokenFile(io()),
+            Failure::Keytab(String::new(), io()),
+            Failure::Transcript(String::new(), io()),
+            Failure::TokenOnTerminal,
+            Failure::NoTerminal,
+            Failure::Output(io()),
+            Failure::StatusUnreadable,
+            Failure::NoSuchEvent(String::new()),
+            PamFailure::NotRoot.into(),
+            PamFailure::NoProfile.into(),
+            PamFailure::ChangedByHand.into(),
+            PamFailure::NotAsRehearsed.into(),
+            PamFailure::File { path: String::new(), why: io() }.into(),
+            PamFailure::NoTimer(String::new()).into(),
+            PamFailure::OnProbation.into(),
+            PamFailure::NothingToConfirm.into(),
+            PamFailure::NotFresh.into(),
+        ] {
+            let number = failure.number().unwrap_or_else(|| panic!("{failure:?}"));
+            assert!(crate::explain::explain(number).is_some(), "{failure:?}: {number}");
+        }
+        assert_eq!(Failure::Interrupted.number(), None);
     }
 
     #[test]

@@ -41,7 +41,7 @@ impl PasswordAgent {
         match start().await {
             Ok(agent) => Some(Self { agent, _modes: modes }),
             Err(error) => {
-                screen::complaint(&unavailable(&error));
+                screen::refusal(Some("4019"), &unavailable(&error));
                 None
             }
         }
@@ -90,14 +90,11 @@ fn spawn(registered: OwnedFd) -> io::Result<Child> {
 
 fn unavailable(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "helloctl: polkit can't ask for your password on this terminal.\n  \
+        io::ErrorKind::NotFound => "polkit can't ask for your password here.\n  \
              Install the package 'polkitd', which brings pkttyagent,\n  \
              or run helloctl in a terminal of your desktop."
             .into(),
-        _ => format!(
-            "helloctl: polkit can't ask for your password on this terminal:\n  \
-             {AGENT}: {error}."
-        ),
+        _ => format!("polkit can't ask for your password here.\n  {AGENT}: {error}."),
     }
 }
 

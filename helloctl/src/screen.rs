@@ -3,7 +3,7 @@
 use std::io::{self, Write};
 
 use crate::failure::Failure;
-use crate::text::wrapped;
+use crate::text::{plain, wrapped};
 
 /// Prints a result.
 pub(crate) fn result(text: &str) -> Result<(), Failure> {
@@ -20,9 +20,16 @@ pub(crate) fn complaint(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{text}");
 }
 
+/// Prints what somebody is refused, with the number that explains it behind the first line.
+pub(crate) fn refusal(number: Option<&str>, text: &str) {
+    let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
+    let number = number.map(|number| format!(" [{number}]")).unwrap_or_default();
+    complaint(&format!("{}{rest}", wrapped(&format!("helloctl: {first}{number}"), "")));
+}
+
 /// Prints what failed and, below, what to do next.
 pub(crate) fn failure(failure: &Failure) {
-    complaint(&format!("helloctl: {}", crate::text::plain(&failure.to_string())));
+    refusal(failure.number(), &plain(&failure.to_string()));
     if let Some(remedy) = failure.remedy() {
         complaint(&wrapped(remedy, "  "));
     }

@@ -52,7 +52,7 @@ pub(crate) fn wrapped(text: &str, indent: &str) -> String {
 }
 
 /// Columns that a sentence may take.
-const WIDTH: usize = 70;
+const WIDTH: usize = 60;
 
 /// Between two columns.
 const GAP: &str = "  ";

@@ -87,6 +87,13 @@ impl Account {
         .await
     }
 
+    /// Whether there is a group of that name; not, while the name service doesn't answer.
+    pub async fn knows_group(group: &str) -> bool {
+        let group = group.to_owned();
+        let found = aside(move || Ok(Group::from_name(&group).ok().flatten().is_some())).await;
+        found.unwrap_or(false)
+    }
+
     fn look_up(uid: u32) -> Result<Self, NoAccount> {
         let found = User::from_uid(Uid::from_raw(uid)).ok().flatten().ok_or(NoAccount::Unknown)?;
         if !plausible(&found.name) {

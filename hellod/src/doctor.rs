@@ -14,6 +14,7 @@ use crate::keys::child::TpmReport;
 use crate::keys::queue::Asker;
 use crate::parts::Parts;
 use crate::party::RelyingParty;
+use crate::policy::Policy;
 
 /// One line of `helloctl doctor`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -64,6 +65,7 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
     checks.push(session_check(parts, caller));
     if let Ok(account) = Account::numbered(caller.uid).await.map_err(drop).and_then(person) {
         checks.push(enrolment_check(parts, &account).await);
+        checks.extend(password_check(parts, &account).await);
         checks.extend(fingers::check(parts, caller, &account).await);
     }
     checks
@@ -126,6 +128,27 @@ fn place_check(parts: &Parts, uid: u32) -> Option<Check> {
                     .into(),
         },
     })
+}
+
+/// Whether the password still counts where the PIN is asked for; nothing where policy doesn't say otherwise.
+async fn password_check(parts: &Parts, account: &Account) -> Option<Check> {
+    let Policy { enable_passwordless_experience: true, passwordless_exempt_group: group, .. } = &parts.policy
+    else {
+        return None;
+    };
+    if !group.is_empty() && !Account::knows_group(group).await {
+        return Some(Check {
+            name: "Password",
+            state: State::Warn,
+            found: format!("nobody is exempt from typing the PIN: there is no group {group:?}"),
+            remedy: "Your administrator makes it, or names another one: PasswordlessExemptGroup".into(),
+        });
+    }
+    let found = match parts.only_the_pin_counts(account).await {
+        true => "once you have a PIN, nothing else lets you in where it is asked for",
+        false => "it lets you in beside the PIN: you are exempt",
+    };
+    Some(well("Password", found.into()))
 }
 
 fn tpm_check(parts: &Parts, report: &Result<TpmReport, KeyError>) -> Check {

@@ -61,6 +61,22 @@ pub(crate) enum PamFailure {
 }
 
 impl PamFailure {
+    /// The number that explains it.
+    pub(crate) fn number(&self) -> &'static str {
+        match self {
+            Self::NotRoot => "4300",
+            Self::NoProfile => "4301",
+            Self::ChangedByHand => "4302",
+            Self::NotAsRehearsed => "4303",
+            Self::Program { .. } | Self::File { .. } => "4304",
+            Self::NoTimer(_) => "4305",
+            Self::OnProbation => "4306",
+            Self::NothingToConfirm => "4307",
+            Self::NotFresh | Self::NotAsked | Self::NoSession => "4308",
+            Self::Screen(_) => "4010",
+        }
+    }
+
     /// What to do next.
     pub(crate) fn remedy(&self) -> &'static str {
         match self {
