@@ -9,6 +9,7 @@ mod chip;
 mod disk;
 mod image;
 mod monitor;
+mod reader;
 mod screen;
 
 use std::fs;

@@ -2,7 +2,7 @@
 //!
 //! `make check-machine` runs these, and keeps a picture of each step in `target/machines/screens`.
 
-use hello_tests::{ALICE, Machine, Mark, ONE_OFF, PIN, PROMPT};
+use hello_tests::{ALICE, Machine, Mark, ONE_OFF, PARTS, PIN, PROMPT, PROMPT_WITH_FINGER};
 
 #[test]
 #[ignore = "make check-machine"]
@@ -77,6 +77,45 @@ fn the_keyring_is_open_after_the_password_at_gdm_and_with_consent_after_the_pin(
     machine.desktop(&ALICE);
     assert_eq!(signatures(&machine, mark), 1);
     assert!(machine.keyring_is_open(&ALICE));
+}
+
+#[test]
+#[ignore = "make check-machine"]
+fn a_touch_unlocks_the_screen_until_the_machine_has_slept_and_the_pin_was_typed() {
+    let mut machine = Machine::with_desktop();
+    machine.write("/etc/hellod/hellod.toml", "[policy.Biometrics]\nPinAfterSuspend = true\n");
+    machine.sh("systemctl restart hellod").ok();
+    machine.plug_reader_in();
+    machine.enrol(&ALICE, PIN);
+    choose_alice(&mut machine);
+    machine.field(PROMPT);
+    machine.type_line(PIN);
+    machine.desktop(&ALICE);
+    let add = format!("echo {PIN} | helloctl finger add right-index");
+    machine.start_in_desktop(&ALICE, "finger", &add);
+    for _ in 0..PARTS {
+        machine.touch("index");
+    }
+    machine.says("finger", "Done. Your right index finger signs in.");
+
+    machine.lock(&ALICE);
+    machine.field(PROMPT_WITH_FINGER);
+    machine.picture("lock-asks-for-a-finger");
+    let mark = machine.mark();
+    machine.touch("index");
+    machine.until_locked(&ALICE, false);
+    assert_eq!(signatures(&machine, mark), 2, "the finger's key has signed, and hers");
+
+    machine.sleep_and_wake();
+    machine.lock(&ALICE);
+    machine.field(PROMPT);
+    assert!(!machine.waits_for_a_finger());
+    machine.type_line(PIN);
+    machine.until_locked(&ALICE, false);
+    machine.lock(&ALICE);
+    machine.field(PROMPT_WITH_FINGER);
+    machine.touch("index");
+    machine.until_locked(&ALICE, false);
 }
 
 /// She is the first of the people on the list, where the frame is at first.

@@ -116,10 +116,11 @@ const QUICK: &str = "mitigations=off modprobe.blacklist=ata_piix,ata_generic,pat
 const FOR_A_MACHINE: [&str; 6] =
     ["initramfs-tools", "kmod", "linux-image-cloud-amd64", "udev", "util-linux", "zstd"];
 
-const DESKTOP: [&str; 10] = [
+const DESKTOP: [&str; 11] = [
     "adwaita-icon-theme",
     "fonts-cantarell",
     "fonts-dejavu-core",
+    "fprintd",
     "gdm3",
     "gnome-keyring",
     "gnome-session",

@@ -153,13 +153,13 @@ impl Machine {
     }
 
     #[track_caller]
-    fn lists(&mut self) -> usize {
+    pub(super) fn lists(&mut self) -> usize {
         self.sh(LISTS).stdout.trim().parse().expect("grep(1) counts")
     }
 
     /// Waits until lines of sh(1) succeed, and returns what they print.
     #[track_caller]
-    fn inside(&mut self, what: &str, lines: &str) -> String {
+    pub(super) fn inside(&mut self, what: &str, lines: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
             let output = self.sh(lines);
