@@ -26,6 +26,28 @@ pub struct Person {
     pub wrong: String,
     /// What does, too; empty where there is nothing of the kind.
     pub instead: String,
+    /// What they answer in [`Scene::Script`].
+    pub script: Vec<Answer>,
+}
+
+/// Something to be typed, and its name in what is written down.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Answer {
+    /// Its name.
+    pub name: String,
+    /// What is typed; [`Answer::READ`] where that stands in the question.
+    pub text: String,
+}
+
+impl Answer {
+    /// Typed is the word that the question has between quotation marks.
+    pub const READ: &'static str = "\"";
+
+    /// What is typed to that question.
+    fn to(&self, question: &str) -> String {
+        let read = (self.text == Self::READ).then(|| question.split('"').nth(1)).flatten();
+        read.unwrap_or(&self.text).to_owned()
+    }
 }
 
 /// Plays the scene, with the service files of the directory.
@@ -63,7 +85,7 @@ struct Desk {
     /// The words of the last one.
     last: Option<String>,
     /// What was typed last.
-    buffer: Option<String>,
+    buffer: Option<Answer>,
     /// How long libpam wants the program to wait after this try.
     delay: Duration,
 }
@@ -74,7 +96,7 @@ impl Actor<'_> {
         let tries = match self.scene {
             // Whoever types the right thing need not type it again.
             Scene::Right | Scene::Instead => 1,
-            Scene::Mistyped | Scene::Cancelled | Scene::Wrong => self.persona.tries(),
+            Scene::Mistyped | Scene::Cancelled | Scene::Wrong | Scene::Script => self.persona.tries(),
         };
         for attempt in 0..tries {
             let Some(open) = handle.as_mut() else { return };
@@ -85,7 +107,8 @@ impl Actor<'_> {
                 if user != self.person.name {
                     write(&Event::SomebodyElse(user));
                 }
-                if self.go_on(open) && self.persona == Persona::Gdm {
+                let unlocks = self.persona == Persona::Gdm && self.scene != Scene::Script;
+                if self.go_on(open) && unlocks {
                     drop(handle);
                     self.unlock();
                 }
@@ -155,13 +178,15 @@ impl Actor<'_> {
     }
 
     fn types(&self) -> Types {
-        let (right, wrong) = (self.person.right.clone(), self.person.wrong.clone());
+        let answer = |name: &str, text: &String| Answer { name: name.to_owned(), text: text.clone() };
+        let (right, wrong) = (answer("right", &self.person.right), answer("wrong", &self.person.wrong));
         match self.scene {
             Scene::Right => Types::Always(right),
             Scene::Mistyped => Types::First(wrong, right),
-            Scene::Instead => Types::Always(self.person.instead.clone()),
+            Scene::Instead => Types::Always(answer("instead", &self.person.instead)),
             Scene::Wrong => Types::Always(wrong),
             Scene::Cancelled => Types::Nothing,
+            Scene::Script => Types::Each(self.person.script.clone()),
         }
     }
 
@@ -176,7 +201,7 @@ impl Actor<'_> {
     /// What the program makes of a failure.
     fn gives_up(&self, code: Code, after: Duration) -> bool {
         // Nobody stays in front of a program that they walked away from.
-        let gone = self.scene == Scene::Cancelled;
+        let gone = self.types().is_done(self.desk.borrow().typed);
         let broken = match self.persona {
             Persona::Kscreenlocker => {
                 after <= Duration::from_millis(50)
@@ -236,20 +261,32 @@ impl Actor<'_> {
 }
 
 enum Types {
-    Always(String),
+    Always(Answer),
     /// Once the one, then the other.
-    First(String, String),
+    First(Answer, Answer),
+    /// One after the other, and then nothing.
+    Each(Vec<Answer>),
     Nothing,
 }
 
 impl Types {
-    fn next(&self, typed: &mut u32) -> Option<String> {
+    fn next(&self, typed: &mut u32) -> Option<Answer> {
         *typed += 1;
         match self {
-            Self::Always(text) => Some(text.clone()),
-            Self::First(text, _) if *typed == 1 => Some(text.clone()),
-            Self::First(_, text) => Some(text.clone()),
+            Self::Always(answer) => Some(answer.clone()),
+            Self::First(answer, _) if *typed == 1 => Some(answer.clone()),
+            Self::First(_, answer) => Some(answer.clone()),
+            Self::Each(answers) => answers.get(usize::try_from(*typed).ok()?.checked_sub(1)?).cloned(),
             Self::Nothing => None,
+        }
+    }
+
+    /// Whether nothing is typed any more.
+    fn is_done(&self, typed: u32) -> bool {
+        match self {
+            Self::Always(_) | Self::First(..) => false,
+            Self::Each(answers) => usize::try_from(typed).is_ok_and(|typed| typed >= answers.len()),
+            Self::Nothing => true,
         }
     }
 }
@@ -263,10 +300,10 @@ struct Typist {
 }
 
 impl Typist {
-    fn answer(&self, message: &Message) -> Result<String, Code> {
+    fn answer(&self, message: &Message) -> Result<Answer, Code> {
         let mut desk = self.desk.borrow_mut();
         if message.style == Style::Shown && message.text == LOGIN_PROMPT {
-            return Ok(self.name.clone());
+            return Ok(Answer { name: "name".to_owned(), text: self.name.clone() });
         }
         desk.asked += 1;
         if desk.asked > ENDURANCE {
@@ -298,14 +335,15 @@ impl Converse for Typist {
                     let answer = self.answer(message);
                     write(&Event::Asked {
                         hidden: message.style == Style::Hidden,
-                        answered: answer.is_ok(),
+                        answer: answer.as_ref().ok().map(|answer| answer.name.clone()),
                         threads: traces::threads(),
                         text: message.text.clone(),
                     });
-                    replies.push(CString::new(answer?).ok());
+                    replies.push(CString::new(answer?.to(&message.text)).ok());
                 }
                 Style::Error | Style::Text | Style::Other => {
-                    write(&Event::Told(message.text.clone()));
+                    let error = message.style == Style::Error;
+                    write(&Event::Told { error, text: message.text.clone() });
                     replies.push(None);
                 }
             }

@@ -13,9 +13,10 @@ mod persona;
 mod record;
 mod rules;
 mod stage;
+mod story;
 mod traces;
 
-pub use actor::{Person, play};
+pub use actor::{Answer, Person, play};
 pub use code::Code;
 pub use persona::{Persona, Scene};
 pub use record::{Ending, Event, Record, Step};

@@ -5,12 +5,13 @@ use std::io::{self, Read, Write};
 use std::path::Path;
 use std::process::ExitCode;
 
-use surfaces::{Finding, Person, Persona, RULES, Record, Sandbox, Scene, Stage, play, sandbox};
+use surfaces::{Answer, Finding, Person, Persona, RULES, Record, Sandbox, Scene, Stage, play, sandbox};
 
 const USAGE: &str = "\
 Plays lockers, greeters and sudo against PAM modules, and says which rules were kept.
 
 surfaces --user NAME (--stack FILE | --directory DIR) [--personas A,B] [--scenes A,B] [--verbose]
+surfaces tell --user NAME (--stack FILE | --directory DIR) [--personas A,B]
 surfaces rules
 
 --stack FILE      the service file that every program gets, in a directory of its own
@@ -21,6 +22,10 @@ The secrets come from standard input, a line each: what lets NAME in, what doesn
 there is one, what lets NAME in instead (the password, where a PIN is asked for). `right`,
 `mistyped` and `instead` are played only where the secret for them is given.
 
+`tell` judges nothing. It says what a person meets who answers so: from standard input come two
+lines for each answer, its name in what is told, and what is typed; a lone quotation mark types
+the word that the question has between two. Whoever has no answer left walks away.
+
 It ends with 0 when all rules were kept, 1 when one was broken, 2 when it couldn't play.
 ";
 
@@ -30,6 +35,7 @@ fn main() -> ExitCode {
     let ended = match words.as_slice() {
         ["act", persona, scene, name, directory] => act(persona, scene, name, Path::new(directory)),
         ["rules"] => Ok((rules(), true)),
+        ["tell", words @ ..] => Order::read(words).and_then(|order| order.tell()),
         words => Order::read(words).and_then(|order| order.carry_out()),
     };
     let (text, code) = match ended {
@@ -47,16 +53,31 @@ fn act(persona: &str, scene: &str, name: &str, directory: &Path) -> Result<(Stri
     let (Some(persona), Some(scene)) = (Persona::named(persona), Scene::named(scene)) else {
         return Err(USAGE.to_owned());
     };
-    play(persona, scene, &person(name)?, directory);
+    let mut lines = typed()?;
+    let script = answers(&lines.split_off(lines.len().min(3)));
+    play(persona, scene, &Person { script, ..person(name, lines) }, directory);
     Ok((String::new(), true))
 }
 
-fn person(name: &str) -> Result<Person, String> {
-    let mut secrets = String::new();
-    io::stdin().read_to_string(&mut secrets).map_err(|error| format!("standard input: {error}"))?;
-    let mut lines = secrets.lines().map(str::to_owned);
-    let mut line = || lines.next().unwrap_or_default();
-    Ok(Person { name: name.to_owned(), right: line(), wrong: line(), instead: line() })
+fn typed() -> Result<Vec<String>, String> {
+    let mut typed = String::new();
+    io::stdin().read_to_string(&mut typed).map_err(|error| format!("standard input: {error}"))?;
+    Ok(typed.lines().map(str::to_owned).collect())
+}
+
+fn person(name: &str, secrets: Vec<String>) -> Person {
+    let mut secrets = secrets.into_iter();
+    let mut secret = || secrets.next().unwrap_or_default();
+    let (right, wrong, instead) = (secret(), secret(), secret());
+    Person { name: name.to_owned(), right, wrong, instead, script: Vec::new() }
+}
+
+fn answers(lines: &[String]) -> Vec<Answer> {
+    let answer = |lines: &[String]| Answer {
+        name: lines.first().cloned().unwrap_or_default(),
+        text: lines.get(1).cloned().unwrap_or_default(),
+    };
+    lines.chunks(2).map(answer).collect()
 }
 
 struct Order {
@@ -98,23 +119,41 @@ impl Order {
         if given { Ok(order) } else { Err(USAGE.to_owned()) }
     }
 
+    /// What somebody meets who answers as standard input says.
+    fn tell(self) -> Result<(String, bool), String> {
+        let person = Person { script: answers(&typed()?), ..person(&self.user, Vec::new()) };
+        let stage = self.stage(person)?;
+        let mut text = String::new();
+        for persona in self.personas {
+            let record = stage.play(persona, Scene::Script).map_err(|error| error.to_string())?;
+            text += &format!("{}\n\n{}\n", persona.name(), record.story());
+        }
+        Ok((text, true))
+    }
+
+    fn stage(&self, person: Person) -> Result<Stage, String> {
+        match (&self.stack, &self.directory) {
+            (Some(stack), _) => {
+                let text = std::fs::read_to_string(stack).map_err(|error| format!("{stack}: {error}"))?;
+                Stage::with_stack(person, &text).map_err(|error| error.to_string())
+            }
+            (None, directory) => {
+                let directory = directory.as_deref().unwrap_or("/etc/pam.d");
+                Ok(Stage::with_directory(person, Path::new(directory)))
+            }
+        }
+    }
+
     fn carry_out(self) -> Result<(String, bool), String> {
-        let person = person(&self.user)?;
+        let person = person(&self.user, typed()?);
         let possible = |scene: &Scene| match scene {
             Scene::Right | Scene::Mistyped => !person.right.is_empty(),
             Scene::Instead => !person.instead.is_empty(),
             Scene::Cancelled | Scene::Wrong => true,
+            Scene::Script => false,
         };
-        let scenes: Vec<Scene> = self.scenes.into_iter().filter(possible).collect();
-        let stage = match (&self.stack, &self.directory) {
-            (Some(stack), _) => {
-                let text = std::fs::read_to_string(stack).map_err(|error| format!("{stack}: {error}"))?;
-                Stage::with_stack(person, &text).map_err(|error| error.to_string())?
-            }
-            (None, directory) => {
-                Stage::with_directory(person, Path::new(directory.as_deref().unwrap_or("/etc/pam.d")))
-            }
-        };
+        let scenes: Vec<Scene> = self.scenes.iter().copied().filter(possible).collect();
+        let stage = self.stage(person)?;
         let (mut text, mut kept) = (String::new(), true);
         for persona in self.personas {
             if persona == Persona::Polkit && sandbox() == Sandbox::Partly {

@@ -114,10 +114,12 @@ pub enum Scene {
     Cancelled,
     /// Types something wrong, whatever is asked, as often as the program lets them.
     Wrong,
+    /// Gives the answers that are written down, one after the other, and then walks away.
+    Script,
 }
 
 impl Scene {
-    /// All of them; the one after which a module may have had enough comes last.
+    /// All that are judged; the one after which a module may have had enough comes last.
     pub const ALL: [Self; 5] = [Self::Right, Self::Mistyped, Self::Instead, Self::Cancelled, Self::Wrong];
 
     /// What it is called in verdicts.
@@ -129,13 +131,14 @@ impl Scene {
             Self::Instead => "instead",
             Self::Cancelled => "cancelled",
             Self::Wrong => "wrong",
+            Self::Script => "script",
         }
     }
 
     /// The one of that name.
     #[must_use]
     pub fn named(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|scene| scene.name() == name)
+        Self::ALL.into_iter().chain([Self::Script]).find(|scene| scene.name() == name)
     }
 
     /// Whether somebody comes in at its end.

@@ -46,15 +46,20 @@ pub enum Event {
     Asked {
         /// Whether what is typed is hidden.
         hidden: bool,
-        /// Whether the person gave an answer.
-        answered: bool,
+        /// What the person answered, by its name: what was typed is nobody's business. `None` where they didn't.
+        answer: Option<String>,
         /// Threads of the process at that moment.
         threads: usize,
         /// Its words.
         text: String,
     },
     /// The module told something.
-    Told(String),
+    Told {
+        /// Whether as an error (`PAM_ERROR_MSG`).
+        error: bool,
+        /// Its words.
+        text: String,
+    },
     /// How long libpam wants the program to wait before it tells the failure.
     Delay(Duration),
     /// Who was signed in, where that isn't who was to be.
@@ -100,11 +105,13 @@ impl Event {
             Self::Done { step, code, took } => {
                 vec!["done".to_owned(), step.name().to_owned(), code.0.to_string(), micros(*took)]
             }
-            Self::Asked { hidden, answered, threads, text } => {
-                let flags = [hidden, answered].map(|flag| flag.to_string());
-                [&["asked".to_owned()], &flags[..], &[threads.to_string(), escape(text)]].concat()
+            Self::Asked { hidden, answer, threads, text } => {
+                let mut fields =
+                    vec!["asked".to_owned(), hidden.to_string(), threads.to_string(), escape(text)];
+                fields.extend(answer.as_deref().map(escape));
+                fields
             }
-            Self::Told(text) => vec!["told".to_owned(), escape(text)],
+            Self::Told { error, text } => vec!["told".to_owned(), error.to_string(), escape(text)],
             Self::Delay(wanted) => vec!["delay".to_owned(), micros(*wanted)],
             Self::SomebodyElse(name) => vec!["somebody-else".to_owned(), escape(name)],
             Self::Traces(traces) => {
@@ -124,13 +131,13 @@ impl Event {
             ["done", name, code, took] => {
                 Self::Done { step: step(name)?, code: Code(code.parse().ok()?), took: duration(took)? }
             }
-            ["asked", hidden, answered, threads, text] => Self::Asked {
+            ["asked", hidden, threads, text, answer @ ..] if answer.len() < 2 => Self::Asked {
                 hidden: hidden.parse().ok()?,
-                answered: answered.parse().ok()?,
+                answer: answer.first().map(|answer| unescape(answer)),
                 threads: threads.parse().ok()?,
                 text: unescape(text),
             },
-            ["told", text] => Self::Told(unescape(text)),
+            ["told", error, text] => Self::Told { error: error.parse().ok()?, text: unescape(text) },
             ["delay", wanted] => Self::Delay(duration(wanted)?),
             ["somebody-else", name] => Self::SomebodyElse(unescape(name)),
             ["traces", traces @ ..] => Self::Traces(traces.iter().map(|trace| unescape(trace)).collect()),
@@ -213,8 +220,9 @@ mod tests {
         let events = [
             Event::Begun(Step::Authenticate),
             Event::Done { step: Step::Setcred, code: Code(9), took: Duration::from_micros(1234) },
-            Event::Asked { hidden: true, answered: false, threads: 2, text: "No.\nPIN\\: \t".into() },
-            Event::Told("\\n is no line".into()),
+            Event::Asked { hidden: true, answer: None, threads: 2, text: "No.\nPIN\\: \t".into() },
+            Event::Asked { hidden: false, answer: Some("yes".into()), threads: 1, text: "Now?".into() },
+            Event::Told { error: true, text: "\\n is no line".into() },
             Event::Delay(Duration::from_secs(2)),
             Event::SomebodyElse("alice".into()),
             Event::Traces(vec!["threads 1".into(), String::new()]),

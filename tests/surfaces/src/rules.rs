@@ -257,7 +257,7 @@ fn in_time(_: Scene, record: &Record) -> Option<String> {
 
 fn hidden(_: Scene, record: &Record) -> Option<String> {
     record.events.iter().find_map(|event| match event {
-        Event::Asked { hidden: false, answered: true, text, .. } if text != LOGIN_PROMPT => {
+        Event::Asked { hidden: false, answer: Some(_), text, .. } if text != LOGIN_PROMPT => {
             Some(format!("what is typed at {text:?} is shown"))
         }
         _ => None,
@@ -269,7 +269,7 @@ fn plain_text(_: Scene, record: &Record) -> Option<String> {
         c == '\n' || (!c.is_control() && !('\u{2190}'..='\u{2bff}').contains(&c) && c < '\u{1f000}')
     };
     record.events.iter().find_map(|event| match event {
-        Event::Asked { text, .. } | Event::Told(text) if !text.chars().all(plain) => {
+        Event::Asked { text, .. } | Event::Told { text, .. } if !text.chars().all(plain) => {
             Some(format!("it says {text:?}"))
         }
         _ => None,
@@ -292,7 +292,7 @@ fn takes_no(scene: Scene, record: &Record) -> Option<String> {
     // One question of each of two modules is the usual stack.
     const USUAL: usize = 2;
     let unanswered =
-        record.events.iter().filter(|event| matches!(event, Event::Asked { answered: false, .. })).count();
+        record.events.iter().filter(|event| matches!(event, Event::Asked { answer: None, .. })).count();
     (scene == Scene::Cancelled && unanswered > USUAL).then(|| format!("asked {unanswered} times in vain"))
 }
 
@@ -345,7 +345,7 @@ fn waits_for_a_finger(_: Scene, record: &Record) -> Option<String> {
 fn says_why(_: Scene, record: &Record) -> Option<String> {
     record.attempts().into_iter().find_map(|attempt| {
         let (code, _) = ending(attempt)?;
-        let told = attempt.iter().any(|event| matches!(event, Event::Told(_)));
+        let told = attempt.iter().any(|event| matches!(event, Event::Told { .. }));
         (code == Code::AUTHINFO_UNAVAIL && !told).then(|| format!("it returned {code}, and had said nothing"))
     })
 }
@@ -357,7 +357,7 @@ fn changes_what_expired(_: Scene, record: &Record) -> Option<String> {
 
 fn silent(_: Scene, record: &Record) -> Option<String> {
     record.events.iter().find_map(|event| match event {
-        Event::Told(text) => Some(format!("it told {text:?}")),
+        Event::Told { text, .. } => Some(format!("it told {text:?}")),
         _ => None,
     })
 }

@@ -106,7 +106,11 @@ impl Stage {
         Ok((record, findings))
     }
 
-    fn play(&self, persona: Persona, scene: Scene) -> Result<Record, Unstaged> {
+    /// Plays a scene.
+    ///
+    /// # Errors
+    /// As [`Stage::judge`].
+    pub fn play(&self, persona: Persona, scene: Scene) -> Result<Record, Unstaged> {
         let failed = |what: &str| {
             let what = format!("{} can't be played: {what}", persona.name());
             move |error: io::Error| Unstaged::System(what, error)
@@ -115,7 +119,10 @@ impl Stage {
         command.args(["act", persona.name(), scene.name(), &self.person.name]).arg(self.path()).env_clear();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut actor = command.spawn().map_err(failed("the actor"))?;
-        let secrets = format!("{}\n{}\n{}\n", self.person.right, self.person.wrong, self.person.instead);
+        let Person { right, wrong, instead, script, .. } = &self.person;
+        let script = script.iter().flat_map(|answer| [&answer.name, &answer.text]);
+        let lines = [right, wrong, instead].into_iter().chain(script);
+        let secrets: String = lines.map(|line| format!("{line}\n")).collect();
         let written = actor.stdin.take().map(|mut stdin| stdin.write_all(secrets.as_bytes()));
         written.transpose().map_err(failed("its part"))?;
         let stdout = drain(actor.stdout.take());
