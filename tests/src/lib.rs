@@ -11,6 +11,7 @@
     reason = "the crate is a test harness: a failure inside it is the failure of the test"
 )]
 
+mod album;
 mod bus;
 mod container;
 mod corp;
@@ -34,6 +35,7 @@ mod people;
 mod programs;
 mod running;
 mod sensor;
+mod sitting;
 mod swapper;
 mod talk;
 mod terminal;
@@ -46,6 +48,7 @@ mod wayland;
 mod wire;
 mod world;
 
+pub use album::{Album, Block, alike, files};
 pub use bus::{Bus, Polkit};
 pub use container::Container;
 pub use corp::{Corp, DOMAIN, DORA, DORAS_PASSWORD};
@@ -67,6 +70,7 @@ pub use people::{ALICE, BOB, HELLOD, HELLOD_FINGER, HELLOD_ONLINE, MALLORY, NOBO
 pub use programs::{program, shipped_module, source_root, unpacked};
 pub use running::Running;
 pub use sensor::Sensor;
+pub use sitting::{Sitting, Typed};
 pub use swapper::{Named, Swapper, reseal};
 pub use talk::{Ending, PREFIX, Refusal, Step, Talk, request, secret_frame};
 pub use terminal::{Seen, Terminal};

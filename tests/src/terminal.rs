@@ -154,6 +154,17 @@ impl Terminal {
         String::from_utf8_lossy(&self.seen).into_owned()
     }
 
+    /// What was on the terminal up to what was matched last, or all of it once the program has ended, without what this has returned
+    /// before.
+    pub(crate) fn newly_read(&mut self, from: &mut usize) -> String {
+        if !self.runs() {
+            self.read_to = self.seen.len();
+        }
+        let read = String::from_utf8_lossy(&self.seen[*from..self.read_to]).into_owned();
+        *from = self.read_to;
+        read
+    }
+
     /// Whether the program still runs.
     pub fn runs(&mut self) -> bool {
         self.program.ended().is_none()

@@ -1,0 +1,472 @@
+//! What people are shown and asked, on every surface, word for word: the texts in `tests/snapshots`, which are to be read.
+//!
+//! The programs are those of the surface suite, which has the style of each message and the code at the end. passwd and helloctl are
+//! themselves. What no two runs have alike has a name in the texts; see [`steady`].
+#![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use std::thread;
+
+use hello_tests::{
+    ALICE, Album, Block, Config, Ending, HellodFinger, Lab, LabBuilder, ONE_OFF, PATIENCE, PIN, PamStack,
+    Polkit, Sensor, Sitting, Typed, World, alike, files, program, until,
+};
+use serde_json::{Value, json};
+
+/// Each begins the names of its texts.
+const ALBUMS: [&str; 7] = ["pin", "passwordless", "locked", "finger", "console", "helloctl", "organisation"];
+
+/// The programs of the suite, and their services. The last one is on nobody's list.
+const PROGRAMS: [(&str, &str); 10] = [
+    ("swaylock", "swaylock"),
+    ("hyprlock", "hyprlock"),
+    ("kscreenlocker", "kde"),
+    ("gdm", "gdm-password"),
+    ("lightdm", "lightdm"),
+    ("polkit", "polkit-1"),
+    ("sudo", "sudo"),
+    ("sudo-rs", "sudo"),
+    ("login", "login"),
+    ("kscreenlocker-fingerprint", "kde-fingerprint"),
+];
+/// Where no finger is asked for.
+const NO_FINGER: [&str; 3] = ["swaylock", "hyprlock", "kscreenlocker-fingerprint"];
+const CONSOLE: &[&str] = &["login"];
+/// One for each way in which a program gets on with messages and questions.
+const DIFFERENT: &[&str] = &["swaylock", "gdm", "polkit", "sudo", "login"];
+
+/// Which ask for the PIN up to three times.
+const WITH_THREE_TRIES: &[&str] = &["gdm", "lightdm", "sudo", "sudo-rs", "login"];
+const ELSEWHERE: &[&str] = &["swaylock", "gdm", "polkit", "sudo"];
+
+const RIGHT: Typed<'_> = ("<PIN>", PIN);
+const WRONG: Typed<'_> = ("<wrong PIN>", ONE_OFF);
+const WRONG_PASSWORD: Typed<'_> = ("<wrong password>", "not-it");
+const PASSWORD: Typed<'_> = ("<password>", ALICE.password);
+const NOTHING: Typed<'_> = ("<nothing>", "");
+const NEW: Typed<'_> = ("<new PIN>", "31415926");
+const NEW_PASSWORD: Typed<'_> = ("<new password>", "Quite-An0ther-Word");
+const WEAK: Typed<'_> = ("<PIN that everybody tries>", "123456");
+const YES: Typed<'_> = ("yes", "yes");
+const NO: Typed<'_> = ("no", "no");
+/// The word between quotation marks.
+const READ: Typed<'_> = ("<the word>", "\"");
+const SECRETS: [&str; 7] = [PIN, ONE_OFF, ALICE.password, WRONG_PASSWORD.1, NEW.1, NEW_PASSWORD.1, WEAK.1];
+
+#[test]
+fn every_text_belongs_to_one_of_these_tests() {
+    for file in files() {
+        let album = file.split_once('-').map(|(album, _)| album);
+        assert!(album.is_some_and(|album| ALBUMS.contains(&album)), "{file} is of no test");
+    }
+}
+
+#[test]
+fn a_pin_is_asked_for_everywhere_as_these_texts_say() {
+    let world = at_all_surfaces(PamStack::hello(), &Config::default());
+    let mut album = Album::open("pin", &SECRETS);
+    let mut scene = |name: &str, title: &str, programs: &[&str], answers: &[Typed<'_>]| {
+        album.keep(name, title, &everywhere(&world, programs, answers));
+    };
+    let all = &all()[..];
+    scene("right", "alice types her PIN.", all, &[RIGHT]);
+    let title = "alice mistypes her PIN, and then types it right.";
+    scene("wrong", title, all, &[WRONG, RIGHT, RIGHT, RIGHT]);
+    scene("password", "alice types her password where the PIN is asked for.", all, &[PASSWORD]);
+    let title = "alice just presses Enter, and then types her password.";
+    scene("password", title, all, &[NOTHING, PASSWORD]);
+    scene("nobody-answers", "alice walks away, or presses Escape.", all, &[]);
+    let title = "alice mistypes her PIN three times, and then types her password.";
+    scene("wrong", title, all, &[WRONG, WRONG, WRONG, PASSWORD, NO]);
+    let title = "alice mistypes her PIN three times, her password, and her PIN once more.";
+    let often = [WRONG, WRONG, WRONG, WRONG_PASSWORD, WRONG, PASSWORD, NO];
+    scene("wrong", title, WITH_THREE_TRIES, &often);
+    let put_off = all.iter().map(|program| {
+        again(&world);
+        wrong_too_often(&world, program);
+        ((*program).to_owned(), told(&world, program, &[PASSWORD, NO]))
+    });
+    let title = "alice has mistyped her PIN so often that the next try has to wait.";
+    album.keep("put-off", title, &alike(put_off.collect()));
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    album.keep("none", "alice has no PIN.", &everywhere(&world, all, &[PASSWORD, NO]));
+    album.close();
+}
+
+#[test]
+fn where_only_the_pin_counts_it_is_asked_for_as_these_texts_say() {
+    let config = Config::with("[policy]\nEnablePasswordlessExperience = true\n");
+    let world = at_all_surfaces(PamStack::passwordless(), &config);
+    let mut album = Album::open("passwordless", &SECRETS);
+    for (name, title, answers) in [
+        ("right", "alice types her PIN.", &[RIGHT][..]),
+        ("wrong", "alice types her password, and then her PIN.", &[PASSWORD, RIGHT, RIGHT, RIGHT]),
+        ("wrong", "alice mistypes her PIN, whatever she is asked.", &[WRONG, WRONG, WRONG]),
+    ] {
+        album.keep(name, &format!("{ONLY_PIN} {title}"), &everywhere(&world, DIFFERENT, answers));
+    }
+    let put_off = DIFFERENT.iter().map(|program| {
+        again(&world);
+        wrong_too_often(&world, program);
+        ((*program).to_owned(), told(&world, program, &[]))
+    });
+    let title = "alice has mistyped it so often that the next try has to wait.";
+    album.keep("put-off", &format!("{ONLY_PIN} {title}"), &alike(put_off.collect()));
+    album.close();
+}
+
+#[test]
+fn a_pin_that_is_about_to_be_locked_is_locked_or_is_lost_is_spoken_of_as_these_texts_say() {
+    let mut world = at_all_surfaces(PamStack::hello(), &Config::default());
+    let mut album = Album::open("locked", &SECRETS);
+    let wrong = |world: &World, times: u32| {
+        for _ in 0..times {
+            world.forget_delays(&ALICE);
+            assert_eq!(world.sign_in(&ALICE, ONE_OFF).outcome, Some(Ending::Refused));
+        }
+    };
+    let quietly = |world: &World, programs: &[&str], answers: &[Typed<'_>]| {
+        let each = programs.iter().map(|program| ((*program).to_owned(), told(world, program, answers)));
+        alike(each.collect())
+    };
+    wrong(&world, 28);
+    let elsewhere: Vec<&str> = all().into_iter().filter(|program| *program != "login").collect();
+    let title = "alice has few tries left, which are kept for the console. She is somewhere else.";
+    album.keep("nearly", title, &quietly(&world, &elsewhere, &[PASSWORD]));
+    let title = "alice has few tries left, and is at the console.";
+    album.keep("nearly", title, &quietly(&world, CONSOLE, &[READ, WRONG, NOTHING, PASSWORD, NO]));
+    wrong(&world, 2);
+    let title = "alice uses up the last try.";
+    album.keep("nearly", title, &quietly(&world, CONSOLE, &[READ, WRONG, PASSWORD, NO]));
+    let title = "alice's PIN is locked.";
+    album.keep("pin", title, &quietly(&world, &all(), &[PASSWORD, NO]));
+    let title = "alice's PIN is locked, and at the console she chooses a new one.";
+    album.keep("pin", title, &quietly(&world, CONSOLE, &[PASSWORD, YES, NEW, NEW]));
+    world.tpm.replace();
+    world.restart_hellod();
+    until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, NEW.1).prompts == 0).then_some(()));
+    let title = "The security chip was cleared, and alice's key is lost.";
+    album.keep("key", title, &quietly(&world, &all(), &[PASSWORD, NO]));
+    album.close();
+}
+
+#[test]
+fn a_finger_is_asked_for_as_these_texts_say() {
+    let mut touched = Touched::new();
+    let mut album = Album::open("finger", &SECRETS);
+    let adding = ["helloctl", "finger", "add"];
+    let sitting = Sitting::at(touched.world.lab.pty("alice", adding)).hidden("Your PIN: ", RIGHT);
+    let sitting = sitting.until("right index finger, again and again.");
+    touched.touch(&["index"; 6]);
+    album.keep("add", "alice sets up a finger.", &[one("helloctl finger add", sitting.end())]);
+
+    let title = "alice types her PIN where a finger would do, too.";
+    album.keep("use", title, &everywhere(&touched.world, &all(), &[RIGHT]));
+    let by_finger = |touched: &Touched, prints: &[&str], answers: &[Typed<'_>]| {
+        let each = all().into_iter().filter(|program| !NO_FINGER.contains(program)).map(|program| {
+            again(&touched.world);
+            let story = thread::scope(|scope| {
+                scope.spawn(|| touched.touch(prints));
+                told(&touched.world, program, answers)
+            });
+            (program.to_owned(), story)
+        });
+        alike(each.collect())
+    };
+    let title = "alice presses Enter, and touches the reader.";
+    album.keep("use", title, &by_finger(&touched, &["index"], &[NOTHING]));
+    let title = "alice presses Enter, and touches the reader with the wrong finger first.";
+    album.keep("use", title, &by_finger(&touched, &["no one's", "index"], &[NOTHING]));
+    again(&touched.world);
+    let title = "alice presses Enter, and then nobody touches the reader. She types her PIN.";
+    album.keep("use", title, &[one("login", told(&touched.world, "login", &[NOTHING, RIGHT]))]);
+    touched.reboot();
+    let title = "The computer was started anew: no finger counts before the PIN was typed once.";
+    album.keep("use", title, &[one("login", told(&touched.world, "login", &[RIGHT]))]);
+    album.close();
+}
+
+#[test]
+fn the_console_offers_and_asks_for_a_pin_as_these_texts_say() {
+    let mut world = World::of(builder(PamStack::hello()), &Config::default());
+    furnish(&world.lab);
+    let mut album = Album::open("console", &SECRETS);
+    let mut scene = |world: &World, name: &str, title: &str, answers: &[Typed<'_>]| {
+        album.keep(name, title, &[one("login", told(world, "login", answers))]);
+        world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/offers/6001.json"]).ok();
+    };
+    scene(&world, "offer", "alice has no PIN, and wants none now.", &[PASSWORD, NO]);
+    let title = "alice has no PIN, begins to choose one, and stops.";
+    scene(&world, "offer", title, &[PASSWORD, YES, WEAK, NOTHING]);
+    let title = "alice has no PIN, and sets one up.";
+    scene(&world, "offer", title, &[PASSWORD, YES, RIGHT, WRONG, RIGHT, RIGHT]);
+    let title = "alice mistypes her PIN, signs in with her password, and keeps her PIN.";
+    scene(&world, "forgotten", title, &[WRONG, PASSWORD, NO]);
+    let title = "alice has forgotten her PIN, and chooses a new one.";
+    scene(&world, "forgotten", title, &[WRONG, PASSWORD, YES, RIGHT, RIGHT]);
+
+    policy(&mut world, "[policy.PINComplexity]\nMinimumPINLength = 8\n");
+    let title = "alice's PIN has become too short for the rules, and she keeps it this time.";
+    scene(&world, "outdated", title, &[RIGHT, NOTHING]);
+    let title = "alice's PIN has become too short for the rules, and she chooses another one.";
+    scene(&world, "outdated", title, &[RIGHT, RIGHT, WRONG, NEW, NEW]);
+    policy(&mut world, "[policy.PINComplexity]\nExpiration = 30\n");
+    let record = "/var/lib/hellod/enrolments/6001.json";
+    let mut known: Value = serde_json::from_str(&world.lab.read(record)).unwrap();
+    known["pin_set"] = json!(known["pin_set"].as_i64().unwrap() - 31 * 24 * 3600);
+    world.lab.write(record, known.to_string(), 0o600);
+    let elsewhere = everywhere(&world, ELSEWHERE, &[NEW]);
+    let title = "alice's PIN is too old, and she chooses another one.";
+    scene(&world, "outdated", title, &[NEW, NEW, RIGHT, RIGHT]);
+    album.keep("outdated", "alice's PIN is too old, and she is not at the console.", &elsewhere);
+
+    world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    policy(&mut world, "[policy]\nPostLogonProvisioning = \"require\"\n");
+    let required = one("login", told(&world, "login", &[PASSWORD, NOTHING]));
+    album.keep("offer", "alice has no PIN, is to have one, and chooses none.", &[required]);
+    album.close();
+}
+
+#[test]
+fn helloctl_and_passwd_speak_as_these_texts_say() {
+    let world = World::of(builder(PamStack::hello()), &Config::default());
+    furnish(&world.lab);
+    world.lab.write("/etc/pam.d/common-password", COMMON_PASSWORD, 0o644);
+    world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+    let _polkit = world.lab.polkit();
+    let mut album = Album::open("helloctl", &SECRETS);
+    let mut scene = |name: &str, title: &str, command: &str, sit: &dyn Fn(Sitting) -> Sitting| {
+        let sitting = Sitting::at(world.lab.pty("alice", command.split(' ')));
+        album.keep(name, title, &[one(command, steady(&sit(sitting).end()))]);
+    };
+    let proven = |sitting: Sitting| sitting.hidden("Password: ", PASSWORD);
+    let chosen = |sitting: Sitting, pin| sitting.hidden("New PIN: ", pin).hidden("The same PIN again: ", pin);
+    scene("status", "alice, who has no PIN, looks how things stand.", "helloctl status", &|sitting| sitting);
+    scene("reset", "alice, who has no PIN, wants a new one.", "helloctl reset", &|sitting| sitting);
+    let refused = |sitting: Sitting| sitting.hidden("Password: ", NEW_PASSWORD);
+    scene("enroll", "alice mistypes her password.", "helloctl enroll", &refused);
+    scene("enroll", "alice sets up a PIN.", "helloctl enroll", &|sitting| {
+        let sitting = proven(sitting).hidden("New PIN: ", WEAK);
+        chosen(sitting.hidden("New PIN: ", RIGHT).hidden("The same PIN again: ", WRONG), RIGHT)
+    });
+    scene("enroll", "alice, who has a PIN, sets up one.", "helloctl enroll", &|sitting| sitting);
+    scene("status", "alice looks how things stand.", "helloctl status", &|sitting| sitting);
+    let change = |sitting: Sitting, old| chosen(sitting.hidden("Current PIN: ", old), NEW);
+    let title = "alice changes her PIN, and mistypes the one that she has.";
+    scene("pin-change", title, "helloctl pin change", &|sitting| change(sitting, WRONG));
+    scene("pin-change", "alice changes her PIN.", "helloctl pin change", &|sitting| change(sitting, RIGHT));
+    scene("reset", "alice asks an organisation that there is not.", REQUEST, &|sitting| sitting);
+    let title = "alice has forgotten her PIN.";
+    scene("reset", title, "helloctl reset", &|sitting| chosen(proven(sitting), RIGHT));
+    scene("passwd", "alice changes her PIN with passwd.", "passwd", &|sitting| change(sitting, RIGHT));
+    let title = "alice changes her PIN with passwd, and mistypes the one that she has.";
+    scene("passwd", title, "passwd", &|sitting| change(sitting, WRONG).hidden("Current password: ", NOTHING));
+    scene("passwd", "alice rather changes her password with passwd.", "passwd", &|sitting| {
+        let sitting = sitting.hidden("Current PIN: ", NOTHING).hidden("Current password: ", PASSWORD);
+        sitting.hidden("New password: ", NEW_PASSWORD).hidden("Retype new password: ", NEW_PASSWORD)
+    });
+    let title = "alice wants no PIN any more.";
+    scene("unenroll", title, "helloctl unenroll", &|sitting| sitting.hidden("Password: ", NEW_PASSWORD));
+    album.close();
+}
+
+#[test]
+fn an_organisation_lets_a_new_pin_be_set_as_these_texts_say() {
+    let mut world = World::of(builder(PamStack::hello()), &Config::default());
+    furnish(&world.lab);
+    let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
+    policy(&mut world, made.ok());
+    let mut album = Album::open("organisation", &SECRETS);
+    let enroll = ["helloctl", "enroll", "--user", "alice"];
+    let sitting = Sitting::at(world.lab.pty("root", enroll)).hidden("New PIN: ", RIGHT);
+    let enrolled = sitting.hidden("The same PIN again: ", RIGHT).end();
+    album.keep(
+        "enroll",
+        "root sets up a PIN for alice, which the organisation can replace.",
+        &[one("helloctl enroll", steady(&enrolled))],
+    );
+    let code_of = |said: &str| said.split("voids the code.").nth(1).unwrap_or_default().trim().to_owned();
+    let (request, code) = Sitting::at(world.lab.pty("alice", REQUEST.split(' '))).reads(ANSWER, code_of);
+    let told = world.lab.run_with_input("root", ["hello-reset", "answer", "--yes", "/root/corp.key"], &code);
+    let request = request.types(ANSWER, ("<an answer with a mistake>", "0123"));
+    let request = request.shown(ANSWER, ("<the answer>", told.ok()));
+    let told = request.hidden("New PIN: ", NEW).hidden("The same PIN again: ", NEW).end();
+    let title = "alice has her organisation let her set a new PIN for the same key.";
+    album.keep("reset", title, &[one(REQUEST, without_code(told, &code))]);
+    let (request, code) = Sitting::at(world.lab.pty("alice", REQUEST.split(' '))).reads(ANSWER, code_of);
+    let told = request.types(ANSWER, NOTHING).end();
+    album.keep(
+        "reset",
+        "alice asks her organisation, and then stops.",
+        &[one(REQUEST, without_code(told, &code))],
+    );
+    album.close();
+}
+
+/// What somebody meets at that program who answers so.
+#[track_caller]
+fn told(world: &World, persona: &str, answers: &[Typed<'_>]) -> String {
+    let argv = [SUITE, "tell", "--user", "alice", "--directory", "/etc/pam.d", "--personas", persona];
+    let input: String = answers.iter().map(|(name, text)| format!("{name}\n{text}\n")).collect();
+    let told = world.lab.run_with_input("root", argv, &input);
+    assert!(told.success() && told.stderr.is_empty(), "{told:?}");
+    let story = told.stdout.split_once("\n\n").map_or("", |(_, story)| story);
+    steady(&format!("{}\n", story.trim_end()))
+}
+
+/// The same at each of the programs, each time as if nothing had gone before.
+#[track_caller]
+fn everywhere(world: &World, programs: &[&str], answers: &[Typed<'_>]) -> Vec<Block> {
+    let each = programs.iter().map(|program| {
+        if answers.contains(&WRONG) {
+            again(world);
+        }
+        ((*program).to_owned(), told(world, program, answers))
+    });
+    alike(each.collect())
+}
+
+/// Until there is a wait, which comes after five tries within an hour for a program of her own, and after four elsewhere.
+#[track_caller]
+fn wrong_too_often(world: &World, program: &str) {
+    let put_off = || {
+        let story = told(world, program, &[WRONG; 4]);
+        // sudo says nothing, and asks for the password.
+        story.contains("Wait") || !story.contains("| PIN")
+    };
+    assert!((0..4).any(|_| put_off()), "{program} asks for the PIN all the same");
+}
+
+/// What no two runs have alike has a name instead.
+fn steady(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (before, after, name) in VOLATILE {
+        let mut pieces = text.split(before);
+        let first = pieces.next().unwrap_or_default().to_owned();
+        text = pieces.fold(first, |text, piece| {
+            let line = piece.lines().next().unwrap_or_default();
+            let end = if after == "\n" { Some(line.len()) } else { line.find(after) };
+            match end.filter(|end| &piece[..*end] != "none") {
+                Some(end) => format!("{text}{before}{name}{}", &piece[end..]),
+                None => text + before + piece,
+            }
+        });
+    }
+    text
+}
+
+/// Before, behind, and the name of what is between, unless that is `none`.
+const VOLATILE: [(&str, &str, &str); 10] = [
+    (" Wait ", " second", "<some>"),
+    (" Wait ", " minute", "<some>"),
+    ("Type the word \"", "\"", "<a word>"),
+    ("(its key: ", ")", "<its name>"),
+    ("DeviceId : ", "\n", "<id of the computer>"),
+    (" KeyId : ", "\n", "<id of the key>"),
+    (" Since : ", "\n", "<date and time>"),
+    ("PinSince : ", "\n", "<date and time>"),
+    (" Tpm : ", "\n", "<maker, version>"),
+    (" Version : ", "\n", "<version>"),
+];
+
+/// A code, and its number, are new each time.
+fn without_code(told: String, code: &str) -> String {
+    let mut lines: Vec<&str> = code.lines().filter(|line| !line.trim().is_empty()).collect();
+    let number = lines.pop().and_then(|line| line.rsplit(": ").next()).unwrap_or_default();
+    let told = lines.iter().fold(told, |told, line| told.replace(line.trim(), "<the code>"));
+    told.replace(number, "<its number>")
+}
+
+fn one(program: &str, told: String) -> Block {
+    (vec![program.to_owned()], told)
+}
+
+fn all() -> Vec<&'static str> {
+    PROGRAMS.iter().map(|(program, _)| *program).collect()
+}
+
+/// Nothing is counted against alice any more.
+#[track_caller]
+fn again(world: &World) {
+    world.forget_delays(&ALICE);
+    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
+    world.forget_delays(&ALICE);
+}
+
+#[track_caller]
+fn policy(world: &mut World, toml: &str) {
+    world.lab.write("/etc/hellod/policy.d/50-corp.toml", toml, 0o644);
+    world.restart_hellod();
+}
+
+#[track_caller]
+fn at_all_surfaces(stack: PamStack, config: &Config) -> World {
+    let world = World::of(builder(stack), config);
+    furnish(&world.lab);
+    world.enrol(&ALICE, PIN);
+    world
+}
+
+fn builder(stack: PamStack) -> LabBuilder {
+    Lab::builder().pam(stack).without_activation().show(program("surfaces"), SUITE)
+}
+
+fn furnish(lab: &Lab) {
+    for (_, service) in PROGRAMS {
+        lab.write(&format!("/etc/pam.d/{service}"), SERVICE, 0o644);
+    }
+}
+
+/// alice has a PIN, and there is a reader.
+struct Touched {
+    world: World,
+    finger: HellodFinger,
+    sensor: Sensor,
+    _polkit: Polkit,
+}
+
+impl Touched {
+    #[track_caller]
+    fn new() -> Self {
+        let world = World::of(builder(PamStack::hello()), &Config::default());
+        furnish(&world.lab);
+        world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+        let polkit = world.lab.polkit();
+        let sensor = world.lab.keeping_sensor();
+        let finger = world.lab.hellod_finger();
+        world.enrol(&ALICE, PIN);
+        Self { world, finger, sensor, _polkit: polkit }
+    }
+
+    #[track_caller]
+    fn touch(&self, prints: &[&str]) {
+        for print in prints {
+            self.sensor.touch(print);
+        }
+    }
+
+    #[track_caller]
+    fn reboot(&mut self) {
+        self.finger.kill();
+        self.world.hellod.kill();
+        self.world.tpm.reboot();
+        self.world.restart_hellod();
+        self.finger = self.world.lab.hellod_finger();
+    }
+}
+
+const SUITE: &str = "/usr/libexec/hello-lab/surfaces";
+const ANSWER: &str = "The answer: ";
+const REQUEST: &str = "helloctl reset --request";
+const ONLY_PIN: &str = "Policy has only the PIN let alice in.";
+/// As Debian's programs do it, with the profile of the package, and without a session to open.
+const SERVICE: &str = "@include common-auth\n@include common-account\n@include common-password\n\
+    session required pam_permit.so\nsession optional pam_hello.so\n";
+
+/// As pam-auth-update would write it with Hello before the password.
+const COMMON_PASSWORD: &str = "password\t[success=2 default=ignore]\tpam_hello.so\n\
+    password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt\n\
+    password\trequisite\tpam_deny.so\npassword\trequired\tpam_permit.so\n";
+
+/// Without logind polkit takes nobody for local, and the actions allow nothing to others.
+const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
+    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
