@@ -278,11 +278,7 @@ async fn before_the_prompt(
     let Admitted { account, class } = admitted;
     if parts.tries.is_locked(account.uid) {
         parts.record(&Event::Locked, account, &request.service);
-        parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
-        let enrolled = parts.enrolments.of(account).ok().flatten();
-        let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
-        let text = if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() };
-        terminal.refuse(&Event::Locked, &text).await?;
+        terminal.refuse(&Event::Locked, &locked(parts, admitted)).await?;
         return Ok(Some(Outcome::Unavailable));
     }
     let may = parts.tries.judge(account.uid, *class);
@@ -341,12 +337,21 @@ fn settle(
             };
             verdict(text, true)
         }
+        Failure::Locked => verdict(locked(parts, admitted), false),
         Failure::NotAPin(refused) => verdict(refused.to_string(), true),
         Failure::OnceMore { .. } => verdict(failure.to_string(), true),
         // Enough programs of the person's could bring that about.
         Failure::Key(KeyError::Busy) if only_pin => verdict(BUSY.to_owned(), true),
         other => verdict(other.to_string(), false),
     }
+}
+
+/// What is said of a locked PIN, for which its owner may be offered another.
+fn locked(parts: &Parts, Admitted { account, class }: &Admitted) -> String {
+    parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
+    if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() }
 }
 
 /// Tells a person who may not try now why not, and how the conversation ends then.
