@@ -7,8 +7,8 @@
 use std::thread;
 
 use hello_tests::{
-    ALICE, Album, Block, Config, Ending, HellodFinger, Lab, LabBuilder, ONE_OFF, PATIENCE, PIN, PamStack,
-    Polkit, Sensor, Sitting, Typed, World, alike, files, program, until,
+    ALICE, Album, Block, Config, Ending, Lab, LabBuilder, ONE_OFF, PARTS, PATIENCE, PIN, PamStack, Sitting,
+    Touched, Typed, World, alike, files, program, until,
 };
 use serde_json::{Value, json};
 
@@ -28,7 +28,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("login", "login"),
     ("kscreenlocker-fingerprint", "kde-fingerprint"),
 ];
-/// Where no finger is asked for.
+/// Where no finger is asked for, or not by a prompt.
 const NO_FINGER: [&str; 3] = ["swaylock", "hyprlock", "kscreenlocker-fingerprint"];
 const CONSOLE: &[&str] = &["login"];
 /// One for each way in which a program gets on with messages and questions.
@@ -151,21 +151,28 @@ fn a_pin_that_is_about_to_be_locked_is_locked_or_is_lost_is_spoken_of_as_these_t
 
 #[test]
 fn a_finger_is_asked_for_as_these_texts_say() {
-    let mut touched = Touched::new();
+    let mut touched = Touched::of(builder(PamStack::hello()), &Config::default());
+    furnish(&touched.world.lab);
+    // As pam_hello(8) says.
+    touched.world.lab.write("/etc/pam.d/kde-fingerprint", "auth required pam_hello.so\n", 0o644);
+    let beside = "kscreenlocker-fingerprint";
+    let at_prompts: Vec<_> = all().into_iter().filter(|program| *program != beside).collect();
+    let touch =
+        |touched: &Touched, prints: &[&str]| prints.iter().for_each(|print| touched.sensor.touch(print));
     let mut album = Album::open("finger", &SECRETS);
     let adding = ["helloctl", "finger", "add"];
     let sitting = Sitting::at(touched.world.lab.pty("alice", adding)).hidden("Your PIN: ", RIGHT);
     let sitting = sitting.until("right index finger, again and again.");
-    touched.touch(&["index"; 6]);
+    touch(&touched, &["index"; PARTS]);
     album.keep("add", "alice sets up a finger.", &[one("helloctl finger add", sitting.end())]);
 
     let title = "alice types her PIN where a finger would do, too.";
-    album.keep("use", title, &everywhere(&touched.world, &all(), &[RIGHT]));
+    album.keep("use", title, &everywhere(&touched.world, &at_prompts, &[RIGHT]));
     let by_finger = |touched: &Touched, prints: &[&str], answers: &[Typed<'_>]| {
         let each = all().into_iter().filter(|program| !NO_FINGER.contains(program)).map(|program| {
             again(&touched.world);
             let story = thread::scope(|scope| {
-                scope.spawn(|| touched.touch(prints));
+                scope.spawn(|| touch(touched, prints));
                 told(&touched.world, program, answers)
             });
             (program.to_owned(), story)
@@ -179,9 +186,22 @@ fn a_finger_is_asked_for_as_these_texts_say() {
     again(&touched.world);
     let title = "alice presses Enter, and then nobody touches the reader. She types her PIN.";
     album.keep("use", title, &[one("login", told(&touched.world, "login", &[NOTHING, RIGHT]))]);
+    let title = "alice touches the reader beside the prompt, with the wrong finger first.";
+    let story = thread::scope(|scope| {
+        scope.spawn(|| touch(&touched, &["no one's", "index"]));
+        told(&touched.world, beside, &[])
+    });
+    album.keep("use", title, &[one(beside, story)]);
     touched.reboot();
     let title = "The computer was started anew: no finger counts before the PIN was typed once.";
-    album.keep("use", title, &[one("login", told(&touched.world, "login", &[RIGHT]))]);
+    album.keep(
+        "use",
+        title,
+        &[
+            one(beside, told(&touched.world, beside, &[])),
+            one("login", told(&touched.world, "login", &[RIGHT])),
+        ],
+    );
     album.close();
 }
 
@@ -413,44 +433,6 @@ fn builder(stack: PamStack) -> LabBuilder {
 fn furnish(lab: &Lab) {
     for (_, service) in PROGRAMS {
         lab.write(&format!("/etc/pam.d/{service}"), SERVICE, 0o644);
-    }
-}
-
-/// alice has a PIN, and there is a reader.
-struct Touched {
-    world: World,
-    finger: HellodFinger,
-    sensor: Sensor,
-    _polkit: Polkit,
-}
-
-impl Touched {
-    #[track_caller]
-    fn new() -> Self {
-        let world = World::of(builder(PamStack::hello()), &Config::default());
-        furnish(&world.lab);
-        world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-        let polkit = world.lab.polkit();
-        let sensor = world.lab.keeping_sensor();
-        let finger = world.lab.hellod_finger();
-        world.enrol(&ALICE, PIN);
-        Self { world, finger, sensor, _polkit: polkit }
-    }
-
-    #[track_caller]
-    fn touch(&self, prints: &[&str]) {
-        for print in prints {
-            self.sensor.touch(print);
-        }
-    }
-
-    #[track_caller]
-    fn reboot(&mut self) {
-        self.finger.kill();
-        self.world.hellod.kill();
-        self.world.tpm.reboot();
-        self.world.restart_hellod();
-        self.finger = self.world.lab.hellod_finger();
     }
 }
 
