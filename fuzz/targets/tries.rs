@@ -39,6 +39,6 @@ fn wait(may: MayTry) -> Duration {
     match may {
         MayTry::Now => Duration::ZERO,
         MayTry::After(wait) => wait,
-        MayTry::AtLogin => Duration::MAX,
+        MayTry::AtLogin | MayTry::Uncounted => Duration::MAX,
     }
 }
