@@ -356,3 +356,35 @@ fn whoever_has_set_up_a_pin_is_asked_about_a_finger_and_doctor_says_how_it_stand
     touched.reboot();
     assert!(doctor(&touched).contains("once you have typed your PIN"), "{}", doctor(&touched));
 }
+
+#[test]
+fn a_hellod_finger_that_takes_long_to_start_costs_one_prompt_its_finger_and_no_more() {
+    let mut touched = Touched::with_a_finger();
+    touched.finger.kill();
+    let lab = &touched.world.lab;
+    lab.write("/usr/local/libexec/slow", "#!/bin/sh\nsleep 3\nexec /usr/libexec/hellod --finger\n", 0o755);
+    let service =
+        "[D-BUS Service]\nName=org.hellod.Finger1\nExec=/usr/local/libexec/slow\nUser=hellod-finger\n";
+    lab.write("/usr/share/dbus-1/system-services/org.hellod.Finger1.service", service, 0o644);
+    let bus = "org.freedesktop.DBus";
+    lab.run_as(
+        "root",
+        [
+            "dbus-send",
+            "--system",
+            "--print-reply",
+            "--dest=org.freedesktop.DBus",
+            "/",
+            &format!("{bus}.ReloadConfig"),
+        ],
+    )
+    .ok();
+    let mut sudo = touched.world.sudo();
+    let asked = sudo.expect(PROMPT);
+    assert!(asked.after < Duration::from_secs(2), "{asked:?}");
+    lab.wait_for_name("org.hellod.Finger1");
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    touched.the_finger_answers_sudo("index");
+}

@@ -1,5 +1,6 @@
 //! The way from hellod to hellod-finger over the bus, at hellod's end.
 
+use std::cell::RefCell;
 use std::os::fd::OwnedFd;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -8,9 +9,10 @@ use hello_dbus::BusError;
 use hello_dbus::finger::{BUS_NAME, Finger, FingerProxy, Seen, USER};
 use tokio::time::timeout;
 use zbus::Connection;
+use zbus::names::OwnedUniqueName;
 use zbus::proxy::CacheProperties;
 
-use super::neighbour::{Miss, neighbour, no_bus};
+use super::neighbour::{Miss, neighbour, no_bus, owner};
 pub use super::reader::FingerBus;
 use crate::finger::{Answering, FingerError, FingerKey, Reader, Sensor};
 
@@ -18,8 +20,15 @@ use crate::finger::{Answering, FingerError, FingerKey, Reader, Sensor};
 #[derive(Debug, Clone)]
 pub struct ToFinger {
     connection: Connection,
-    /// Until when it is taken for one that does not answer, so that nobody waits for it twice in a row.
-    silent: Arc<Mutex<Option<Instant>>>,
+    silent: Arc<Mutex<Option<Silent>>>,
+}
+
+/// Somebody who is taken for one that does not answer, so that nobody waits for them twice in a row.
+#[derive(Debug, Clone)]
+struct Silent {
+    until: Instant,
+    /// Nobody, where they were still being started. Once they are there, they may well answer.
+    who: Option<OwnedUniqueName>,
 }
 
 impl ToFinger {
@@ -29,8 +38,7 @@ impl ToFinger {
         Self { connection, silent: Arc::default() }
     }
 
-    async fn proxy(&self) -> Result<FingerProxy<'static>, Miss> {
-        let owner = neighbour(&self.connection, BUS_NAME, USER).await?;
+    async fn proxy(&self, owner: OwnedUniqueName) -> Result<FingerProxy<'static>, Miss> {
         FingerProxy::builder(&self.connection)
             .destination(owner)
             .cache_properties(CacheProperties::No)
@@ -46,11 +54,14 @@ impl ToFinger {
         call: impl AsyncFnOnce(FingerProxy<'static>) -> Result<T, BusError>,
     ) -> Result<T, FingerError> {
         let hangs = || FingerError::Missing("hellod-finger does not answer".into());
-        if self.silent().is_some_and(|until| Instant::now() < until) {
+        if self.is_silent().await {
             return Err(hangs());
         }
+        let who = RefCell::new(None);
         let answered = async {
-            match call(self.proxy().await?).await {
+            let owner = neighbour(&self.connection, BUS_NAME, USER).await?;
+            *who.borrow_mut() = Some(owner.clone());
+            match call(self.proxy(owner).await?).await {
                 Ok(answer) => Ok(answer),
                 Err(BusError::Unavailable(why) | BusError::Busy(why)) => Err(FingerError::Refused(why)),
                 Err(BusError::Bus(_)) => Err(Miss::Left.into()),
@@ -58,12 +69,19 @@ impl ToFinger {
             }
         };
         timeout(patience, answered).await.unwrap_or_else(|_| {
-            *self.silent() = Some(Instant::now() + A_WHILE);
+            *self.silent() = Some(Silent { until: Instant::now() + A_WHILE, who: who.take() });
             Err(hangs())
         })
     }
 
-    fn silent(&self) -> MutexGuard<'_, Option<Instant>> {
+    async fn is_silent(&self) -> bool {
+        let silent = self.silent().clone().filter(|silent| Instant::now() < silent.until);
+        let Some(Silent { who, .. }) = silent else { return false };
+        let owner = owner(&self.connection, BUS_NAME).await;
+        owner.is_none() || owner == who
+    }
+
+    fn silent(&self) -> MutexGuard<'_, Option<Silent>> {
         // Nothing panics while it holds the lock.
         self.silent.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -23,7 +23,7 @@ pub(super) async fn neighbour(
     account: &str,
 ) -> Result<OwnedUniqueName, Miss> {
     let bus = DBusProxy::new(connection).await.map_err(|error| no_bus(&error))?;
-    let owner = owner(&bus, name).await?;
+    let owner = found(&bus, name).await?;
     let uid = bus.get_connection_unix_user(BusName::from(owner.as_ref())).await.map_err(|_| Miss::Left)?;
     if Some(uid) != uid_of(account) {
         return Err(Miss::For(format!("the name {name} is owned by uid {uid}, which is not {account}")));
@@ -31,7 +31,13 @@ pub(super) async fn neighbour(
     Ok(owner)
 }
 
-async fn owner(bus: &DBusProxy<'_>, name: &'static str) -> Result<OwnedUniqueName, Miss> {
+/// Whoever owns a name, without starting anybody.
+pub(super) async fn owner(connection: &Connection, name: &'static str) -> Option<OwnedUniqueName> {
+    let bus = DBusProxy::new(connection).await.ok()?;
+    bus.get_name_owner(BusName::from(WellKnownName::from_static_str_unchecked(name))).await.ok()
+}
+
+async fn found(bus: &DBusProxy<'_>, name: &'static str) -> Result<OwnedUniqueName, Miss> {
     let name = WellKnownName::from_static_str_unchecked(name);
     if let Ok(owner) = bus.get_name_owner(BusName::from(name.as_ref())).await {
         return Ok(owner);
