@@ -141,7 +141,7 @@ pub trait Status {
     fn doctor(&self) -> Result<Vec<(String, String, String, String)>, BusError>;
 
     /// What each of these PAM services would ask the caller for now: a list of (service, gesture, why not for the PIN), the gesture one
-    /// of `password`, `nothing`, `pin`, `finger`, `pin-or-finger`, `only-pin` and `only-pin-or-finger`.
+    /// of `password`, `nothing`, `pin`, `finger`, `no-finger`, `pin-or-finger`, `only-pin` and `only-pin-or-finger`.
     fn offers(&self, services: &[String]) -> Result<Vec<(String, String, String)>, BusError>;
 
     /// The last `limit` events (own uid; root: everybody's), oldest first: (time in seconds since 1970, event id,

@@ -103,7 +103,10 @@ impl Service {
             }
             ("pin" | "only-pin", _) => ("PIN", ""),
             ("pin-or-finger" | "only-pin-or-finger", _) => ("PIN or finger", ""),
+            ("finger", Control { unavailable_goes_on: true, .. }) => ("finger, then password", ""),
             ("finger", _) => ("finger", ""),
+            ("no-finger", Control { unavailable_goes_on: true, .. }) => ("password", why.as_str()),
+            ("no-finger", _) => ("nothing", why.as_str()),
             ("password", Control { unavailable_goes_on: false, .. }) => ("nothing", why.as_str()),
             ("nothing", Control { denied_goes_on: true, .. }) => ("password", why.as_str()),
             (other, _) => (other, why.as_str()),
@@ -127,7 +130,7 @@ impl Service {
 pub(crate) fn table(rows: Vec<Row>) -> String {
     let header = ["PAM SERVICE", "ASKS FOR", "REMARK"].map(str::to_owned);
     let (with, without): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN") || asks == "finger");
+        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN") || asks.starts_with("finger"));
     let rows: Vec<_> = [header].into_iter().chain(with).chain(without).collect();
     columns(&rows).join("\n")
 }
@@ -215,7 +218,10 @@ mod tests {
             ("sufficient", "only-pin", "PIN, then password"),
             ("required", "pin", "PIN"),
             ("required", "finger", "finger"),
-            ("required", "nothing", "nothing"),
+            ("required", "no-finger", "nothing"),
+            (passwordless, "finger", "finger, then password"),
+            (passwordless, "no-finger", "password"),
+            (closed, "no-finger", "nothing"),
         ] {
             let service = Service { name: "sudo".into(), module: Some(Control::of(control)), fprintd: false };
             let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new()));

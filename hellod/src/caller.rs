@@ -1,5 +1,7 @@
 //! Who speaks to hellod, as the bus, the kernel and logind know it.
 
+use std::pin::Pin;
+
 /// The peer of a call. Made by `bus::caller` from credentials, never from an argument.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
@@ -19,6 +21,15 @@ pub struct Caller {
     /// The unique name on the bus, which polkit is asked about.
     pub bus_name: String,
 }
+
+/// Looks once more at who calls. Where they are changes while a prompt stands there.
+pub trait Callers {
+    /// The same peer as it is now; nothing where it is gone, or can't be found out.
+    fn again<'a>(&'a self, caller: &'a Caller) -> Looking<'a>;
+}
+
+/// What a look at a caller comes to, soon.
+pub type Looking<'a> = Pin<Box<dyn Future<Output = Option<Caller>> + 'a>>;
 
 /// Who sits before the screen of the machine (`seat0` of logind).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -24,6 +24,7 @@ pub struct Terminal {
     version: u32,
     little_room: bool,
     only_pin: bool,
+    patience: Duration,
 }
 
 /// The bus's end.
@@ -116,7 +117,14 @@ enum Owed {
 pub fn pair(version: u32) -> (Terminal, Conversation) {
     let (steps, steps_out) = mpsc::channel(1);
     let (answers, answers_in) = mpsc::channel(1);
-    let terminal = Terminal { steps, answers: answers_in, version, little_room: false, only_pin: false };
+    let terminal = Terminal {
+        steps,
+        answers: answers_in,
+        version,
+        little_room: false,
+        only_pin: false,
+        patience: PATIENCE,
+    };
     (terminal, Conversation { steps: steps_out, answers, owed: Owed::Patience })
 }
 
@@ -221,6 +229,12 @@ impl Terminal {
     /// Keeps to what a program takes that has asked for none of this, through PAM: a few lines, short answers, and not for long.
     pub fn limit_room(&mut self) {
         self.little_room = true;
+        self.patience = SHORT_PATIENCE;
+    }
+
+    /// From here on nobody is asked anything, and what is shown is a program's to take note of.
+    pub fn wait_for_nobody(&mut self) {
+        self.patience = OF_A_PROGRAM;
     }
 
     /// From here on no password takes the place of the PIN, where the program at the other end knows how.
@@ -293,8 +307,7 @@ impl Terminal {
     }
 
     async fn heard(&mut self) -> Result<Said, Gone> {
-        let patience = if self.little_room { SHORT_PATIENCE } else { PATIENCE };
-        tokio::time::timeout(patience, self.answers.recv()).await.ok().flatten().ok_or(Gone)
+        tokio::time::timeout(self.patience, self.answers.recv()).await.ok().flatten().ok_or(Gone)
     }
 }
 
@@ -389,6 +402,9 @@ const COLUMNS: usize = 60;
 const SHORT_PATIENCE: Duration = Duration::from_secs(120);
 /// How long a person may take over one question. Longer than the five minutes that sudo gives.
 const PATIENCE: Duration = Duration::from_secs(600);
+
+/// How long a program may take to say that it has shown something.
+const OF_A_PROGRAM: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests;

@@ -311,6 +311,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         online,
         tokens,
         prover: Rc::new(bus.prover()),
+        callers: Rc::new(bus.callers()),
         standings,
         contact: config.directory,
         settings: layers.settings(),

@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::accounts::Account;
 use crate::audit::{About, Audit, Event};
-use crate::caller::Caller;
+use crate::caller::{Caller, Callers};
 use crate::clock::Clock;
 use crate::config::Contact;
 use crate::enrolments::Enrolments;
@@ -66,6 +66,8 @@ pub struct Parts {
     pub tokens: Tokens,
     /// Whoever asks people to prove who they are.
     pub prover: Rc<dyn Prover>,
+    /// Whoever looks once more at those who call.
+    pub callers: Rc<dyn Callers>,
     /// How people stand with their directory.
     pub standings: Rc<Standings>,
     /// How a sign-in goes by it.
@@ -87,8 +89,8 @@ pub struct Parts {
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
     /// asked for: a PIN must not vouch for a change of itself.
     pub proving: Notes,
-    /// Those for whose finger a screen waits just now.
-    pub at_the_reader: Notes,
+    /// Those for whose finger a screen waits just now, and whether it is a program of their own.
+    pub at_the_reader: Notes<(u32, bool)>,
     /// Those whose enrolment is being worked on just now. There is one intent for each person at a time.
     pub at_work: Notes,
     /// People of a directory for whom a key is being registered just now: in one account at a time.

@@ -78,6 +78,28 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
     container.console.expect("it is 42");
     container.console.expect("$ ");
 
+    // A prompt that is left open is worth no finger at the screen that is locked since.
+    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
+    container.console.expect(PROMPT_WITH_FINGER);
+    lock(&container, true);
+    container.console.send_line("");
+    container.console.expect("the screen was locked meanwhile");
+    lock(&container, false);
+    container.answer(PROMPT, PIN);
+    container.console.expect("it is 42");
+    container.console.expect("$ ");
+    // Nor one that waits for it already.
+    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
+    container.answer(PROMPT_WITH_FINGER, "");
+    container.console.expect("Touch the fingerprint reader: sudo for alice.");
+    lock(&container, true);
+    touch(&container, "index");
+    container.console.expect("the screen was locked meanwhile");
+    lock(&container, false);
+    container.answer(PROMPT, PIN);
+    container.console.expect("it is 42");
+    container.console.expect("$ ");
+
     confined(&container);
 
     // What signs for the finger goes when she does.
@@ -89,6 +111,20 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
     container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
     container.answer(PROMPT, PIN);
     container.console.expect("it is 42");
+}
+
+/// What a desktop tells logind of its lock.
+fn lock(container: &Container, locked: bool) {
+    let session = "$(loginctl list-sessions --no-legend | awk '$3 == \"alice\" { print $1; exit }')";
+    let path = format!("$(loginctl show-session -P Id {session})");
+    let object = format!(
+        "$(busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager GetSession s \"{path}\" \
+         | cut -d'\"' -f2)"
+    );
+    let said = container.sh(&format!(
+        "busctl call org.freedesktop.login1 {object} org.freedesktop.login1.Session SetLockedHint b {locked}"
+    ));
+    said.ok();
 }
 
 /// hellod-finger, which runs.

@@ -17,7 +17,7 @@ fn a_screen_that_runs_a_program_for_fingers_is_opened_by_one_without_a_question(
     let touched = furnished();
     for (service, runs_as) in BESIDE {
         let mut screen = beside(&touched, service, runs_as);
-        screen.expect(&format!("Touch the fingerprint reader: {service} for alice."));
+        screen.expect("Touch the fingerprint reader: the screen for alice.");
         touched.sensor.touch("somebody else's");
         screen.expect("That finger does not sign in here.");
         touched.sensor.touch("index");
@@ -51,12 +51,27 @@ fn where_no_finger_counts_the_program_for_fingers_gives_up_at_once_and_says_noth
     screen.expect("successfully authenticated");
 }
 
+#[test]
+fn whoever_has_no_pin_or_one_that_can_not_be_used_is_no_unknown_user_to_a_screen() {
+    // GDM begins anew at once after such a one.
+    let touched = furnished();
+    let asks = |user| {
+        let argv = ["pamtester", "gdm-fingerprint", user, "authenticate"];
+        let mut screen = touched.world.lab.pty("root", argv);
+        screen.expect(UNAVAILABLE);
+    };
+    asks("bob");
+    asks("nobody-at-all");
+    touched.world.lab.run_as("root", ["sh", "-c", "echo {} >/var/lib/hellod/enrolments/6001.json"]).ok();
+    asks("alice");
+}
+
 #[track_caller]
 fn gives_up(touched: &Touched, when: &str) {
     let (service, runs_as) = BESIDE[0];
     let mut screen = beside(touched, service, runs_as);
     let seen = screen.expect(UNAVAILABLE);
-    assert!(seen.after < Duration::from_secs(2), "{when}: {seen:?}");
+    assert!(seen.after < Duration::from_secs(4), "{when}: {seen:?}");
     assert!(!screen.output().contains("Touch") && !touched.sensor.is_waiting(), "{when}");
 }
 
@@ -74,6 +89,9 @@ fn while_a_screen_waits_for_a_finger_the_prompt_beside_it_takes_the_pin_and_says
     prompt.expect("successfully authenticated");
     // Which the screen then ends. The next one that begins finds the reader free.
     screen.kill();
+    until("the reader to be let go of", Duration::from_secs(5), || {
+        (!touched.sensor.is_waiting()).then_some(())
+    });
     let mut screen = beside(&touched, "gdm-fingerprint", "root");
     screen.expect("Touch the fingerprint reader");
     touched.sensor.touch("index");

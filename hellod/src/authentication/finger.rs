@@ -6,11 +6,11 @@ use std::time::Duration;
 
 use hello_dbus::finger::Seen;
 use hello_dbus::{Outcome, Request, Style};
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::attempt::{Failure, Gesture, attempt};
 use super::challenge::Fetching;
-use super::{Admitted, Ending, Verdict, welcomed};
+use super::{Admitted, BUSY, Ending, Verdict, passwordless, welcomed};
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
@@ -19,12 +19,24 @@ use crate::finger::{Sensor, advice};
 use crate::fingers::Matched;
 use crate::keys::KeyError;
 use crate::parts::{Note, Parts};
+use crate::policy::Class;
 use crate::refusal::Refusal;
 use crate::tries::MayTry;
 
+/// Who asks, for whom, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Asking<'a> {
+    /// The program, as it was when it began.
+    pub(super) caller: &'a Caller,
+    /// The person.
+    pub(super) admitted: &'a Admitted,
+    /// What it said of itself.
+    pub(super) request: &'a Request,
+}
+
 /// Why a finger is waited for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Waits {
+enum Waits {
     /// The person has asked for that at a prompt, and may be asked again.
     Asked,
     /// A screen has, which asks for the PIN beside it.
@@ -36,7 +48,7 @@ impl Waits {
         Duration::from_secs(match self {
             // Nobody is to be hurried, and login(1) gives a minute in all.
             Self::Asked => 20,
-            // As long as pam_fprintd(8) waits, by which screens begin anew.
+            // As long as pam_fprintd(8) waits. Plasma then begins anew; GDM does when the person comes back to the screen.
             Self::Beside => 30,
         })
     }
@@ -51,39 +63,59 @@ enum Touch {
 }
 
 /// The whole conversation with a program that a screen runs for fingers only. Nothing is asked, and what is wrong with the PIN or the
-/// key is said by the other program, which asks for it.
+/// key is said by the other program, which asks for it. It ends in no code after which GDM would begin anew at once.
 pub(super) async fn alone(
     parts: &Rc<Parts>,
-    caller: &Caller,
-    of: (&Admitted, &Request),
+    of: Asking<'_>,
     terminal: &mut Terminal,
 ) -> Result<Ending, Gone> {
-    let (admitted, request) = of;
-    let Admitted { account, class } = admitted;
-    let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return Ok(Outcome::NotEnrolled.into()) };
+    let Admitted { account, class } = of.admitted;
+    let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return Ok(Outcome::Unavailable.into()) };
+    let Some(sensor) = that_counts(parts, of, &enrolled, terminal).await else {
+        return Ok(Outcome::Unavailable.into());
+    };
+    terminal.wait_for_nobody();
+    let began = Instant::now();
     let may_try =
         !parts.tries.is_locked(account.uid) && parts.tries.judge(account.uid, *class) == MayTry::Now;
-    let sensor = that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
-    let (true, Some(sensor)) = (may_try, sensor) else { return Ok(Outcome::Unavailable.into()) };
-    let Some(_note) = place(parts, account.uid).await else { return Ok(Outcome::Unavailable.into()) };
-    parts.tpm.spare();
-    let fetching = Fetching::begin(parts, account, &enrolled);
-    match try_one(parts, of, (&sensor, fetching), Waits::Beside, terminal).await? {
-        Ok(ending) => Ok(ending),
-        Err(Verdict { said: None, .. }) => Ok(Outcome::Unavailable.into()),
-        Err(Verdict { said: Some((refusal, text)), .. }) => {
-            terminal.refuse(refusal, &text).await?;
-            Ok(Outcome::Refused.into())
-        }
+    let waited = match may_try {
+        true => wait(parts, of, (&sensor, &enrolled), terminal).await?,
+        false => Err(NOTHING_SAID),
+    };
+    match waited {
+        Ok(ending) => return Ok(ending),
+        // No error: the screen takes each for a wrong PIN.
+        Err(Verdict { said: Some((_, text)), .. }) => terminal.show(Style::Info, &text).await?,
+        Err(Verdict { said: None, .. }) => {}
     }
+    // What ends at once, Plasma takes for broken as long as the screen is locked, and this may pass.
+    sleep_until(began + passwordless::NO_FASTER).await;
+    Ok(Outcome::Unavailable.into())
+}
+
+async fn wait(
+    parts: &Rc<Parts>,
+    of: Asking<'_>,
+    (sensor, enrolled): (&Sensor, &Enrolled),
+    terminal: &mut Terminal,
+) -> Result<Result<Ending, Verdict>, Gone> {
+    show_call(of, terminal).await?;
+    let Some(_note) = place(parts, of.admitted).await else { return Ok(Err(NOTHING_SAID)) };
+    parts.tpm.spare();
+    let Touch::Matched(matched) = touched(parts, of, (sensor, Waits::Beside), terminal).await? else {
+        return Ok(Err(NOTHING_SAID));
+    };
+    // Not before: a screen may stay locked over night, and nobody need fetch anything for it.
+    let fetching = Fetching::begin(parts, &of.admitted.account, enrolled);
+    sign(parts, of, (matched, fetching), terminal).await
 }
 
 /// The place of the one screen that waits for a finger of somebody. One that begins anew does so before the program that it ran is
-/// quite gone.
-async fn place(parts: &Parts, uid: u32) -> Option<Note<'_>> {
+/// quite gone. What runs as the person takes no place of root's.
+async fn place<'a>(parts: &'a Parts, Admitted { account, class }: &Admitted) -> Option<ScreenNote<'a>> {
     let until = Instant::now() + QUITE_GONE;
     loop {
-        let note = parts.at_the_reader.begin(uid);
+        let note = parts.at_the_reader.begin((account.uid, *class == Class::Own));
         if note.is_some() || Instant::now() > until {
             return note;
         }
@@ -94,33 +126,65 @@ async fn place(parts: &Parts, uid: u32) -> Option<Note<'_>> {
 /// The reader at which a finger of the person counts here and now, if there is one.
 pub(super) async fn that_counts(
     parts: &Parts,
-    caller: &Caller,
-    Admitted { account, class }: &Admitted,
-    (enrolled, request): (&Enrolled, &Request),
+    of: Asking<'_>,
+    enrolled: &Enrolled,
     terminal: &Terminal,
 ) -> Option<Sensor> {
-    let is_here = parts.surfaces.is_at_the_reader(caller, *class, &request.tty);
-    let asks = parts.surfaces.asks_for_fingers(&request.service);
-    let unlocks = !caller.is_locked || parts.surfaces.unlocks(*class, &request.service);
-    if !is_here || !asks || !unlocks || !terminal.takes_nothing() {
+    let asks = parts.surfaces.asks_for_fingers(&of.request.service);
+    if !asks || !terminal.takes_nothing() || !may_be_touched_for(parts, of) {
         return None;
     }
-    parts.fingers.counts(account, enrolled).await
+    parts.fingers.counts(&of.admitted.account, enrolled).await
 }
 
-/// One finger and, if it is the person's, one attempt. It costs no try of the PIN, and gives none back.
+/// Whether whoever touches the reader is before this program.
+fn may_be_touched_for(
+    parts: &Parts,
+    Asking { caller, admitted: Admitted { class, .. }, request }: Asking<'_>,
+) -> bool {
+    let unlocks = !caller.is_locked || parts.surfaces.unlocks(*class, &request.service);
+    unlocks && parts.surfaces.is_at_the_reader(caller, *class, &request.tty)
+}
+
+/// The same now. While the prompt stood there, the screen may have been locked, or somebody else have come to it: a touch there
+/// must not answer what was asked before.
+async fn still_may_be(parts: &Parts, of: Asking<'_>) -> bool {
+    let Some(now) = parts.callers.again(of.caller).await else { return false };
+    now.session == of.caller.session
+        && now.seat == of.caller.seat
+        && may_be_touched_for(parts, Asking { caller: &now, ..of })
+}
+
+/// One finger, asked for at a prompt, and, if it is the person's, one attempt. It costs no try of the PIN, and gives none back.
 pub(super) async fn try_one(
     parts: &Rc<Parts>,
-    (admitted, request): (&Admitted, &Request),
+    of: Asking<'_>,
     (sensor, mut fetching): (&Sensor, Fetching<'_>),
-    waits: Waits,
     terminal: &mut Terminal,
 ) -> Result<Result<Ending, Verdict>, Gone> {
-    let waiting = touched(parts, (admitted, request), (sensor, waits), terminal);
-    let Touch::Matched(matched) = fetching.beside(waiting).await? else {
-        return Ok(Err(Verdict { said: None, again: true }));
-    };
-    let (account, number) = (&admitted.account, matched.number);
+    let Admitted { account, class } = of.admitted;
+    let screen = (account.uid, *class == Class::Own);
+    if parts.surfaces.unlocks(*class, &of.request.service) && parts.at_the_reader.has(screen) {
+        terminal.show(Style::Call, "The fingerprint reader waits already: touch it.").await?;
+        return Ok(Err(NOTHING_SAID));
+    }
+    // First: a program that shows nothing, or stands still, has the reader wait for nobody.
+    show_call(of, terminal).await?;
+    let waiting = touched(parts, of, (sensor, Waits::Asked), terminal);
+    match fetching.beside(waiting).await? {
+        Touch::Matched(matched) => sign(parts, of, (matched, fetching), terminal).await,
+        Touch::Nothing => Ok(Err(NOTHING_SAID)),
+    }
+}
+
+/// What a finger that has matched is worth.
+async fn sign(
+    parts: &Rc<Parts>,
+    Asking { admitted: Admitted { account, .. }, request, .. }: Asking<'_>,
+    (matched, fetching): (Matched, Fetching<'_>),
+    terminal: &mut Terminal,
+) -> Result<Result<Ending, Verdict>, Gone> {
+    let number = matched.number;
     match attempt(parts, account, Gesture::Finger(matched), fetching).await {
         Ok(proven) => {
             let event =
@@ -142,6 +206,7 @@ pub(super) async fn try_one(
             let (text, again) = match failure {
                 Failure::Key(KeyError::GateShut) => (PIN_FIRST.to_owned(), true),
                 Failure::Key(error @ KeyError::FingerKey) => (error.to_string(), true),
+                Failure::Key(KeyError::Busy) if terminal.is_for_the_pin_only() => (BUSY.to_owned(), true),
                 failure => {
                     let again = matches!(failure, Failure::OnceMore { .. });
                     (failure.to_string().replace("Your PIN was right", "Your finger was right"), again)
@@ -152,26 +217,35 @@ pub(super) async fn try_one(
     }
 }
 
-/// Asks for a finger and waits for it. Which program asks, and for whom, is said before: whoever touches the reader says yes to
-/// that.
+/// Says which program asks, and for whom: whoever touches the reader says yes to that.
+async fn show_call(
+    Asking { admitted: Admitted { account, .. }, request, .. }: Asking<'_>,
+    terminal: &mut Terminal,
+) -> Result<(), Gone> {
+    let program = match request.service.as_str() {
+        "polkit-1" => "polkit",
+        "kde" | "kde-fingerprint" | "lightdm" | "sddm" => "the screen",
+        service if service.starts_with("gdm-") => "the screen",
+        service => service,
+    };
+    let ask = format!("Touch the fingerprint reader: {program} for {}.", account.name);
+    terminal.show(Style::Call, &ask).await
+}
+
 async fn touched(
     parts: &Rc<Parts>,
-    of: (&Admitted, &Request),
+    of: Asking<'_>,
     (sensor, waits): (&Sensor, Waits),
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
-    let (Admitted { account, .. }, request) = of;
-    if waits == Waits::Asked && parts.at_the_reader.has(account.uid) {
-        terminal.show(Style::Call, "The fingerprint reader waits already: touch it.").await?;
-        return Ok(Touch::Nothing);
+    if !still_may_be(parts, of).await {
+        return nothing(parts, of, (ELSEWHERE, waits), terminal).await;
     }
-    let ask = format!("Touch the fingerprint reader: {} for {}.", request.service, account.name);
-    // First: a program that shows nothing, or stands still, has the reader wait for nobody.
-    terminal.show(Style::Call, &ask).await?;
+    let account = &of.admitted.account;
     let reader = parts.fingers.reader();
     let number = match reader.verify(&account.name, account.uid, sensor).await {
         Ok(number) => number,
-        Err(error) => return nothing(parts, of, &error.to_string(), terminal).await,
+        Err(error) => return nothing(parts, of, (&error.to_string(), waits), terminal).await,
     };
     let outcome = watched(parts, of, (number, waits), terminal).await;
     if !matches!(outcome, Ok(Touch::Matched(_))) {
@@ -183,19 +257,23 @@ async fn touched(
 
 async fn watched(
     parts: &Rc<Parts>,
-    of: (&Admitted, &Request),
+    of: Asking<'_>,
     (number, waits): (u32, Waits),
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
-    let (Admitted { account, .. }, Request { service, .. }) = of;
+    let Asking { admitted: Admitted { account, .. }, request: Request { service, .. }, .. } = of;
     let reader = parts.fingers.reader();
     let until = Instant::now() + waits.how_long();
     while Instant::now() < until {
+        let seen = reader.next(number).await;
         if terminal.is_gone() {
             return Err(Gone);
         }
-        match reader.next(number).await {
-            Ok(Seen::Match) => return Ok(Touch::Matched(Matched { reader: Rc::clone(reader), number })),
+        match seen {
+            Ok(Seen::Match) if still_may_be(parts, of).await => {
+                return Ok(Touch::Matched(Matched { reader: Rc::clone(reader), number }));
+            }
+            Ok(Seen::Match) => return nothing(parts, of, (ELSEWHERE, waits), terminal).await,
             Ok(Seen::NoMatch) => {
                 parts.record(&Event::FingerNotMatched, account, service);
                 let text = "That finger does not sign in here.";
@@ -206,8 +284,8 @@ async fn watched(
                 let only = format!("This reader looks for one finger: your {finger}.");
                 terminal.show(Style::Call, &only).await?;
             }
-            Ok(Seen::Over(why)) => return nothing(parts, of, &why, terminal).await,
-            Err(error) => return nothing(parts, of, &error.to_string(), terminal).await,
+            Ok(Seen::Over(why)) => return nothing(parts, of, (&why, waits), terminal).await,
+            Err(error) => return nothing(parts, of, (&error.to_string(), waits), terminal).await,
             Ok(Seen::Nothing | Seen::Part { .. } | Seen::Learnt) => {}
         }
     }
@@ -217,18 +295,30 @@ async fn watched(
     Ok(Touch::Nothing)
 }
 
+/// Why no finger counts, for whoever has asked for that.
 async fn nothing(
     parts: &Parts,
-    (Admitted { account, .. }, Request { service, .. }): (&Admitted, &Request),
-    why: &str,
+    of: Asking<'_>,
+    (why, waits): (&str, Waits),
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
     let event = Event::FingerUnavailable { why: why.to_owned() };
-    parts.record(&event, account, service);
-    terminal.refuse(&event, &format!("No finger signs in now: {why}.")).await?;
+    parts.record(&event, &of.admitted.account, &of.request.service);
+    if waits == Waits::Asked {
+        terminal.refuse(&event, &format!("No finger signs in now: {why}.")).await?;
+    }
     Ok(Touch::Nothing)
 }
 
+/// That somebody waits at a screen.
+type ScreenNote<'a> = Note<'a, (u32, bool)>;
+
+/// The person knows, or need not.
+const NOTHING_SAID: Verdict = Verdict { said: None, again: true };
+
+const ELSEWHERE: &str = "the screen was locked meanwhile, or is somebody else's";
+
 /// How long a program may take to be gone: hellod looks after it as often as it asks for what the reader sees.
 const QUITE_GONE: Duration = Duration::from_secs(3);
+
 const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";

@@ -32,7 +32,7 @@ pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
 use directory::Brought;
-use finger::Waits;
+use finger::Asking;
 pub use keyring::keep_password;
 pub use lost::look;
 
@@ -40,6 +40,10 @@ pub use lost::look;
 pub async fn sign_in(parts: &Rc<Parts>, caller: &Caller, request: &Request, mut terminal: Terminal) {
     let admitted = match admitted(parts, caller, request).await {
         Ok(admitted) => admitted,
+        // GDM would begin anew at once, and without end.
+        Err(Outcome::NotEnrolled) if parts.surfaces.is_for_fingers_only(&request.service) => {
+            return terminal.end(Outcome::Unavailable).await;
+        }
         Err(outcome) => return terminal.end(outcome).await,
     };
     let ending = converse(parts, caller, &admitted, request, &mut terminal).await;
@@ -160,7 +164,7 @@ async fn converse(
 ) -> Result<Ending, Gone> {
     let Admitted { account, .. } = admitted;
     if parts.surfaces.is_for_fingers_only(&request.service) {
-        return finger::alone(parts, caller, (admitted, request), terminal).await;
+        return finger::alone(parts, Asking { caller, admitted, request }, terminal).await;
     }
     let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
         return Ok(Outcome::Unavailable.into());
@@ -173,11 +177,14 @@ async fn converse(
         terminal.leave_only_the_pin().await?;
     }
     let keyring = keyring::prepare(parts, caller, (account, &enrolled), &request.service, terminal).await?;
-    let mut sensor = finger::that_counts(parts, caller, admitted, (&enrolled, request), terminal).await;
+    let asking = Asking { caller, admitted, request };
+    let mut sensor = finger::that_counts(parts, asking, &enrolled, terminal).await;
     let mut heard_twice = false;
+    // Whether the person has just read that they have to wait.
+    let mut told = false;
     let mut left_here = request.tries;
     while left_here > 0 {
-        if let Some(outcome) = before_the_prompt(parts, admitted, request, terminal).await? {
+        if let Some(outcome) = before_the_prompt(parts, admitted, request, (terminal, told)).await? {
             return Ok(outcome.into());
         }
         let shape = enrolled.record.shape_at_a_prompt();
@@ -205,8 +212,7 @@ async fn converse(
                 if request.tries == 1 {
                     left_here = 0;
                 }
-                finger::try_one(parts, (admitted, request), (&sensor, fetching), Waits::Asked, terminal)
-                    .await?
+                finger::try_one(parts, asking, (&sensor, fetching), terminal).await?
             }
         };
         let verdict = match tried {
@@ -215,6 +221,8 @@ async fn converse(
         };
         if let Some((refusal, text)) = &verdict.said {
             terminal.refuse(*refusal, text).await?;
+            told = *refusal == Refusal::from(&Event::WrongPin { left: 0 })
+                && parts.tries.judge(admitted.account.uid, admitted.class) != MayTry::Now;
         }
         if !verdict.again {
             return Ok(Outcome::Unavailable.into());
@@ -238,7 +246,7 @@ async fn by_pin(
     let charge = match parts.tries.charge(account.uid, *class) {
         Ok(charge) => charge,
         Err(may) => {
-            let put_off = put_off(parts, admitted, request, may, terminal).await?;
+            let put_off = put_off(parts, admitted, request, (may, false), terminal).await?;
             return Ok(Ok(put_off.unwrap_or(Outcome::Unavailable).into()));
         }
     };
@@ -273,7 +281,7 @@ async fn before_the_prompt(
     parts: &Parts,
     admitted: &Admitted,
     request: &Request,
-    terminal: &mut Terminal,
+    (terminal, told): (&mut Terminal, bool),
 ) -> Result<Option<Outcome>, Gone> {
     let Admitted { account, class } = admitted;
     if parts.tries.is_locked(account.uid) {
@@ -282,7 +290,7 @@ async fn before_the_prompt(
         return Ok(Some(Outcome::Unavailable));
     }
     let may = parts.tries.judge(account.uid, *class);
-    if let Some(outcome) = put_off(parts, admitted, request, may, terminal).await? {
+    if let Some(outcome) = put_off(parts, admitted, request, (may, told), terminal).await? {
         return Ok(Some(outcome));
     }
     let near = request.tries > 1 && parts.tries.near_the_limit(account.uid);
@@ -359,7 +367,7 @@ async fn put_off(
     parts: &Parts,
     admitted: &Admitted,
     request: &Request,
-    may: MayTry,
+    (may, told): (MayTry, bool),
     terminal: &mut Terminal,
 ) -> Result<Option<Outcome>, Gone> {
     let event = match may {
@@ -375,7 +383,9 @@ async fn put_off(
     };
     parts.record(&event, &admitted.account, &request.service);
     let only_pin = terminal.is_for_the_pin_only();
-    terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;
+    if !told {
+        terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;
+    }
     if only_pin {
         sleep(passwordless::NO_FASTER).await;
         return Ok(Some(Outcome::OnlyPin));
@@ -390,7 +400,8 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
     // Any word does where there is no randomness: it asks for eyes, not for a secret.
     let _ = aws_lc_rs::rand::fill(&mut random);
     let word = WORDS.get(usize::from(random[0]) % WORDS.len()).copied().unwrap_or("river");
-    let typed = terminal.text(&format!("Few tries are left. Type the word \"{word}\" to go on: ")).await?;
+    let typed =
+        terminal.text(&format!("Few tries are left. Type \"{word}\" for your PIN, or Enter: ")).await?;
     Ok(typed.is_some_and(|typed| typed.trim() == word))
 }
 
@@ -400,8 +411,10 @@ fn put_off_text(may: MayTry, only_pin: bool) -> String {
         (MayTry::After(wait), false) => format!("Wait {}, or use your password.", in_words(wait)),
         (MayTry::After(wait), true) => format!("Wait {}.", in_words(wait)),
         (MayTry::Uncounted, _) => UNCOUNTED.into(),
-        (_, false) => "Use your password, or sign in once with your PIN at a text console.".into(),
-        (_, true) => "Sign in once with your PIN at a text console.".into(),
+        (_, false) => {
+            "Use your password, or sign in once with your PIN at a text console (Ctrl+Alt+F3).".into()
+        }
+        (_, true) => "Sign in once with your PIN at a text console (Ctrl+Alt+F3).".into(),
     }
 }
 

@@ -11,7 +11,7 @@ use zbus::names::{BusName, OwnedUniqueName};
 use zbus::{Connection, message};
 
 use super::logind::{Place, session_of, who_sits};
-use crate::caller::{Caller, Seat, Session};
+use crate::caller::{Caller, Callers, Looking, Seat, Session};
 
 /// The unique name that sent a message.
 pub(super) fn sender(header: &message::Header<'_>) -> Result<OwnedUniqueName, BusError> {
@@ -39,6 +39,25 @@ pub(super) async fn identify(
         return Err(unidentified());
     }
     Ok(Caller { uid, real_uid, session, at_seat, is_locked, seat, bus_name: name.to_string() })
+}
+
+/// Finds out once more who is behind a connection that has called.
+#[derive(Debug)]
+pub struct Connections(pub(super) Connection);
+
+impl Connections {
+    async fn look(&self, name: &str) -> Option<Caller> {
+        let bus = DBusProxy::new(&self.0).await.ok()?;
+        let name = OwnedUniqueName::try_from(name).ok()?;
+        let credentials = credentials(&bus, &name).await.ok()?;
+        identify(&self.0, &bus, &name, credentials).await.ok()
+    }
+}
+
+impl Callers for Connections {
+    fn again<'a>(&'a self, caller: &'a Caller) -> Looking<'a> {
+        Box::pin(self.look(&caller.bus_name))
+    }
 }
 
 /// A descriptor of the process, which no later process can take the place of. The bus hands one out (`ProcessFD`) from

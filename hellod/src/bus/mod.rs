@@ -27,6 +27,7 @@ use zbus::fdo::DBusProxy;
 use zbus::{Connection, connection};
 
 use crate::jobs::Job;
+pub use caller::Connections;
 use conversations::Conversations;
 use desk::Desk;
 pub use finger::{FingerBus, ToFinger};
@@ -55,6 +56,12 @@ impl Bus {
     #[must_use]
     pub fn prover(&self) -> Polkit {
         Polkit::new(self.connection.clone())
+    }
+
+    /// Whoever looks once more at those who call.
+    #[must_use]
+    pub fn callers(&self) -> Connections {
+        Connections(self.connection.clone())
     }
 
     /// The way to hellod-online.

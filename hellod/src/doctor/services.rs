@@ -28,6 +28,8 @@ pub enum Gestures {
     Pin,
     /// A finger, where nothing is asked.
     Finger,
+    /// None there.
+    NoFinger,
     /// The PIN or a finger.
     PinOrFinger,
     /// The PIN, and no password beside it.
@@ -45,6 +47,7 @@ impl Gestures {
             Self::Nothing => "nothing",
             Self::Pin => "pin",
             Self::Finger => "finger",
+            Self::NoFinger => "no-finger",
             Self::PinOrFinger => "pin-or-finger",
             Self::OnlyPin => "only-pin",
             Self::OnlyPinOrFinger => "only-pin-or-finger",
@@ -135,7 +138,7 @@ fn at(
     if parts.surfaces.is_for_fingers_only(service) {
         return Ok(match by_finger {
             true => (Gestures::Finger, String::new()),
-            false => (Gestures::Nothing, NO_FINGER.to_owned()),
+            false => (Gestures::NoFinger, NO_FINGER.to_owned()),
         });
     }
     let gesture = match (by_finger, has_password) {

@@ -11,7 +11,7 @@ use hello_dbus::{
 };
 use hellod::accounts::Account;
 use hellod::audit::Audit;
-use hellod::caller::{Caller, Seat, Session};
+use hellod::caller::{Caller, Callers, Looking, Seat, Session};
 use hellod::config::Contact;
 use hellod::conversation::{Conversation, Terminal, pair};
 use hellod::enrolments::{Enrolment, Enrolments};
@@ -49,6 +49,15 @@ pub(crate) struct Machine {
     pub(crate) house: House,
     pub(crate) parts: Rc<Parts>,
     state: PathBuf,
+}
+
+/// Nobody moves.
+struct Stays;
+
+impl Callers for Stays {
+    fn again<'a>(&'a self, caller: &'a Caller) -> Looking<'a> {
+        Box::pin(async { Some(caller.clone()) })
+    }
 }
 
 /// Whoever is asked proves who they are.
@@ -102,6 +111,7 @@ impl Machine {
             membership: Membership::new(store.clone()),
             online: house.lab.online.clone(),
             prover: Rc::new(Proves),
+            callers: Rc::new(Stays),
             policy: Policy::default(),
             settings: Vec::new(),
             lost: RefCell::default(),
