@@ -127,7 +127,7 @@ fn of_hellod(unreachable: &Unreachable) -> String {
         Unreachable::Refused(BusError::InvalidArgument(_)) => "hellod does not understand the request".into(),
         Unreachable::Refused(BusError::NoSuchConversation(_)) => "hellod has ended the conversation".into(),
         Unreachable::Refused(BusError::Busy(_)) => "hellod has too much to do right now".into(),
-        Unreachable::Refused(BusError::NotEnrolled(_)) => "this account has no PIN on this device".into(),
+        Unreachable::Refused(BusError::NotEnrolled(_)) => "this account has no PIN on this computer".into(),
         Unreachable::Refused(BusError::Unavailable(_)) => "hellod can't do that right now".into(),
         Unreachable::Refused(BusError::Bus(error)) => format!("hellod did not answer the call: {error}"),
         other => other.to_string(),

@@ -34,7 +34,7 @@ pub enum Outdated {
     #[error("The rules have changed since you chose your PIN.\n{0}")]
     Rules(PinRefused),
     /// It is too old.
-    #[error("Your PIN is older than {days} days. Here that is as old as it gets.")]
+    #[error("Your PIN is older than {days} days, and policy wants a new one.")]
     Expired {
         /// As policy says.
         days: u16,
@@ -60,7 +60,7 @@ pub enum Unusable {
     #[error("Your PIN is locked after too many wrong ones. Choose a new one.")]
     Locked,
     /// The chip doesn't know its key.
-    #[error("The key of your PIN is lost. Choose a new PIN for a new key.")]
+    #[error("This computer has lost the key of your PIN. Choose a new PIN.")]
     Lost,
 }
 

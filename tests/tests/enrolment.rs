@@ -58,7 +58,7 @@ fn without_the_password_nobody_enrols() {
     helloctl.expect("Password: ");
     helloctl.send_secret("wrong");
     helloctl.expect("AUTHENTICATION FAILED");
-    helloctl.expect("it was not given. Nothing was changed.");
+    helloctl.expect("and was not given, or not right. Nothing was changed.");
     assert_eq!(helloctl.finish().0.code(), Some(1));
 
     let mut helloctl = world.lab.pty("alice", ["helloctl", "enroll"]);
@@ -388,7 +388,7 @@ fn an_organisation_lets_somebody_set_a_new_pin_for_the_same_key_and_an_answer_is
 fn whose_pin_was_set_before_the_organisation_had_a_key_is_told_so_and_a_change_makes_up_for_it() {
     let mut world = World::enrolled();
     let refused = world.helloctl("alice", &["reset", "--request"], &[]);
-    assert!(refused.says("Nothing is kept here to set a new PIN for your key with."), "{refused:?}");
+    assert!(refused.says("No organisation can let you set a new PIN for your key."), "{refused:?}");
     let made = world.lab.run_as("root", ["hello-reset", "new-key", "/root/corp.key"]);
     world.lab.write("/etc/hellod/policy.d/50-corp.toml", made.ok(), 0o644);
     world.restart_hellod();

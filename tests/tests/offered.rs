@@ -294,7 +294,7 @@ fn whoever_has_forgotten_their_pin_signs_in_with_the_password_and_chooses_a_new_
         login
     };
     let mut login = forgotten("no");
-    login.expect("Your PIN is as before.");
+    login.expect("Nothing was changed.");
     leave(&mut login);
     // A no is heard: the next password is a password.
     let mut login = world.login();
@@ -322,7 +322,7 @@ fn whose_key_the_chip_has_lost_gets_a_new_one_after_the_password() {
     world.restart_hellod();
     until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, PIN).prompts == 0).then_some(()));
     let mut login = signed_in(&world);
-    login.expect("The key of your PIN is lost.");
+    login.expect("This computer has lost the key of your PIN.");
     login.expect("Choose a new PIN now? Type yes or no: ");
     login.send_line("yes");
     choose(&mut login);

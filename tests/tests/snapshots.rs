@@ -378,7 +378,7 @@ fn steady(text: &str) -> String {
 const VOLATILE: [(&str, &str, &str); 10] = [
     (" Wait ", " second", "<some>"),
     (" Wait ", " minute", "<some>"),
-    ("Type the word \"", "\"", "<a word>"),
+    ("Type \"", "\"", "<a word>"),
     ("(its key: ", ")", "<its name>"),
     ("DeviceId : ", "\n", "<id of the computer>"),
     (" KeyId : ", "\n", "<id of the key>"),

@@ -128,7 +128,9 @@ async fn proven(
     let event = Event::ProofRefused { why: why.to_string() };
     parts.record(&event, account, "helloctl");
     let text = match why {
-        NoProof::Refused => "Your password is needed for this, and it was not given. Nothing was changed.",
+        NoProof::Refused => {
+            "Your password is needed for this, and was not given, or not right. Nothing was changed."
+        }
         NoProof::NobodyAsks => {
             "Nothing here can ask for your password. Run this in a terminal, or as root:\n  sudo helloctl enroll --user NAME"
         }

@@ -250,8 +250,8 @@ const OFFER: &str = "\
 const REQUIRED: &str = "\
     On this computer people sign in with a PIN of their own.\n\
     Choose yours now. It is good on this computer alone.";
-const AS_BEFORE: &str = "Your PIN is as before. You are asked again at your next sign-in.";
-const LATER: &str = "Your PIN is as before. For a new one later:\n  helloctl reset";
+const AS_BEFORE: &str = "Nothing was changed. You are asked again at your next sign-in.";
+const LATER: &str = "Nothing was changed. For a new PIN later:\n  helloctl reset";
 const SAME_KEY: &str = "Your organisation can let you keep its key:\n  helloctl reset --request";
 const SOONER: &str = "To set it up sooner: helloctl enroll";
 const NEXT_TIME: &str =

@@ -221,7 +221,7 @@ const A_WHILE: Duration = Duration::from_secs(3600);
 
 const TOO_LATE: &str = "Nobody has answered for an hour, and the code is void.\n\
     For a new one: helloctl reset --request";
-const NOT_KEPT: &str = "Nothing is kept here to set a new PIN for your key with.\n\
+const NOT_KEPT: &str = "No organisation can let you set a new PIN for your key.\n\
     For a new PIN with a new key: helloctl reset";
 const GIVE: &str = "Send this code to your administrator, by mail or picture.\n\
     Their tool, hello-reset, answers it with one line.\n\
