@@ -109,7 +109,11 @@ async fn proven(
     }
     let has_only_the_pin = has_only_the_pin(parts, account).await;
     if has_only_the_pin && matches!(action, Action::Reset | Action::Unenroll) {
-        let text = format!("{ONLY_THE_PIN}\n  sudo helloctl reset --user {}", account.name);
+        let (why, command) = match action {
+            Action::Unenroll => ("An administrator removes your PIN:", "unenroll"),
+            _ => ("Forgotten? An administrator sets a new one with you:", "reset"),
+        };
+        let text = format!("{ONLY_THE_PIN}\n{why}\n  sudo helloctl {command} --user {}", account.name);
         terminal.refuse(Refusal::NO_PROOF, &text).await?;
         return Ok(false);
     }
@@ -205,8 +209,7 @@ async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
 
-const ONLY_THE_PIN: &str = "Your password is no proof here: policy has only your PIN let you in.\n\
-    Forgotten? An administrator sets a new one with you:";
+const ONLY_THE_PIN: &str = "Your password is no proof here: policy has only your PIN let you in.";
 const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
 
 /// No directory lets a device take a key off a person's list.
