@@ -39,7 +39,7 @@ fn enabling_shows_the_difference_first_and_disabling_leaves_every_octet_as_it_wa
     let again = container.run(["helloctl", "pam", "enable"]);
     assert!(again.ok().contains("enabled already"), "{again:?}");
     let other = container.run(["helloctl", "pam", "enable", "--fail-closed"]);
-    assert!(other.stderr.contains("not confirmed yet"), "{other:?}");
+    assert!(other.says("not confirmed yet"), "{other:?}");
 
     container.run(["helloctl", "pam", "disable"]).ok();
     assert_eq!((every_file(&container), left_over(&container)), (before.clone(), String::new()));
@@ -58,7 +58,7 @@ fn files_that_somebody_edited_are_left_alone_and_said_to_be() {
     let before = every_file(&container);
     let enabled = container.run(["helloctl", "pam", "enable"]);
     assert_eq!(enabled.code, Some(1), "{enabled:?}");
-    assert!(enabled.stderr.contains("changed by hand"), "{enabled:?}");
+    assert!(enabled.says("changed by hand"), "{enabled:?}");
     assert_eq!((every_file(&container), left_over(&container)), (before, String::new()));
 }
 
@@ -102,7 +102,7 @@ fn only_somebody_who_has_signed_in_since_can_confirm() {
     container.answer(PROMPT, PIN);
     container.console.expect("you signed in before it was enabled");
     container.console.expect("$ ");
-    assert!(container.run(["helloctl", "pam", "confirm"]).stderr.contains("no session"));
+    assert!(container.run(["helloctl", "pam", "confirm"]).says("no session"));
     container.sign_out();
 
     container.sign_in(&ALICE, PROMPT, PIN);
