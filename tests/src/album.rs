@@ -39,7 +39,7 @@ impl Album {
         }
     }
 
-    /// Compares what was seen with what is kept, or keeps it where [`ACCEPT`] is set.
+    /// Compares what was seen with what is kept, or keeps it where it is told to.
     ///
     /// # Panics
     /// Where it is not the same, where something is kept that nobody sees any more, and where a text is as none may be.
