@@ -89,6 +89,11 @@ impl Machine {
     #[track_caller]
     pub fn until_locked(&mut self, person: &Person, is_locked: bool) {
         self.inside(if is_locked { "locked" } else { "unlocked" }, &locked(person, is_locked));
+        if !is_locked {
+            // Of what was asked before, some was for nobody: a machine that wakes up asks, and once more when the curtain is raised.
+            let asked = self.sh(&format!("{{ {QUESTIONS}; }} | wc -l"));
+            self.questions = asked.ok().trim().parse().expect("wc(1) counts");
+        }
     }
 
     /// Ends the person's session with all that runs in it, and waits for the greeter that comes then.
