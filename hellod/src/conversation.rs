@@ -14,7 +14,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 
-use crate::refusal::Refusal;
+use crate::refusal::{Refusal, command_in};
 
 /// The flow's end.
 #[derive(Debug)]
@@ -375,9 +375,8 @@ fn fitted(text: &str) -> String {
             fitted.push_str(line);
             continue;
         }
-        // A command is one word: nobody copies it from two lines.
-        let command = [": sudo helloctl ", ": helloctl "].iter().find_map(|begins| line.find(begins));
-        let (words, command) = line.split_at(command.map_or(line.len(), |colon| colon + 2));
+        // A command is one word.
+        let (words, command) = line.split_at(command_in(line).map_or(line.len(), |colon| colon + 2));
         let command = (!command.is_empty()).then_some(command);
         let mut column = 0;
         for word in words.split_inclusive(' ').chain(command) {

@@ -88,12 +88,16 @@ impl Refusal {
     #[must_use]
     pub fn behind(self, text: &str) -> String {
         let (first, rest) = text.split_at(text.find('\n').unwrap_or(text.len()));
-        let command = [": sudo helloctl ", ": helloctl "].iter().find_map(|begins| first.find(begins));
-        let Some((said, command)) = command.map(|colon| first.split_at(colon + 1)) else {
+        let Some((said, command)) = command_in(first).map(|colon| first.split_at(colon + 1)) else {
             return format!("{first}\u{a0}[{}]{rest}", self.0);
         };
         format!("{said}\u{a0}[{}]\n {command}{rest}", self.0)
     }
+}
+
+/// Where the colon stands behind which a line has a command. Nobody copies one from two lines, or with something behind it.
+pub(crate) fn command_in(line: &str) -> Option<usize> {
+    [": sudo helloctl ", ": helloctl "].iter().find_map(|begins| line.find(begins))
 }
 
 impl From<&Event> for Refusal {

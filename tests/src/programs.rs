@@ -19,6 +19,9 @@ pub fn program(name: &str) -> PathBuf {
     path
 }
 
+/// Where a laboratory has the surface suite, which is shown to it there.
+pub const SUITE: &str = "/usr/libexec/hello-lab/surfaces";
+
 /// The module as it is shipped. Built together with the daemon it gets more of tokio, which keeps two sockets for signals.
 #[track_caller]
 pub fn shipped_module() -> PathBuf {

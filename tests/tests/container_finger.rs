@@ -1,15 +1,11 @@
 //! A finger on a whole system: fprintd as systemd starts it, with libfprint's virtual reader, and hellod-finger within the walls of
 //! its unit.
 
-use hello_tests::{ALICE, Container, Debian, PATIENCE, PIN, PROMPT, until};
+use hello_tests::{
+    ALICE, Container, Debian, FINGER_NEEDED, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER, READER, TOUCH_READER,
+    until,
+};
 
-const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
-/// fprintd's unit, with a reader.
-const READER: &str = "\
-[Service]
-Environment=FP_VIRTUAL_DEVICE_STORAGE=/run/lab-reader/socket
-RuntimeDirectory=lab-reader
-";
 /// A software TPM serves one program at a time, /dev/tpmrm0 several: whole commands pass here, one by one.
 const JUNCTION: &str = r#"
 use IO::Select; use IO::Socket::UNIX;
@@ -36,16 +32,11 @@ while (1) {
     }
 }
 "#;
-/// One touch of the virtual reader, which hangs up when it has heard it.
-const TOUCH: &str = "perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => \"/run/lab-reader/socket\") or exit 1; \
-    syswrite $s, \"SCAN $ARGV[0]\"; sysread $s, $x, 1' ";
-
 fn touch(container: &Container, print: &str) {
-    let needed = "busctl get-property net.reactivated.Fprint /net/reactivated/Fprint/Device/0 net.reactivated.Fprint.Device finger-needed";
     until("somebody to wait for a finger", PATIENCE, || {
-        (container.sh(needed).stdout.trim() == "b true").then_some(())
+        (container.sh(FINGER_NEEDED).stdout.trim() == "b true").then_some(())
     });
-    container.sh(&format!("{TOUCH}{print}")).ok();
+    container.sh(&format!("{TOUCH_READER} {print}")).ok();
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, Config, Lab, ONE_OFF, PIN, PROMPT, PROMPT_WITH_FINGER, Terminal, Touched, modules, program,
+    ALICE, Config, Lab, ONE_OFF, PIN, PROMPT, PROMPT_WITH_FINGER, SUITE, Terminal, Touched, modules, program,
     shipped_module, until,
 };
 
@@ -139,8 +139,6 @@ fn the_rules_of_plasmas_program_for_fingers_are_kept() {
     });
     assert!(verdict.contains("kept    kscreenlocker-fingerprint/right: "), "{verdict}");
 }
-
-const SUITE: &str = "/usr/libexec/hello-lab/surfaces";
 
 /// alice has a PIN and a finger, and the module stands where pam_fprintd stood.
 fn furnished() -> Touched {

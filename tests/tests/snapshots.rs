@@ -7,8 +7,8 @@
 use std::thread;
 
 use hello_tests::{
-    ALICE, Album, Block, Config, Ending, Lab, LabBuilder, ONE_OFF, PARTS, PATIENCE, PIN, PamStack, Sitting,
-    Touched, Typed, World, alike, files, program, until,
+    ALICE, Album, Block, Config, Ending, Lab, LabBuilder, ONE_OFF, PARTS, PATIENCE, PIN, PamStack, SUITE,
+    Sitting, Touched, Typed, World, alike, files, program, until,
 };
 use serde_json::{Value, json};
 
@@ -436,7 +436,6 @@ fn furnish(lab: &Lab) {
     }
 }
 
-const SUITE: &str = "/usr/libexec/hello-lab/surfaces";
 const ANSWER: &str = "The answer: ";
 const REQUEST: &str = "helloctl reset --request";
 const ONLY_PIN: &str = "Policy has only the PIN let alice in.";

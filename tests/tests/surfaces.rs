@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, World, modules, program, shipped_module,
+    ALICE, BOB, Config, Lab, LabBuilder, ONE_OFF, PIN, SUITE, World, modules, program, shipped_module,
 };
 
 /// The programs of the suite, and the service files that they read.
@@ -28,7 +28,7 @@ const ADMITTED: [&str; 7] = ["swaylock", "hyprlock", "kscreenlocker", "polkit", 
 #[test]
 fn the_pin_a_slip_and_the_password_instead_keep_every_rule_of_every_program_that_asks() {
     let mut world = at_all_surfaces();
-    // Who owns the display manager's service may be told, too; it is on no list by itself.
+    // Display managers as consoles, so that what is offered after a sign-in is played there, too.
     world.hellod.kill();
     world.hellod = world.lab.hellod(&Config::with("login = [\"login\", \"gdm-password\", \"lightdm\"]\n"));
     for persona in ADMITTED.iter().chain(&["gdm", "lightdm"]) {
@@ -209,7 +209,6 @@ fn furnish(lab: &Lab) {
 }
 
 const AGENT: &str = "/usr/lib/polkit-1/polkit-agent-helper-1";
-const SUITE: &str = "/usr/libexec/hello-lab/surfaces";
 
 /// As Debian's programs do it, without a session: the laboratory has none to open.
 const SERVICE: &str = "@include common-auth\n@include common-account\n@include common-password\nsession required pam_permit.so\n";

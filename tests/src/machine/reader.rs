@@ -2,6 +2,7 @@
 //! touches.
 
 use super::Machine;
+use crate::reader::{FINGER_NEEDED, READER, TOUCH_READER};
 
 impl Machine {
     /// Plugs a reader in, writes into GDM's service for fingers what pam_hello(8) says, and waits for a greeter that knows of both.
@@ -17,14 +18,14 @@ impl Machine {
     /// A finger touches the reader once somebody waits for one.
     #[track_caller]
     pub fn touch(&mut self, print: &str) {
-        self.inside("somebody to wait for a finger", &format!("{NEEDED} | grep -w true"));
-        self.sh(&format!("{TOUCH} {print}")).ok();
+        self.inside("somebody to wait for a finger", &format!("{FINGER_NEEDED} | grep -w true"));
+        self.sh(&format!("{TOUCH_READER} {print}")).ok();
     }
 
     /// Whether somebody waits for a finger at this moment.
     #[track_caller]
     pub fn waits_for_a_finger(&mut self) -> bool {
-        self.sh(NEEDED).stdout.contains("true")
+        self.sh(FINGER_NEEDED).stdout.contains("true")
     }
 
     /// Has the machine sleep, with nothing but its memory awake, and wakes it again.
@@ -39,15 +40,5 @@ impl Machine {
     }
 }
 
-const READER: &str = "\
-[Service]
-Environment=FP_VIRTUAL_DEVICE_STORAGE=/run/lab-reader/socket
-RuntimeDirectory=lab-reader
-";
 const SERVICE: &str = "sed -i 's/^auth.*pam_fprintd.so.*/auth required pam_hello.so/' /etc/pam.d/gdm-fingerprint && \
     grep pam_hello /etc/pam.d/gdm-fingerprint";
-const NEEDED: &str = "busctl get-property net.reactivated.Fprint /net/reactivated/Fprint/Device/0 \
-    net.reactivated.Fprint.Device finger-needed";
-/// The virtual reader hangs up when it has heard it.
-const TOUCH: &str = "perl -MIO::Socket::UNIX -e '$s = IO::Socket::UNIX->new(Peer => \"/run/lab-reader/socket\") or exit 1; \
-    syswrite $s, \"SCAN $ARGV[0]\"; sysread $s, $x, 1'";
