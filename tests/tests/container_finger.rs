@@ -107,15 +107,11 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
 /// What a desktop tells logind of its lock.
 fn lock(container: &Container, locked: bool) {
     let session = "$(loginctl list-sessions --no-legend | awk '$3 == \"alice\" { print $1; exit }')";
-    let path = format!("$(loginctl show-session -P Id {session})");
+    let login = "org.freedesktop.login1";
     let object = format!(
-        "$(busctl call org.freedesktop.login1 /org/freedesktop/login1 org.freedesktop.login1.Manager GetSession s \"{path}\" \
-         | cut -d'\"' -f2)"
+        "$(busctl call {login} /org/freedesktop/login1 {login}.Manager GetSession s \"{session}\" | cut -d'\"' -f2)"
     );
-    let said = container.sh(&format!(
-        "busctl call org.freedesktop.login1 {object} org.freedesktop.login1.Session SetLockedHint b {locked}"
-    ));
-    said.ok();
+    container.sh(&format!("busctl call {login} {object} {login}.Session SetLockedHint b {locked}")).ok();
 }
 
 /// hellod-finger, which runs.
