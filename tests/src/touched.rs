@@ -4,7 +4,7 @@ use crate::lab::{Lab, LabBuilder};
 use crate::{ALICE, Config, HellodFinger, PIN, Polkit, Sensor, Terminal, World};
 
 /// What Hello asks for where a finger counts.
-pub const PROMPT_WITH_FINGER: &str = "PIN or password, or Enter for your finger: ";
+pub const PROMPT_WITH_FINGER: &str = "PIN or password (Enter: finger): ";
 /// What it says when it waits for one.
 pub const TOUCH: &str = "Touch the fingerprint reader: sudo for alice.";
 /// How often a finger that is learnt touches the virtual reader: once so that it looks whether it knows it, and five times.

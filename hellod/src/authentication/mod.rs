@@ -422,9 +422,9 @@ fn put_off_text(may: MayTry, only_pin: bool) -> String {
 fn prompt(only_pin: bool, or_a_finger: bool) -> &'static str {
     match (only_pin, or_a_finger) {
         (false, false) => "PIN or password: ",
-        (false, true) => "PIN or password, or Enter for your finger: ",
+        (false, true) => "PIN or password (Enter: finger): ",
         (true, false) => "PIN: ",
-        (true, true) => "PIN, or Enter for your finger: ",
+        (true, true) => "PIN (Enter: finger): ",
     }
 }
 
