@@ -17,7 +17,7 @@ use crate::secret_pipe::SecretPipeError;
 use crate::{
     Answer, BUS_ADDRESS, BUS_NAME, BusError, CALL_DEADLINE, ConversationProxy, DAEMON_USER, EnrolmentProxy,
     LOOK_DEADLINE, LoginProxy, RegistrationProxy, Request, StatusProxy, Step, TokensProxy, Unreachable,
-    VERSION, Way, WireStep, secret_pipe,
+    VERSION, Way, WireStep, WordsProxy, secret_pipe,
 };
 
 /// A connection to a hellod whose owner was checked. Calls go to that owner, not to the name, which could change
@@ -125,6 +125,16 @@ impl Hellod {
     #[must_use]
     pub fn patient(self) -> Self {
         Self { patience: LOOK_DEADLINE, ..self }
+    }
+
+    /// Asks to be spoken to in the language of a locale. A hellod that does not know how speaks English.
+    ///
+    /// # Errors
+    /// [`Unreachable::NoBus`].
+    pub async fn speak(&self, locale: &str) -> Result<(), Unreachable> {
+        let proxy = proxy!(WordsProxy, self);
+        let _ = call(self.patience, proxy.speak(locale)).await;
+        Ok(())
     }
 
     /// Begins a sign-in.

@@ -1,5 +1,6 @@
 //! The closed lists of what can go wrong between the two ends.
 
+use hello_words::tr;
 use rustix::io::Errno;
 use thiserror::Error;
 use zbus::DBusError;
@@ -29,25 +30,25 @@ pub enum BusError {
 #[derive(Debug, Error)]
 pub enum Unreachable {
     /// There is no system bus.
-    #[error("the system bus can't be reached")]
+    #[error("{}", tr!("the system bus can't be reached"))]
     NoBus(#[source] zbus::Error),
     /// Nobody owns the name and nothing can be started for it.
-    #[error("hellod is not running and can't be started")]
+    #[error("{}", tr!("hellod is not running and can't be started"))]
     NoDaemon,
     /// Somebody owns the name who is neither the hellod account nor root.
-    #[error("the name org.hellod.Hello1 is owned by uid {uid}, which is not hellod")]
+    #[error("{}", tr!("the name org.hellod.Hello1 is owned by uid {uid}, which is not hellod", uid))]
     Impostor {
         /// The uid of the owner.
         uid: u32,
     },
     /// hellod, or the bus, did not answer in time.
-    #[error("hellod does not answer")]
+    #[error("{}", tr!("hellod does not answer"))]
     Hangs,
     /// hellod answered something that the contract does not have.
-    #[error("hellod answered something unexpected")]
+    #[error("{}", tr!("hellod answered something unexpected"))]
     Malformed,
     /// hellod refused the call.
-    #[error("hellod refused: {0}")]
+    #[error("{}", tr!("hellod refused: {0}", _0))]
     Refused(#[source] BusError),
 }
 

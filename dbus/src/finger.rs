@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hello_words::tr;
 use zbus::proxy;
 
 use crate::BusError;
@@ -122,7 +123,19 @@ impl Finger {
 
 impl fmt::Display for Finger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.word().replace('-', " "))
+        let name = match self {
+            Self::RightIndex => tr!("right index finger"),
+            Self::LeftIndex => tr!("left index finger"),
+            Self::RightThumb => tr!("right thumb"),
+            Self::LeftThumb => tr!("left thumb"),
+            Self::RightMiddle => tr!("right middle finger"),
+            Self::LeftMiddle => tr!("left middle finger"),
+            Self::RightRing => tr!("right ring finger"),
+            Self::LeftRing => tr!("left ring finger"),
+            Self::RightLittle => tr!("right little finger"),
+            Self::LeftLittle => tr!("left little finger"),
+        };
+        name.fmt(f)
     }
 }
 

@@ -18,7 +18,9 @@ mod step;
 mod way;
 
 pub use error::{BusError, Unreachable};
-pub use proxy::{ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy, TokensProxy};
+pub use proxy::{
+    ConversationProxy, EnrolmentProxy, LoginProxy, RegistrationProxy, StatusProxy, TokensProxy, WordsProxy,
+};
 pub use request::{Account, MalformedRequest, Purpose, Request};
 pub use step::{
     Answer, MAX_TEXT, MalformedStep, Outcome, Prompt, Role, Shape, Step, Style, WireAnswer, WireStep,

@@ -122,6 +122,18 @@ pub trait Tokens {
     fn cookie(&self, address: &str, pipe: zbus::Fd<'_>) -> Result<String, BusError>;
 }
 
+/// What a program says of itself.
+#[proxy(
+    interface = "org.hellod.Hello1.Words",
+    default_service = "org.hellod.Hello1",
+    default_path = "/org/hellod/Hello1"
+)]
+pub trait Words {
+    /// Has whatever hellod says to this connection from here on be in the language of a locale, as far as it is translated. A program
+    /// of PAM says so in its request.
+    fn speak(&self, locale: &str) -> Result<(), BusError>;
+}
+
 /// Looking, without changing anything.
 #[proxy(
     interface = "org.hellod.Hello1.Status",

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use hello_words::tr;
 use thiserror::Error;
 
 /// Who is to be signed in, and where. Written by the PAM module, and believed by hellod only as far as the
@@ -24,6 +25,8 @@ pub struct Request {
     pub tries: u8,
     /// What the shadow file says of the account, as far as the module may read it.
     pub account: Account,
+    /// The locale of the program's messages, whose characters are UTF-8; empty where there is none.
+    pub locale: String,
 }
 
 /// What a conversation is for.
@@ -52,7 +55,7 @@ pub enum Account {
 
 /// A request that is incomplete or too long.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the request to sign in lacks or garbles '{field}'")]
+#[error("{}", tr!("the request to sign in lacks or garbles '{field}'", field))]
 pub struct MalformedRequest {
     /// The name of the first field that is wrong.
     pub field: &'static str,
@@ -82,6 +85,7 @@ impl Request {
             ("ruser".into(), self.ruser),
             ("tries".into(), self.tries.to_string()),
             ("account".into(), account.into()),
+            ("locale".into(), self.locale),
         ])
     }
 
@@ -121,6 +125,7 @@ impl Request {
                 "locked" => Account::Locked,
                 _ => Account::Unknown,
             },
+            locale: text("locale")?,
         })
     }
 }
@@ -142,6 +147,7 @@ mod tests {
             ruser: "alice".into(),
             tries: 3,
             account: Account::Open,
+            locale: "de_AT".into(),
         }
     }
 

@@ -11,6 +11,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
+use hello_words::tr;
 use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -39,16 +40,16 @@ pub const MAX_TOKEN: usize = 64 * 1024;
 #[derive(Debug, Error)]
 pub enum SecretPipeError {
     /// More bytes than there may be.
-    #[error("the secret is too long")]
+    #[error("{}", tr!("the secret is too long"))]
     TooLong,
     /// The frame was not whole in time.
-    #[error("nothing was typed in time")]
+    #[error("{}", tr!("nothing was typed in time"))]
     Late,
     /// The other end closed before the frame was whole.
-    #[error("the other end went away")]
+    #[error("{}", tr!("the other end went away"))]
     Closed,
     /// The operating system refused.
-    #[error("the pipe failed")]
+    #[error("{}", tr!("the pipe failed"))]
     Io(#[from] io::Error),
 }
 

@@ -1,5 +1,6 @@
 //! Steps of a conversation, and the answers to them.
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zbus::{DeserializeDict, OwnedFd, SerializeDict, Type};
@@ -146,7 +147,7 @@ pub enum Answer {
 
 /// A step that does not follow the contract.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("hellod sent a step that this program does not understand")]
+#[error("{}", tr!("hellod sent a step that this program does not understand"))]
 pub struct MalformedStep;
 
 /// [`Step`] on the wire: its number and, by name, what it carries. Unknown names are ignored, so that a later version

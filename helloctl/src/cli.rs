@@ -2,11 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{NonEmptyStringValueParser, StyledStr};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use hello_dbus::Way;
 use hello_dbus::client::Wish;
 use hello_dbus::finger::Finger;
+use hello_words::{known, tr};
 
 /// Sign in with a PIN that this device protects.
 #[derive(Debug, Parser)]
@@ -15,6 +16,25 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Cli {
+    /// What stands on this command line; else what is wrong with it, or the help that it asks for.
+    pub(crate) fn read() -> Result<Self, clap::Error> {
+        Self::from_arg_matches(&translated(Self::command()).try_get_matches()?)
+    }
+}
+
+/// A command whose help is in the language that is spoken here, and those below it.
+fn translated(command: clap::Command) -> clap::Command {
+    let told = |text: Option<&StyledStr>| text.map(|text| known(&text.to_string()));
+    let about = told(command.get_about());
+    let command = command.mut_args(|argument| match told(argument.get_help()) {
+        Some(help) => argument.help(help),
+        None => argument,
+    });
+    let command = about.into_iter().fold(command, clap::Command::about);
+    command.mut_subcommands(translated)
 }
 
 /// What helloctl can do.
@@ -216,7 +236,7 @@ pub(crate) struct WhichFinger {
 fn finger(word: &str) -> Result<Finger, String> {
     let short = |finger: &Finger| finger.word().trim_end_matches("-finger");
     let known = || Finger::ALL.iter().map(short).collect::<Vec<_>>().join(", ");
-    Finger::parse(word).ok_or_else(|| format!("the fingers are {}", known()))
+    Finger::parse(word).ok_or_else(|| tr!("the fingers are {}", known()))
 }
 
 impl FingerCommand {

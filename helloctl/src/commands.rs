@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod, Registering, Wish};
 use hello_dbus::{Outcome, Step, Unreachable};
+use hello_words::{Text, tr};
 use tokio::runtime;
 use tokio::time::sleep;
 
@@ -20,7 +21,7 @@ use crate::password_agent::PasswordAgent;
 use crate::services::Service;
 use crate::terminal::Console;
 use crate::transcript::Transcript;
-use crate::{doctor, events, explain, offer, pam, policy, screen, services, status};
+use crate::{doctor, events, explain, locale, offer, pam, policy, screen, services, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -88,8 +89,7 @@ async fn traced_wish(
     trace: Option<&Path>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let hellod =
-        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
+    let hellod = unless_interrupted(interrupts, async { Ok(reach().await?.patient()) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let agent = match wish {
         Wish::Enroll(_)
@@ -131,18 +131,17 @@ async fn register(
     trace: Option<&Path>,
     interrupts: &mut Interrupts,
 ) -> Result<Exit, Failure> {
-    let hellod =
-        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
+    let hellod = unless_interrupted(interrupts, async { Ok(reach().await?.patient()) }).await?;
     let transcript = begun(&hellod, trace).await?;
     let ended = converse(hellod.register(wish), credentials, interrupts).await;
     ended_with(transcript).await;
     hellod.leave().await;
     let ending = ended?;
     let done = match wish {
-        Registering::Join { .. } => "This computer has joined.",
-        Registering::Leave { .. } => "This computer belongs to no directory any more.",
+        Registering::Join { .. } => tr!("This computer has joined."),
+        Registering::Leave { .. } => tr!("This computer belongs to no directory any more."),
     };
-    conclude(done, &ending)?;
+    conclude(Some(done), &ending)?;
     Ok(match ending.outcome {
         // A script may try this again, and nothing else.
         Outcome::Unavailable => Exit::TryLater,
@@ -153,8 +152,7 @@ async fn register(
 /// Writes a transcript for as long as whoever is at the terminal wants it: of what others do meanwhile, who sign in.
 async fn trace(file: &Path, interrupts: &mut Interrupts) -> Result<Exit, Failure> {
     let mut console = Console::open().map_err(Failure::Terminal)?;
-    let hellod =
-        unless_interrupted(interrupts, async { Ok(Hellod::reach(ACTIVATION).await?.patient()) }).await?;
+    let hellod = unless_interrupted(interrupts, async { Ok(reach().await?.patient()) }).await?;
     let (transcript, first) = Transcript::begin(&hellod, file).await?;
     // A disk that is full ends it, too, or a hellod that is started anew.
     let broken_off = async {
@@ -194,6 +192,13 @@ async fn ended_with(transcript: Option<Transcript>) {
     }
 }
 
+/// Finds hellod, and has it speak the language of whoever reads.
+pub(crate) async fn reach() -> Result<Hellod, Unreachable> {
+    let hellod = Hellod::reach(ACTIVATION).await?;
+    hellod.speak(&locale::of_messages()).await?;
+    Ok(hellod)
+}
+
 /// Holds a conversation that `begun` begins.
 async fn converse(
     begun: impl Future<Output = Result<(Conversation, Step), Unreachable>>,
@@ -206,29 +211,31 @@ async fn converse(
 }
 
 /// Says how it ended, where hellod has not.
-fn conclude(achieved: &str, ending: &Ending) -> Result<(), Failure> {
+fn conclude(achieved: Option<Text>, ending: &Ending) -> Result<(), Failure> {
     if !ending.told {
         match ending.outcome {
-            Outcome::Success => screen::result(achieved)?,
-            outcome => screen::refusal(Some(number(outcome)), missed(outcome)),
+            Outcome::Success => achieved.map_or(Ok(()), screen::result)?,
+            outcome => screen::refusal(Some(number(outcome)), &missed(outcome).to_string()),
         }
     }
     Ok(())
 }
 
-fn achieved(wish: Wish) -> &'static str {
+fn achieved(wish: Wish) -> Option<Text> {
     match wish {
-        Wish::Enroll(_) | Wish::EnrollLocally => "The PIN is set. From now on it signs in on this computer.",
-        Wish::Offer => "",
-        Wish::ChangePin => "The PIN is changed.",
-        Wish::Reset(_) => "The old PIN is gone. From now on the new one signs in.",
-        Wish::Renew => "The new PIN is set. The key is the same.",
-        Wish::Unenroll => "The PIN is removed. The password works as before.",
-        Wish::KeepPassword => "The password will be kept for the keyring.",
-        Wish::ForgetPassword => "The password is kept no longer.",
-        Wish::AddFinger(_) => "The finger signs in from now on.",
-        Wish::RemoveFinger(_) => "The finger signs in no longer.",
-        Wish::ListFingers => "",
+        Wish::Enroll(_) | Wish::EnrollLocally => {
+            Some(tr!("The PIN is set. From now on it signs in on this computer."))
+        }
+        Wish::Offer => None,
+        Wish::ChangePin => Some(tr!("The PIN is changed.")),
+        Wish::Reset(_) => Some(tr!("The old PIN is gone. From now on the new one signs in.")),
+        Wish::Renew => Some(tr!("The new PIN is set. The key is the same.")),
+        Wish::Unenroll => Some(tr!("The PIN is removed. The password works as before.")),
+        Wish::KeepPassword => Some(tr!("The password will be kept for the keyring.")),
+        Wish::ForgetPassword => Some(tr!("The password is kept no longer.")),
+        Wish::AddFinger(_) => Some(tr!("The finger signs in from now on.")),
+        Wish::RemoveFinger(_) => Some(tr!("The finger signs in no longer.")),
+        Wish::ListFingers => None,
     }
 }
 
@@ -244,42 +251,44 @@ fn number(outcome: Outcome) -> &'static str {
     }
 }
 
-fn missed(outcome: Outcome) -> &'static str {
+fn missed(outcome: Outcome) -> Text {
     match outcome {
-        Outcome::Success => "done.",
+        Outcome::Success => tr!("done."),
         Outcome::NotEnrolled => {
-            "this account has no PIN on this computer.\n  'helloctl enroll' gives it one."
+            tr!("this account has no PIN on this computer.\n  'helloctl enroll' gives it one.")
         }
         Outcome::Declined => {
-            "not possible here.\n  Sit down at this computer itself and use your own account."
+            tr!("not possible here.\n  Sit down at this computer itself and use your own account.")
         }
-        Outcome::Refused => "that was not right; nothing was changed.\n  Run the command again.",
+        Outcome::Refused => tr!("that was not right; nothing was changed.\n  Run the command again."),
         Outcome::TriesSpent => {
-            "too many wrong tries; nothing was changed.\n  'helloctl status' shows when you may try again.\n  \
+            tr!(
+                "too many wrong tries; nothing was changed.\n  'helloctl status' shows when you may try again.\n  \
              Forgotten? 'helloctl reset' makes a new PIN and key;\n  \
              with '--request' your organisation may keep the key."
+            )
         }
         Outcome::Unavailable => {
-            "Hello can't do this right now; nothing was changed.\n  'helloctl doctor' shows why."
+            tr!("Hello can't do this right now; nothing was changed.\n  'helloctl doctor' shows why.")
         }
-        Outcome::Password | Outcome::OnlyPin => "nothing was typed, so nothing was changed.",
+        Outcome::Password | Outcome::OnlyPin => tr!("nothing was typed, so nothing was changed."),
     }
 }
 
 async fn diagnose() -> Result<Exit, Failure> {
     let why = match examine().await {
         Ok(checks) => {
-            screen::result(&doctor::table(&checks))?;
+            screen::result(doctor::table(&checks))?;
             return Ok(doctor::verdict(&checks));
         }
         Err(why) => why,
     };
-    screen::result(&doctor::table(&doctor::from_here(Path::new("/"), &why)))?;
+    screen::result(doctor::table(&doctor::from_here(Path::new("/"), &why)))?;
     Ok(Exit::from(&Failure::from(why)))
 }
 
 async fn examine() -> Result<Vec<doctor::Check>, Unreachable> {
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let checks = hellod.status().await?.doctor().await.map_err(Unreachable::Refused);
     hellod.leave().await;
     checks
@@ -290,17 +299,17 @@ async fn show_services() -> Result<Exit, Failure> {
     let (with, without): (Vec<_>, Vec<_>) =
         services::installed(Path::new("/")).into_iter().partition(|service| service.module.is_some());
     let names: Vec<String> = with.iter().map(|service| service.name.clone()).collect();
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let offers = hellod.status().await?.offers(&names).await.map_err(Unreachable::Refused);
     hellod.leave().await;
     let told = with.iter().zip(offers?).map(|(service, offer)| service.row(&offer));
     let rows = told.chain(without.iter().map(Service::row_without_hello)).collect();
-    screen::result(&services::table(rows))?;
+    screen::result(services::table(rows))?;
     Ok(Exit::Done)
 }
 
 async fn show_policy(json: bool) -> Result<Exit, Failure> {
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let settings = hellod.status().await?.policy().await.map_err(Unreachable::Refused);
     hellod.leave().await;
     let settings = settings?;
@@ -309,7 +318,7 @@ async fn show_policy(json: bool) -> Result<Exit, Failure> {
 }
 
 async fn show_status(user: &str, json: bool) -> Result<Exit, Failure> {
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let state = hellod.status().await?.status(user).await.map_err(Unreachable::Refused);
     hellod.leave().await;
     let state = state?;
@@ -322,7 +331,7 @@ async fn show_token(how: &Token) -> Result<Exit, Failure> {
     if io::stdout().is_terminal() && !how.show {
         return Err(Failure::TokenOnTerminal);
     }
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let token = hellod.app_token(&how.client, &how.resource).await;
     hellod.leave().await;
     let token = token?;
@@ -331,7 +340,7 @@ async fn show_token(how: &Token) -> Result<Exit, Failure> {
 }
 
 async fn show_events(limit: u32, json: bool) -> Result<Exit, Failure> {
-    let hellod = Hellod::reach(ACTIVATION).await?;
+    let hellod = reach().await?;
     let events = hellod.status().await?.events(limit).await.map_err(Unreachable::Refused);
     hellod.leave().await;
     let events = events?;
@@ -382,7 +391,8 @@ mod tests {
             Outcome::OnlyPin,
         ]
         .map(missed);
-        for line in wishes.iter().chain(&outcomes).flat_map(|text| text.lines()) {
+        let texts = wishes.into_iter().flatten().chain(outcomes).map(String::from);
+        for line in texts.collect::<Vec<_>>().iter().flat_map(|text| text.lines()) {
             // The first one is broken where it is printed.
             assert!(line.starts_with(|first: char| first.is_lowercase()) || line.len() <= 60, "{line}");
         }

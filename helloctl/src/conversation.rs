@@ -7,6 +7,7 @@ use std::time::Duration;
 use hello_dbus::client::Conversation;
 use hello_dbus::secret_pipe::{self, SecretPipeError};
 use hello_dbus::{Answer, MAX_TEXT, Outcome, Prompt, Role, Shape, Step, Style, Unreachable};
+use hello_words::{Text, tr};
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
@@ -143,11 +144,11 @@ async fn ask_secret(
             Line::TooLong => TOO_LONG,
             Line::Typed(secret) if secret.len() > role.longest() => TOO_LONG,
             Line::Typed(secret) if shape == Shape::Digits && !secret.iter().all(u8::is_ascii_digit) => {
-                "This PIN has digits only. Type it again, or just press Enter to stop."
+                tr!("This PIN has digits only. Type it again, or just press Enter to stop.")
             }
             Line::Typed(secret) => return Ok(Some(secret)),
         };
-        terminal.show(Style::Error, wrong).map_err(Failure::Terminal)?;
+        terminal.show(Style::Error, &wrong.to_string()).map_err(Failure::Terminal)?;
         if !terminal.can_ask_again() {
             break;
         }
@@ -155,7 +156,7 @@ async fn ask_secret(
     Ok(None)
 }
 
-const TOO_LONG: &str = "That is too long. Type it again, or just press Enter to stop.";
+const TOO_LONG: Text = tr!("That is too long. Type it again, or just press Enter to stop.");
 
 /// How long hellod may be at work without a word: a slow TPM takes half a minute for a key, a directory as long for an
 /// answer, and a person takes their time to type the account's password while polkit asks for it.

@@ -5,6 +5,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use hello_dbus::secret_pipe::{MAX_FILE, MAX_LONG_SECRET};
+use hello_words::tr;
 use zeroize::Zeroizing;
 
 use crate::failure::Failure;
@@ -32,9 +33,9 @@ fn token(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
         token.pop();
     }
     match token.len() {
-        0 => Err(Failure::TokenFile(io::Error::other("it is empty"))),
+        0 => Err(Failure::TokenFile(io::Error::other(tr!("it is empty").to_string()))),
         1..=MAX_LONG_SECRET => Ok(token),
-        _ => Err(Failure::TokenFile(io::Error::other("it is too long for a token"))),
+        _ => Err(Failure::TokenFile(io::Error::other(tr!("it is too long for a token").to_string()))),
     }
 }
 
@@ -42,7 +43,11 @@ fn token(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
 pub(crate) fn keytab(path: &Path) -> Result<Zeroizing<Vec<u8>>, Failure> {
     let failed = |error| Failure::Keytab(path.display().to_string(), error);
     let keys = read(path, MAX_FILE).map_err(failed)?;
-    if keys.len() > MAX_FILE { Err(failed(io::Error::other("it is too long"))) } else { Ok(keys) }
+    if keys.len() > MAX_FILE {
+        Err(failed(io::Error::other(tr!("it is too long").to_string())))
+    } else {
+        Ok(keys)
+    }
 }
 
 /// Reads up to one byte more than there may be; never grown, which would leave a copy behind.

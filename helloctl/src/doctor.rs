@@ -1,8 +1,10 @@
 //! Whether this computer can use Hello; if not, why and what to do.
 
+use std::fmt::Display;
 use std::path::Path;
 
 use hello_dbus::{BUS_ADDRESS, Unreachable};
+use hello_words::{Text, tr};
 
 use crate::exit::Exit;
 use crate::text::{cell, columns, wrapped};
@@ -30,39 +32,41 @@ pub(crate) fn verdict(checks: &[Check]) -> Exit {
 pub(crate) fn from_here(root: &Path, why: &Unreachable) -> Vec<Check> {
     let is_there = |path: &str| root.join(path.trim_start_matches('/')).exists();
     let socket = BUS_ADDRESS.trim_start_matches("unix:path=");
-    let seen = |name: &str, path: &str, missing: &str, remedy: &str| -> Check {
+    let seen = |name: Text, path: &str, missing: Text, remedy: Text| -> Check {
         if is_there(path) { check(name, "ok", path, "") } else { check(name, "fail", missing, remedy) }
     };
     vec![
-        seen("system bus", socket, "it does not run", NO_BUS),
-        seen("hellod", DAEMON, "it is not installed", NOT_INSTALLED),
-        seen("its service", ACTIVATION, "the system bus can't start it", NOT_INSTALLED),
+        seen(tr!("system bus"), socket, tr!("it does not run"), NO_BUS),
+        seen(tr!("hellod"), DAEMON, tr!("it is not installed"), NOT_INSTALLED),
+        seen(tr!("its service"), ACTIVATION, tr!("the system bus can't start it"), NOT_INSTALLED),
         if is_there(TPM) || !is_there(TPM_1) {
-            seen("TPM", TPM, "there is none, or it is switched off", NO_TPM)
+            seen(tr!("TPM"), TPM, tr!("there is none, or it is switched off"), NO_TPM)
         } else {
-            check("TPM", "fail", "there is one, but of the old kind 1.2", OLD_TPM)
+            check("TPM", "fail", tr!("there is one, but of the old kind 1.2"), OLD_TPM)
         },
-        check("answer", "fail", &why.to_string(), remedy(why)),
+        check(tr!("answer"), "fail", why, remedy(why)),
     ]
 }
 
-fn remedy(why: &Unreachable) -> &'static str {
+fn remedy(why: &Unreachable) -> Text {
     match why {
-        Unreachable::NoBus(_) => "See to the system bus first.",
+        Unreachable::NoBus(_) => tr!("See to the system bus first."),
         Unreachable::Impostor { .. } => {
-            "Type no PIN. 'busctl status org.hellod.Hello1' shows which program took the name."
+            tr!("Type no PIN. 'busctl status org.hellod.Hello1' shows which program took the name.")
         }
-        Unreachable::Hangs => "Restart it with 'sudo systemctl restart hellod', then try again.",
-        Unreachable::Malformed => "Update helloctl and hellod to the same version.",
+        Unreachable::Hangs => tr!("Restart it with 'sudo systemctl restart hellod', then try again."),
+        Unreachable::Malformed => tr!("Update helloctl and hellod to the same version."),
         Unreachable::NoDaemon | Unreachable::Refused(_) => {
-            "'sudo systemctl status hellod' and 'sudo journalctl -u hellod' say why. If a line above failed, \
+            tr!(
+                "'sudo systemctl status hellod' and 'sudo journalctl -u hellod' say why. If a line above failed, \
              see to that first."
+            )
         }
     }
 }
 
-fn check(name: &str, state: &str, found: &str, remedy: &str) -> Check {
-    (name.into(), state.into(), found.into(), remedy.into())
+fn check(name: impl Display, state: &str, found: impl Display, remedy: impl Display) -> Check {
+    (name.to_string(), state.into(), found.to_string(), remedy.to_string())
 }
 
 const DAEMON: &str = "/usr/libexec/hellod";
@@ -71,14 +75,16 @@ const TPM: &str = "/dev/tpmrm0";
 /// Where the kernel drives a TPM 1.2, it makes this and no resource manager.
 const TPM_1: &str = "/dev/tpm0";
 
-const NO_BUS: &str = "Start it with 'sudo systemctl start dbus'. In a container \
-                      there may be none; Hello can't work there.";
-const NOT_INSTALLED: &str = "Install the package 'hellod', which brings it.";
-const NO_TPM: &str = "Hello keeps the key in a chip called TPM 2.0. Switch it on in the firmware setup of the \
+const NO_BUS: Text = tr!("Start it with 'sudo systemctl start dbus'. In a container \
+                      there may be none; Hello can't work there.");
+const NOT_INSTALLED: Text = tr!("Install the package 'hellod', which brings it.");
+const NO_TPM: Text =
+    tr!("Hello keeps the key in a chip called TPM 2.0. Switch it on in the firmware setup of the \
                       computer (it may be called TPM, fTPM, PTT or Security Device), then start again. Until \
-                      then, sign in with your password as always.";
-const OLD_TPM: &str = "Hello needs TPM 2.0. Some computers can be switched to it in the firmware setup. Until \
-                       then, sign in with your password as always.";
+                      then, sign in with your password as always.");
+const OLD_TPM: Text =
+    tr!("Hello needs TPM 2.0. Some computers can be switched to it in the firmware setup. Until \
+                       then, sign in with your password as always.");
 
 #[cfg(test)]
 mod tests {

@@ -1,5 +1,6 @@
 //! What happened lately.
 
+use hello_words::tr;
 use serde_json::{Value, json};
 
 use crate::text::{cell, columns};
@@ -11,7 +12,7 @@ pub(crate) type Event = (i64, String, String, String, String);
 /// The events as a table, oldest first.
 pub(crate) fn table(events: &[Event]) -> String {
     if events.is_empty() {
-        return "Nothing has happened yet.".into();
+        return tr!("Nothing has happened yet.").to_string();
     }
     let rows: Vec<[String; 5]> = events
         .iter()

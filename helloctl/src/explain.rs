@@ -1,5 +1,7 @@
 //! What an event means, when it comes, and what to do: the rows of the event catalogue, which is what `journalctl -x` shows, too.
 
+use hello_words::{known, tr};
+
 use crate::text::wrapped;
 
 /// The event of this number, explained; nothing where there is none.
@@ -15,11 +17,9 @@ fn row(line: &str, id: &str) -> Option<String> {
     if !is_number || number.split(' ').next() != Some(id) {
         return None;
     }
-    let part = |name: &str, text: &str| format!("{name}\n{}", wrapped(text, "  "));
-    Some(
-        [format!("{id}, {level}"), wrapped(sentence, "  "), part("When", when), part("What to do", remedy)]
-            .join("\n"),
-    )
+    let told = |text: &str| wrapped(&known(text), "  ");
+    let head = format!("{id}, {}\n{}", known(level), told(sentence));
+    Some(format!("{head}\n{}\n{}\n{}\n{}", tr!("When"), told(when), tr!("What to do"), told(remedy)))
 }
 
 const CATALOGUE: &str = include_str!("../../docs/events.md");

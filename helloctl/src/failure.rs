@@ -4,6 +4,7 @@ use std::io;
 
 use hello_dbus::secret_pipe::SecretPipeError;
 use hello_dbus::{BusError, Unreachable};
+use hello_words::{Text, known, tr};
 use thiserror::Error;
 
 use crate::pam::PamFailure;
@@ -12,49 +13,49 @@ use crate::pam::PamFailure;
 #[derive(Debug, Error)]
 pub(crate) enum Failure {
     /// The operating system gave not even what every program needs.
-    #[error("helloctl can't start: {0}")]
+    #[error("{}", tr!("helloctl can't start: {0}", _0))]
     Start(io::Error),
     /// hellod is out of reach or refused.
     #[error("{}", of_hellod(.0))]
     Hellod(#[from] Unreachable),
     /// hellod was at work for too long without a word.
-    #[error("hellod has been at work for two minutes without a result")]
+    #[error("{}", tr!("hellod has been at work for two minutes without a result"))]
     Stalled,
     /// The terminal can't be read or written.
-    #[error("the terminal can't be used: {0}")]
+    #[error("{}", tr!("the terminal can't be used: {0}", _0))]
     Terminal(io::Error),
     /// The secret did not go through to hellod.
-    #[error("what you typed did not reach hellod: {0}")]
+    #[error("{}", tr!("what you typed did not reach hellod: {0}", _0))]
     Pipe(#[from] SecretPipeError),
     /// The file with the token gives none.
-    #[error("the token can't be read: {0}")]
+    #[error("{}", tr!("the token can't be read: {0}", _0))]
     TokenFile(io::Error),
     /// The file with the keys of the computer gives none.
-    #[error("{0}, where this computer's keys of its domain would be, can't be read: {1}")]
+    #[error("{}", tr!("{0}, where this computer's keys of its domain would be, can't be read: {1}", _0, _1))]
     Keytab(String, io::Error),
     /// The file for the transcript can't be made or written.
-    #[error("{0}, for the transcript, can't be written: {1}")]
+    #[error("{}", tr!("{0}, for the transcript, can't be written: {1}", _0, _1))]
     Transcript(String, io::Error),
     /// A token would be shown.
-    #[error("a token is a secret, and this is a terminal")]
+    #[error("{}", tr!("a token is a secret, and this is a terminal"))]
     TokenOnTerminal,
     /// The desktop shows no notification.
-    #[error("this desktop shows no notification: {0}")]
+    #[error("{}", tr!("this desktop shows no notification: {0}", _0))]
     Desktop(zbus::Error),
     /// No terminal can be opened.
-    #[error("no terminal is installed that helloctl knows")]
+    #[error("{}", tr!("no terminal is installed that helloctl knows"))]
     NoTerminal,
     /// Standard output takes nothing.
-    #[error("the result can't be written: {0}")]
+    #[error("{}", tr!("the result can't be written: {0}", _0))]
     Output(io::Error),
     /// The state is no JSON object.
-    #[error("hellod described its state in a way that helloctl can't read")]
+    #[error("{}", tr!("hellod described its state in a way that helloctl can't read"))]
     StatusUnreadable,
     /// The catalogue has no event of that number.
-    #[error("there is no event {0}")]
+    #[error("{}", tr!("there is no event {0}", _0))]
     NoSuchEvent(String),
     /// Ctrl-C, or the terminal is gone.
-    #[error("interrupted; nothing half done remains")]
+    #[error("{}", tr!("interrupted; nothing half done remains"))]
     Interrupted,
     /// The PAM configuration can't be changed, or must not.
     #[error(transparent)]
@@ -80,34 +81,36 @@ impl Failure {
     }
 
     /// What to do next; nothing where hellod's own words say so.
-    pub(crate) fn remedy(&self) -> Option<&'static str> {
+    pub(crate) fn remedy(&self) -> Option<Text> {
         match self {
-            Self::Start(_) => Some("Close some programs and try again."),
+            Self::Start(_) => Some(tr!("Close some programs and try again.")),
             Self::Hellod(unreachable) => for_hellod(unreachable),
             Self::Stalled => {
-                Some("Nothing was changed. Try again; if it happens again, see 'journalctl -u hellod'.")
+                Some(tr!("Nothing was changed. Try again; if it happens again, see 'journalctl -u hellod'."))
             }
             Self::Terminal(_) => {
-                Some("Run it in a terminal, or give each answer as a line on standard input.")
+                Some(tr!("Run it in a terminal, or give each answer as a line on standard input."))
             }
-            Self::Pipe(_) => Some("It may have taken too long. Nothing was changed; start again."),
+            Self::Pipe(_) => Some(tr!("It may have taken too long. Nothing was changed; start again.")),
             Self::TokenFile(_) => {
-                Some("The file holds one access token for the device registration service.")
+                Some(tr!("The file holds one access token for the device registration service."))
             }
-            Self::Keytab(..) => Some(
-                "A computer that is in the domain (realm join, adcli join) has such a file; --keytab names another.",
-            ),
+            Self::Keytab(..) => Some(tr!(
+                "A computer that is in the domain (realm join, adcli join) has such a file; --keytab names another."
+            )),
             Self::Transcript(..) => {
-                Some("Name a file that is not there yet, in a folder that is, on a disk with room.")
+                Some(tr!("Name a file that is not there yet, in a folder that is, on a disk with room."))
             }
             Self::TokenOnTerminal => {
-                Some("Pass it on to a program or into a file; with --show it is printed here.")
+                Some(tr!("Pass it on to a program or into a file; with --show it is printed here."))
             }
-            Self::Desktop(_) | Self::NoTerminal => Some("Open a terminal yourself and run: helloctl enroll"),
-            Self::Output(_) => Some("See whether the disk is full."),
+            Self::Desktop(_) | Self::NoTerminal => {
+                Some(tr!("Open a terminal yourself and run: helloctl enroll"))
+            }
+            Self::Output(_) => Some(tr!("See whether the disk is full.")),
             Self::StatusUnreadable => Some(SAME_VERSION),
-            Self::NoSuchEvent(_) => Some("'helloctl events' shows which there were."),
-            Self::Interrupted => Some("'helloctl status' shows how things stand."),
+            Self::NoSuchEvent(_) => Some(tr!("'helloctl events' shows which there were.")),
+            Self::Interrupted => Some(tr!("'helloctl status' shows how things stand.")),
             Self::Pam(failure) => Some(failure.remedy()),
         }
     }
@@ -122,14 +125,20 @@ fn of_hellod(unreachable: &Unreachable) -> String {
             | BusError::Busy(text)
             | BusError::NotEnrolled(text)
             | BusError::Unavailable(text),
-        ) if !text.is_empty() => text.clone(),
-        Unreachable::Refused(BusError::AccessDenied(_)) => "you may not do that".into(),
-        Unreachable::Refused(BusError::InvalidArgument(_)) => "hellod does not understand the request".into(),
-        Unreachable::Refused(BusError::NoSuchConversation(_)) => "hellod has ended the conversation".into(),
-        Unreachable::Refused(BusError::Busy(_)) => "hellod has too much to do right now".into(),
-        Unreachable::Refused(BusError::NotEnrolled(_)) => "this account has no PIN on this computer".into(),
-        Unreachable::Refused(BusError::Unavailable(_)) => "hellod can't do that right now".into(),
-        Unreachable::Refused(BusError::Bus(error)) => format!("hellod did not answer the call: {error}"),
+        ) if !text.is_empty() => known(text),
+        Unreachable::Refused(BusError::AccessDenied(_)) => tr!("you may not do that").to_string(),
+        Unreachable::Refused(BusError::InvalidArgument(_)) => {
+            tr!("hellod does not understand the request").to_string()
+        }
+        Unreachable::Refused(BusError::NoSuchConversation(_)) => {
+            tr!("hellod has ended the conversation").to_string()
+        }
+        Unreachable::Refused(BusError::Busy(_)) => tr!("hellod has too much to do right now").to_string(),
+        Unreachable::Refused(BusError::NotEnrolled(_)) => {
+            tr!("this account has no PIN on this computer").to_string()
+        }
+        Unreachable::Refused(BusError::Unavailable(_)) => tr!("hellod can't do that right now").to_string(),
+        Unreachable::Refused(BusError::Bus(error)) => tr!("hellod did not answer the call: {error}", error),
         other => other.to_string(),
     }
 }
@@ -148,27 +157,29 @@ fn number_of_hellod(unreachable: &Unreachable) -> &'static str {
     }
 }
 
-fn for_hellod(unreachable: &Unreachable) -> Option<&'static str> {
+fn for_hellod(unreachable: &Unreachable) -> Option<Text> {
     match unreachable {
         Unreachable::NoBus(_) | Unreachable::NoDaemon | Unreachable::Hangs => {
-            Some("Run 'helloctl doctor' to see why.")
+            Some(tr!("Run 'helloctl doctor' to see why."))
         }
-        Unreachable::Impostor { .. } => Some(
-            "Type no PIN. Tell whoever looks after this computer: 'busctl status org.hellod.Hello1' shows who it is.",
-        ),
+        Unreachable::Impostor { .. } => Some(tr!(
+            "Type no PIN. Tell whoever looks after this computer: 'busctl status org.hellod.Hello1' shows who it is."
+        )),
         Unreachable::Malformed | Unreachable::Refused(BusError::InvalidArgument(_)) => Some(SAME_VERSION),
-        Unreachable::Refused(BusError::NotEnrolled(_)) => Some("'helloctl enroll' gives it one."),
-        Unreachable::Refused(BusError::Busy(_)) => Some("Try again in a minute."),
-        Unreachable::Refused(BusError::NoSuchConversation(_)) => Some("Nothing was changed; start again."),
-        Unreachable::Refused(BusError::Bus(_)) => Some("See 'journalctl -u hellod', and try again."),
+        Unreachable::Refused(BusError::NotEnrolled(_)) => Some(tr!("'helloctl enroll' gives it one.")),
+        Unreachable::Refused(BusError::Busy(_)) => Some(tr!("Try again in a minute.")),
+        Unreachable::Refused(BusError::NoSuchConversation(_)) => {
+            Some(tr!("Nothing was changed; start again."))
+        }
+        Unreachable::Refused(BusError::Bus(_)) => Some(tr!("See 'journalctl -u hellod', and try again.")),
         Unreachable::Refused(BusError::AccessDenied(text)) if text.is_empty() => {
-            Some("It is for root alone: put sudo before it.")
+            Some(tr!("It is for root alone: put sudo before it."))
         }
         Unreachable::Refused(BusError::AccessDenied(_) | BusError::Unavailable(_)) => None,
     }
 }
 
-const SAME_VERSION: &str = "helloctl and hellod must be of the same version: update both packages.";
+const SAME_VERSION: Text = tr!("helloctl and hellod must be of the same version: update both packages.");
 
 #[cfg(test)]
 mod tests {
@@ -227,6 +238,6 @@ mod tests {
     fn a_refusal_without_words_still_says_something() {
         let busy = Failure::from(Unreachable::Refused(BusError::Busy(String::new())));
         assert_eq!(busy.to_string(), "hellod has too much to do right now");
-        assert_eq!(busy.remedy(), Some("Try again in a minute."));
+        assert_eq!(busy.remedy(), Some(tr!("Try again in a minute.")));
     }
 }

@@ -15,6 +15,7 @@ mod explain;
 mod failure;
 mod interrupts;
 mod lines;
+mod locale;
 mod offer;
 mod pam;
 mod password_agent;
@@ -29,19 +30,21 @@ mod utc;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use hello_words::Language;
 
 use cli::Cli;
 use exit::Exit;
 
 fn main() -> ExitCode {
-    let exit = match Cli::try_parse() {
-        Ok(cli) => commands::run(cli.command),
-        Err(usage) => {
-            // Nothing is left to be told where the usage can't be printed.
-            let _ = usage.print();
-            if usage.use_stderr() { Exit::Usage } else { Exit::Done }
-        }
-    };
-    exit.into()
+    Language::of_locale(&locale::of_messages()).spoken_during(|| {
+        let exit = match Cli::read() {
+            Ok(cli) => commands::run(cli.command),
+            Err(usage) => {
+                // Nothing is left to be told where the usage can't be printed.
+                let _ = usage.print();
+                if usage.use_stderr() { Exit::Usage } else { Exit::Done }
+            }
+        };
+        exit.into()
+    })
 }

@@ -6,11 +6,12 @@ use std::collections::HashMap;
 use std::process::{Command, Stdio};
 
 use futures_util::StreamExt as _;
-use hello_dbus::client::{Hellod, Wish};
+use hello_dbus::client::Wish;
 use hello_dbus::{Answer, Step, Unreachable};
+use hello_words::tr;
 use zbus::{Connection, Variant};
 
-use crate::commands::ACTIVATION;
+use crate::commands::reach;
 use crate::exit::Exit;
 use crate::failure::Failure;
 use crate::status;
@@ -75,7 +76,7 @@ struct Offered {
 
 /// What hellod has to say, if it has something to offer; with an answer to it.
 async fn ask(answer: Option<&str>) -> Result<Option<Offered>, Failure> {
-    let hellod = Hellod::reach(ACTIVATION).await?.patient();
+    let hellod = reach().await?.patient();
     let asked = async {
         let (conversation, mut step) = hellod.wish(Wish::Offer, "").await?;
         while matches!(step, Step::Wait) {
@@ -102,9 +103,16 @@ async fn shown(body: &str, command: &str) -> zbus::Result<Chosen> {
     let mut invoked = notifications.receive_action_invoked().await?;
     let mut closed = notifications.receive_notification_closed().await?;
     let hints = HashMap::from([("urgency", Variant::U8(1)), ("desktop-entry", Variant::from("hello-offer"))]);
-    let body = format!("{}\nIn a terminal: {command}", body.replace('\n', " "));
+    let body = tr!("{}\nIn a terminal: {command}", body.replace('\n', " "), command);
+    let (summary, now, later) = (
+        tr!("A PIN for this computer").to_string(),
+        tr!("Set it up").to_string(),
+        tr!("Not now").to_string(),
+    );
+    // Key and label of each; a click on the notification itself is the first.
+    let actions = ["default", now.as_str(), LATER, later.as_str(), "enroll", now.as_str()];
     let shown =
-        notifications.notify("Hello", 0, "dialog-password", SUMMARY, &body, &ACTIONS, hints, STAYS).await?;
+        notifications.notify("Hello", 0, "dialog-password", &summary, &body, &actions, hints, STAYS).await?;
     loop {
         tokio::select! {
             Some(signal) = invoked.next() => {
@@ -124,10 +132,12 @@ async fn shown(body: &str, command: &str) -> zbus::Result<Chosen> {
 
 /// The first terminal that there is, by the names under which desktops and Debian know theirs.
 fn open_terminal(run: &str) -> Result<Exit, Failure> {
-    let run = format!("{run}; {THEN}");
+    let run = format!("{run}; printf '\\n%s' \"$1\"; read -r _");
+    // What it has said should be read before its window goes.
+    let then = tr!("Press Enter to close this window. ").to_string();
     for (program, before) in TERMINALS {
         let mut command = Command::new(program);
-        command.args(*before).args(["sh", "-c", &run]);
+        command.args(*before).args(["sh", "-c", &run, "sh", &then]);
         let streams = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         if streams.spawn().is_ok() {
             return Ok(Exit::Done);
@@ -138,14 +148,9 @@ fn open_terminal(run: &str) -> Result<Exit, Failure> {
 
 /// What logins ask, in Debian.
 const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
-const SUMMARY: &str = "A PIN for this computer";
-/// Key and label of each; a click on the notification itself is the first.
-const ACTIONS: [&str; 6] = ["default", "Set it up", LATER, "Not now", "enroll", "Set it up"];
 const LATER: &str = "later";
 /// Until somebody closes it.
 const STAYS: i32 = 0;
-/// What it has said should be read before its window goes.
-const THEN: &str = "printf '\\nPress Enter to close this window. '; read -r _";
 const TERMINALS: &[(&str, &[&str])] = &[
     ("xdg-terminal-exec", &[]),
     ("x-terminal-emulator", &["-e"]),

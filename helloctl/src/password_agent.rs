@@ -9,6 +9,7 @@ use std::path::Path;
 use std::process::Stdio;
 use std::time::Duration;
 
+use hello_words::tr;
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::pipe::{PipeFlags, pipe_with};
 use rustix::process::{Pid, Signal, geteuid, getpid, kill_process};
@@ -90,11 +91,11 @@ fn spawn(registered: OwnedFd) -> io::Result<Child> {
 
 fn unavailable(error: &io::Error) -> String {
     match error.kind() {
-        io::ErrorKind::NotFound => "polkit can't ask for your password here.\n  \
+        io::ErrorKind::NotFound => tr!("polkit can't ask for your password here.\n  \
              Install the package 'polkitd', which brings pkttyagent,\n  \
-             or run helloctl in a terminal of your desktop."
-            .into(),
-        _ => format!("polkit can't ask for your password here.\n  {AGENT}: {error}."),
+             or run helloctl in a terminal of your desktop.")
+        .to_string(),
+        _ => tr!("polkit can't ask for your password here.\n  {AGENT}: {error}.", AGENT, error),
     }
 }
 

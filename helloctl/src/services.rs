@@ -3,6 +3,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use hello_words::{Text, tr};
+
 use crate::text::{cell, columns};
 
 /// A service as hellod tells it: its name, the gesture, and why no more.
@@ -94,56 +96,69 @@ impl Service {
     /// What it asks for, by what hellod says of it and by the line of the module.
     pub(crate) fn row(&self, (_, gesture, why): &Offer) -> Row {
         let control = self.module.unwrap_or(Control { unavailable_goes_on: true, denied_goes_on: true });
+        let takes_it = |asks: Text| (asks.into(), TAKES_IT.into());
+        let plainly = |asks: Text| (asks.into(), String::new());
+        let because = |asks: Text| (asks.into(), why.clone());
         let (asks, why) = match (gesture.as_str(), control) {
-            ("pin", Control { unavailable_goes_on: true, .. }) => ("PIN or password", ""),
-            ("pin-or-finger", Control { unavailable_goes_on: true, .. }) => ("PIN, finger or password", ""),
-            ("only-pin", Control { denied_goes_on: true, .. }) => ("PIN, then password", TAKES_IT),
-            ("only-pin-or-finger", Control { denied_goes_on: true, .. }) => {
-                ("PIN or finger, then password", TAKES_IT)
+            ("pin", Control { unavailable_goes_on: true, .. }) => plainly(tr!("PIN or password")),
+            ("pin-or-finger", Control { unavailable_goes_on: true, .. }) => {
+                plainly(tr!("PIN, finger or password"))
             }
-            ("pin" | "only-pin", _) => ("PIN", ""),
-            ("pin-or-finger" | "only-pin-or-finger", _) => ("PIN or finger", ""),
-            ("finger", Control { unavailable_goes_on: true, .. }) => ("finger, then password", ""),
-            ("finger", _) => ("finger", ""),
-            ("no-finger", Control { unavailable_goes_on: true, .. }) => ("password", why.as_str()),
-            ("no-finger", _) => ("nothing", why.as_str()),
-            ("password", Control { unavailable_goes_on: false, .. }) => ("nothing", why.as_str()),
-            ("nothing", Control { denied_goes_on: true, .. }) => ("password", why.as_str()),
-            (other, _) => (other, why.as_str()),
+            ("only-pin", Control { denied_goes_on: true, .. }) => takes_it(tr!("PIN, then password")),
+            ("only-pin-or-finger", Control { denied_goes_on: true, .. }) => {
+                takes_it(tr!("PIN or finger, then password"))
+            }
+            ("pin" | "only-pin", _) => plainly(tr!("PIN")),
+            ("pin-or-finger" | "only-pin-or-finger", _) => plainly(tr!("PIN or finger")),
+            ("finger", Control { unavailable_goes_on: true, .. }) => plainly(tr!("finger, then password")),
+            ("finger", _) => plainly(tr!("finger")),
+            ("no-finger", Control { unavailable_goes_on: true, .. }) => because(PASSWORD),
+            ("password", Control { unavailable_goes_on: true, .. }) => because(PASSWORD),
+            ("nothing", Control { denied_goes_on: true, .. }) => because(PASSWORD),
+            ("no-finger" | "password" | "nothing", _) => because(tr!("nothing")),
+            (other, _) => (other.to_owned(), why.clone()),
         };
-        let why = if why.is_empty() && self.fprintd { FINGERS_PAST_IT } else { why };
-        [cell(&self.name), cell(asks), cell(why)]
+        let why = if why.is_empty() && self.fprintd { FINGERS_PAST_IT.into() } else { why };
+        let is_hellos = gesture.contains("pin") || gesture == "finger";
+        Row { is_hellos, cells: [cell(&self.name), cell(&asks), cell(&why)] }
     }
 
     /// The same of one without the module.
     pub(crate) fn row_without_hello(&self) -> Row {
         let (asks, why) = if self.fprintd {
-            ("password or finger", FINGERS_PAST_IT)
+            (tr!("password or finger"), FINGERS_PAST_IT)
         } else {
-            ("password", NOT_IN_ITS_FILE)
+            (PASSWORD, NOT_IN_ITS_FILE)
         };
-        [cell(&self.name), cell(asks), cell(why)]
+        let cells = [cell(&self.name), cell(&asks.to_string()), cell(&why.to_string())];
+        Row { is_hellos: false, cells }
     }
 }
 
-/// The services as a table: first those that ask for a PIN.
+/// The services as a table: first those that ask for a PIN or a finger.
 pub(crate) fn table(rows: Vec<Row>) -> String {
-    let header = ["PAM SERVICE", "ASKS FOR", "REMARK"].map(str::to_owned);
-    let (with, without): (Vec<_>, Vec<_>) =
-        rows.into_iter().partition(|[_, asks, _]| asks.starts_with("PIN") || asks.starts_with("finger"));
-    let rows: Vec<_> = [header].into_iter().chain(with).chain(without).collect();
+    let header = [tr!("PAM SERVICE"), tr!("ASKS FOR"), tr!("REMARK")].map(String::from);
+    let (with, without): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_hellos);
+    let cells = with.into_iter().chain(without).map(|row| row.cells);
+    let rows: Vec<_> = [header].into_iter().chain(cells).collect();
     columns(&rows).join("\n")
 }
 
 /// A line of the table.
-type Row = [String; 3];
+pub(crate) struct Row {
+    /// Whether Hello asks there.
+    is_hellos: bool,
+    cells: [String; 3],
+}
 
+const PASSWORD: Text = tr!("password");
 /// Where policy and the file disagree.
-const TAKES_IT: &str = "policy wants no password; see 'helloctl pam enable --passwordless'";
+const TAKES_IT: Text = tr!("policy wants no password; see 'helloctl pam enable --passwordless'");
 /// Why a service without the module asks for the password.
-const NOT_IN_ITS_FILE: &str = "pam_hello is not in its PAM file; see 'helloctl pam enable'";
+const NOT_IN_ITS_FILE: Text = tr!("pam_hello is not in its PAM file; see 'helloctl pam enable'");
 /// Why a finger there is worth less.
-const FINGERS_PAST_IT: &str = "pam_fprintd lets fingers in there without the security chip; see pam_hello(8)";
+const FINGERS_PAST_IT: Text =
+    tr!("pam_fprintd lets fingers in there without the security chip; see pam_hello(8)");
 const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 const MODULE: &str = "pam_hello.so";
 const FPRINTD: &str = "pam_fprintd.so";
@@ -224,7 +239,7 @@ mod tests {
             (closed, "no-finger", "nothing"),
         ] {
             let service = Service { name: "sudo".into(), module: Some(Control::of(control)), fprintd: false };
-            let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new()));
+            let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new())).cells;
             assert_eq!(says, asks, "{control}: {gesture}");
         }
     }
@@ -237,15 +252,17 @@ mod tests {
             let [_, asks, why] = match module {
                 Some(_) => service.row(&offer("pin")),
                 None => service.row_without_hello(),
-            };
+            }
+            .cells;
             assert!(why.contains("without the security chip"), "{asks} {why}");
         }
     }
 
     #[test]
     fn what_asks_for_the_pin_comes_first() {
-        let row = |name: &str, asks: &str| [name, asks, ""].map(str::to_owned);
-        let shown = table(vec![row("cron", "password"), row("sudo", "PIN, finger or password")]);
+        let row =
+            |name: &str, asks: &str, is_hellos| Row { is_hellos, cells: [name, asks, ""].map(str::to_owned) };
+        let shown = table(vec![row("cron", "password", false), row("sudo", "PIN, finger or password", true)]);
         let lines: Vec<_> = shown.lines().map(str::split_whitespace).map(|mut words| words.next()).collect();
         assert_eq!(lines, [Some("PAM"), Some("sudo"), Some("cron")]);
     }

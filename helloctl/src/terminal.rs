@@ -100,9 +100,9 @@ pub(crate) fn controlling_terminal() -> io::Result<File> {
 impl Terminal for Console {
     fn show(&mut self, style: Style, text: &str) -> io::Result<()> {
         match style {
-            Style::Info | Style::Call => screen::result(&plain(text)).map_err(io::Error::other),
+            Style::Info | Style::Call => screen::result(plain(text)).map_err(io::Error::other),
             Style::Error => {
-                screen::complaint(&plain(text));
+                screen::complaint(plain(text));
                 Ok(())
             }
         }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod};
 use hello_dbus::{Answer, Step};
+use hello_words::{Text, tr};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -39,7 +40,8 @@ impl Transcript {
             step = conversation.answer(Answer::Continue).await?;
         }
         if !matches!(step, Step::Prompt(_)) {
-            let why = io::Error::other("hellod writes as many transcripts as it can already");
+            let why =
+                io::Error::other(tr!("hellod writes as many transcripts as it can already").to_string());
             return Err(Failure::Transcript(named, why));
         }
         // Nobody else's business, and nobody else's file.
@@ -68,13 +70,20 @@ impl Transcript {
             written.map_err(|error| Failure::Transcript(self.path.clone(), error))?;
         let path = self.path;
         let kept = match exchanges {
-            0 => format!("{path} is empty: nothing passed between this computer and a directory."),
-            1 => format!("{path} has one exchange between this computer and a directory.{WITHOUT}"),
-            many => format!("{path} has {many} exchanges between this computer and a directory.{WITHOUT}"),
+            0 => tr!("{path} is empty: nothing passed between this computer and a directory.", path),
+            1 => {
+                tr!("{path} has one exchange between this computer and a directory.{WITHOUT}", path, WITHOUT)
+            }
+            many => tr!(
+                "{path} has {many} exchanges between this computer and a directory.{WITHOUT}",
+                path,
+                many,
+                WITHOUT
+            ),
         };
         screen::result(&kept)?;
         if missing > 0 {
-            screen::result(&format!("{missing} had no answer yet, or came too fast: they are missing."))?;
+            screen::result(tr!("Missing, because they had no answer yet or came too fast: {missing}.", missing))?;
         }
         Ok(())
     }
@@ -92,13 +101,13 @@ fn write(pipe: OwnedFd, mut file: File) -> io::Result<Written> {
         }
         writeln!(file, "{line}")?;
     }
-    Err(io::Error::other("it ended too early"))
+    Err(io::Error::other(tr!("it ended too early").to_string()))
 }
 
 fn in_words(error: io::Error) -> io::Error {
     match error.kind() {
-        io::ErrorKind::AlreadyExists => io::Error::other("it is there already"),
-        io::ErrorKind::NotFound => io::Error::other("its folder is not there"),
+        io::ErrorKind::AlreadyExists => io::Error::other(tr!("it is there already").to_string()),
+        io::ErrorKind::NotFound => io::Error::other(tr!("its folder is not there").to_string()),
         _ => error,
     }
 }
@@ -107,5 +116,5 @@ fn in_words(error: io::Error) -> io::Error {
 const GLANCE: Duration = Duration::from_millis(20);
 /// How long the last lines may take.
 const PATIENCE: Duration = Duration::from_secs(5);
-const WITHOUT: &str = "\n\
-    No password, PIN, token or key is in it; names of people and computers are.";
+const WITHOUT: Text = tr!("\n\
+    No password, PIN, token or key is in it; names of people and computers are.");

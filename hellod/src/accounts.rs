@@ -3,6 +3,7 @@
 use std::ffi::CString;
 use std::time::Duration;
 
+use hello_words::tr;
 use nix::unistd::{Group, Uid, User, getgrouplist};
 use thiserror::Error;
 
@@ -19,13 +20,13 @@ pub struct Account {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NoAccount {
     /// No such name or number, or a name that no account can have.
-    #[error("there is no such account")]
+    #[error("{}", tr!("there is no such account"))]
     Unknown,
     /// The name service answers one name with another, or one number with two names.
-    #[error("the name service disagrees with itself about this account")]
+    #[error("{}", tr!("the name service disagrees with itself about this account"))]
     Ambiguous,
     /// The name service does not answer.
-    #[error("the name service does not answer")]
+    #[error("{}", tr!("the name service does not answer"))]
     Hangs,
 }
 

@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use hello_words::tr;
 use rustix::fs::OFlags;
 use serde::de::IgnoredAny;
 use serde::{Deserialize, Deserializer};
@@ -74,7 +75,7 @@ pub struct TpmPath {
 #[derive(Debug, Error)]
 pub enum ConfigError {
     /// The file can't be read.
-    #[error("{path} can't be read: {source}")]
+    #[error("{}", tr!("{path} can't be read: {source}", path = path.display(), source))]
     Io {
         /// Which file.
         path: PathBuf,
@@ -82,13 +83,13 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// Others than root may write the file.
-    #[error("{path} must belong to root and be writable by root alone")]
+    #[error("{}", tr!("{path} must belong to root and be writable by root alone", path = path.display()))]
     Open {
         /// Which file.
         path: PathBuf,
     },
     /// The text is not as hellod.toml(5) has it.
-    #[error("{path} is not valid: {reason}")]
+    #[error("{}", tr!("{path} is not valid: {reason}", path = path.display(), reason))]
     Invalid {
         /// Which file.
         path: PathBuf,

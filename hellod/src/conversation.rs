@@ -3,6 +3,7 @@
 //! A flow is never cut off in the middle. When the other end goes, the terminal says [`Gone`] at the next question and
 //! the flow cleans up after itself.
 
+use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use hello_dbus::{
     Answer, LONG_POLL, Outcome, Prompt, Role, Shape, Step, Style, VERSION_WITH_NOTHING,
     VERSION_WITH_ONLY_PIN, VERSION_WITH_OUTLET, secret_pipe,
 };
+use hello_words::tr;
 use thiserror::Error;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
@@ -85,12 +87,12 @@ pub struct Or {
 
 /// Nobody is there any more: the program left the bus, ended the conversation or did not answer in time.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("the program that asked is gone")]
+#[error("{}", tr!("the program that asked is gone"))]
 pub struct Gone;
 
 /// The answer is not one to the last step.
 #[derive(Debug, Error, PartialEq, Eq)]
-#[error("that is no answer to the last step")]
+#[error("{}", tr!("that is no answer to the last step"))]
 pub struct OutOfTurn;
 
 /// What the terminal has to say next.
@@ -133,7 +135,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn secret(&mut self, text: &str, role: Role, shape: Shape) -> Result<Reply, Gone> {
+    pub async fn secret(&mut self, text: impl Display, role: Role, shape: Shape) -> Result<Reply, Gone> {
         let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
         self.ask_secret(read, Prompt { secret: Some(write), ..question(text, role, shape) }).await
     }
@@ -143,7 +145,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn pin(&mut self, text: &str, shape: Shape, or: Or) -> Result<Reply, Gone> {
+    pub async fn pin(&mut self, text: impl Display, shape: Shape, or: Or) -> Result<Reply, Gone> {
         let (read, write) = secret_pipe::pair().map_err(|_| Gone)?;
         let prompt = Prompt {
             secret: Some(write),
@@ -190,7 +192,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn text(&mut self, text: &str) -> Result<Option<String>, Gone> {
+    pub async fn text(&mut self, text: impl Display) -> Result<Option<String>, Gone> {
         self.seen(text, Role::Challenge).await
     }
 
@@ -198,7 +200,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn word(&mut self, text: &str) -> Result<Option<String>, Gone> {
+    pub async fn word(&mut self, text: impl Display) -> Result<Option<String>, Gone> {
         self.seen(text, Role::Word).await
     }
 
@@ -206,7 +208,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn word_until(&mut self, text: &str, deadline: Instant) -> Result<Waited, Gone> {
+    pub async fn word_until(&mut self, text: impl Display, deadline: Instant) -> Result<Waited, Gone> {
         self.send(Step::Prompt(question(text, Role::Word, Shape::Any))).await?;
         match tokio::time::timeout_at(deadline, self.answers.recv()).await {
             Ok(Some(Said::Answer(Answer::Text(text)))) => Ok(Waited::For(text)),
@@ -220,7 +222,7 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn until_answered(&mut self, text: &str) -> Result<(), Gone> {
+    pub async fn until_answered(&mut self, text: impl Display) -> Result<(), Gone> {
         let role = Role::Word;
         self.send(Step::Prompt(question(text, role, Shape::Any))).await?;
         self.answers.recv().await.map(drop).ok_or(Gone)
@@ -268,7 +270,7 @@ impl Terminal {
         self.steps.is_closed()
     }
 
-    async fn seen(&mut self, text: &str, role: Role) -> Result<Option<String>, Gone> {
+    async fn seen(&mut self, text: impl Display, role: Role) -> Result<Option<String>, Gone> {
         match self.ask(question(text, role, Shape::Any)).await? {
             Said::Answer(Answer::Text(text)) => Ok(Some(text)),
             _ => Ok(None),
@@ -279,16 +281,16 @@ impl Terminal {
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn refuse(&mut self, refusal: impl Into<Refusal>, text: &str) -> Result<(), Gone> {
-        self.show(Style::Error, &refusal.into().behind(text)).await
+    pub async fn refuse(&mut self, refusal: impl Into<Refusal>, text: impl Display) -> Result<(), Gone> {
+        self.show(Style::Error, refusal.into().behind(&text.to_string())).await
     }
 
     /// Shows what is no refusal, and waits until it is shown.
     ///
     /// # Errors
     /// [`Gone`].
-    pub async fn show(&mut self, style: Style, text: &str) -> Result<(), Gone> {
-        self.send(Step::Message { style, text: fitted(text) }).await?;
+    pub async fn show(&mut self, style: Style, text: impl Display) -> Result<(), Gone> {
+        self.send(Step::Message { style, text: fitted(&text.to_string()) }).await?;
         self.heard().await.map(drop)
     }
 
@@ -362,8 +364,8 @@ impl Conversation {
 }
 
 /// A question without a pipe, to which nothing is no answer.
-fn question(text: &str, role: Role, shape: Shape) -> Prompt {
-    let text = text.to_owned();
+fn question(text: impl Display, role: Role, shape: Shape) -> Prompt {
+    let text = text.to_string();
     Prompt { text, secret: None, role, shape, keeps_password: false, takes_nothing: false }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hello_dbus::client::Wish;
 use hello_dbus::{Purpose, Request};
+use hello_words::{english, tr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::sync::mpsc;
@@ -29,7 +30,7 @@ use crate::fingers::Fingers;
 use crate::history::Histories;
 use crate::identity::Providers;
 use crate::identity::local::Local;
-use crate::jobs::Job;
+use crate::jobs::{Errand, Job};
 use crate::keyring::Keyrings;
 use crate::keys::child::{Tcti, Tpm, TpmSettings};
 use crate::membership::Membership;
@@ -54,16 +55,16 @@ pub enum DaemonError {
     #[error(transparent)]
     Store(#[from] StoreError),
     /// The bus does not let it.
-    #[error("the system bus: {0}")]
+    #[error("{}", tr!("the system bus: {0}", _0))]
     Bus(#[from] BusFailure),
     /// Another hellod does not end.
-    #[error("another hellod works on {0} and does not end; only one can")]
+    #[error("{}", tr!("another hellod works on {0} and does not end; only one can at a time", _0.display()))]
     Taken(PathBuf),
     /// There is no randomness for the device's id.
-    #[error("this machine gives no random numbers")]
+    #[error("{}", tr!("this machine gives no random numbers"))]
     Random,
     /// A signal handler can't be set up.
-    #[error("signals can't be received: {0}")]
+    #[error("{}", tr!("signals can't be received: {0}", _0))]
     Signals(#[source] std::io::Error),
 }
 
@@ -83,7 +84,7 @@ pub async fn serve(config: Config) -> Result<(), DaemonError> {
     bus.serve(jobs).await?;
     parts.record(&Event::Started, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
     if let Some(error) = &parts.policy_refused {
-        let event = Event::PolicyRefused { why: error.to_string().replace('\n', " ") };
+        let event = Event::PolicyRefused { why: english(error).replace('\n', " ") };
         parts.record(&event, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
     }
     // Not under systemd there is nobody to tell.
@@ -100,7 +101,7 @@ pub async fn serve(config: Config) -> Result<(), DaemonError> {
 async fn work(
     parts: Rc<Parts>,
     bus: Bus,
-    mut incoming: mpsc::Receiver<Job>,
+    mut incoming: mpsc::Receiver<Errand>,
     idle: Option<Duration>,
 ) -> Result<(), DaemonError> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -117,7 +118,7 @@ async fn work(
         let nothing_to_do = flows.is_empty() && bus.open_conversations() == 0 && nothing_held;
         tokio::select! {
             job = incoming.recv() => match job {
-                Some(job) => drop(flows.spawn_local(run(parts.clone(), job))),
+                Some(errand) => drop(flows.spawn_local(run(parts.clone(), errand))),
                 None => break,
             },
             Some(ended) = flows.join_next() => note_panic(ended),
@@ -138,8 +139,8 @@ async fn work(
     // No new work, then what arrived, then what runs.
     bus.withdraw().await;
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Stopping]);
-    while let Ok(Some(job)) = tokio::time::timeout(LAST_CALLS, incoming.recv()).await {
-        flows.spawn_local(run(parts.clone(), job));
+    while let Ok(Some(errand)) = tokio::time::timeout(LAST_CALLS, incoming.recv()).await {
+        flows.spawn_local(run(parts.clone(), errand));
     }
     let drained = async {
         while flows.join_next().await.is_some() {}
@@ -167,7 +168,11 @@ async fn keep(parts: Rc<Parts>, handed_over: Vec<(u32, WrappingKey)>) {
     match sign_on::keep(&parts, handed_over).await {}
 }
 
-async fn run(parts: Rc<Parts>, job: Job) {
+async fn run(parts: Rc<Parts>, Errand { language, job }: Errand) {
+    language.spoken_in(done(parts, job)).await;
+}
+
+async fn done(parts: Rc<Parts>, job: Job) {
     match job {
         Job::Login { caller, request, terminal } => login(&parts, &caller, &request, terminal).await,
         Job::Wish { wish: Wish::Enroll(way), caller, account, terminal } => {

@@ -4,6 +4,8 @@ mod fingers;
 mod joined;
 mod services;
 
+use hello_words::{Text, tr};
+
 pub use services::{Gestures, Offer, offers};
 
 use crate::accounts::Account;
@@ -20,7 +22,7 @@ use crate::policy::Policy;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Check {
     /// What was looked at.
-    pub name: &'static str,
+    pub name: String,
     /// How it is.
     pub state: State,
     /// What was found.
@@ -74,38 +76,39 @@ pub async fn examine(parts: &Parts, caller: &Caller) -> Vec<Check> {
 fn policy_check(parts: &Parts) -> Check {
     if let Some(error) = &parts.policy_refused {
         return Check {
-            name: "Policy",
+            name: tr!("Policy").into(),
             state: State::Warn,
-            found: format!("what was in force before stays: {error}"),
-            remedy: "Your administrator mends the file, and then: systemctl reload hellod".into(),
+            found: tr!("what was in force before stays: {error}", error),
+            remedy: tr!("Your administrator mends the file, and then: systemctl reload hellod").to_string(),
         };
     }
     if !parts.policy.use_passport_for_work {
         return Check {
-            name: "Policy",
+            name: tr!("Policy").into(),
             state: State::Fail,
-            found: "Hello is turned off by policy".into(),
-            remedy: "Your administrator turns it on: UsePassportForWork in /etc/hellod/hellod.toml".into(),
+            found: tr!("Hello is turned off by policy").to_string(),
+            remedy: tr!("Your administrator turns it on: UsePassportForWork in /etc/hellod/hellod.toml")
+                .to_string(),
         };
     }
     let Some((found, remedy)) = changed(parts) else {
-        return well("Policy", "Hello is allowed on this machine".into());
+        return well(tr!("Policy"), tr!("Hello is allowed on this machine").to_string());
     };
-    Check { name: "Policy", state: State::Warn, found, remedy: remedy.into() }
+    Check { name: tr!("Policy").into(), state: State::Warn, found, remedy: remedy.into() }
 }
 
 /// What has become of the files since they were read, and what to do. Of a file that is wrong its name is told and not what stands in
 /// it: whoever looks may be somebody whom it does not concern.
-fn changed(parts: &Parts) -> Option<(String, &'static str)> {
+fn changed(parts: &Parts) -> Option<(String, Text)> {
     let path = parts.config.as_ref()?;
     Some(match Config::read(path).map(|config| config.layers) {
         Ok(Ok(layers)) if layers.settings() == parts.settings => return None,
         Ok(Ok(_)) => {
-            let found = "its files have changed since hellod has read them";
-            (found.into(), "It counts after: sudo systemctl reload hellod")
+            let found = tr!("its files have changed since hellod read them");
+            (found.into(), tr!("It counts after: sudo systemctl reload hellod"))
         }
-        Ok(Err(error)) => (format!("its files have changed, and {} is not valid", error.file), MEND),
-        Err(_) => (format!("its files have changed, and {} is not valid", path.display()), MEND),
+        Ok(Err(error)) => (tr!("its files have changed, and {} is not valid", error.file), MEND),
+        Err(_) => (tr!("its files have changed, and {} is not valid", path.display()), MEND),
     })
 }
 
@@ -116,16 +119,18 @@ fn place_check(parts: &Parts, uid: u32) -> Option<Check> {
         return None;
     }
     Some(match parts.policy.admits_one_more(people) {
-        Ok(()) => {
-            well("Places", format!("{people} of {} people have a PIN here", parts.policy.maximum_people))
-        }
+        Ok(()) => well(
+            tr!("Places"),
+            tr!("{people} of {} people have a PIN here", parts.policy.maximum_people, people),
+        ),
         Err(error) => Check {
-            name: "Places",
+            name: tr!("Places").into(),
             state: State::Fail,
             found: error.to_string(),
-            remedy:
+            remedy: tr!(
                 "Your administrator raises MaximumPeople, or takes a PIN away: helloctl unenroll --user NAME"
-                    .into(),
+            )
+            .to_string(),
         },
     })
 }
@@ -138,108 +143,112 @@ async fn password_check(parts: &Parts, account: &Account) -> Option<Check> {
     };
     if !group.is_empty() && !Account::knows_group(group).await {
         return Some(Check {
-            name: "Password",
+            name: tr!("Password").into(),
             state: State::Warn,
-            found: format!("nobody is exempt from typing the PIN: there is no group {group:?}"),
-            remedy: "Your administrator makes it, or names another one: PasswordlessExemptGroup".into(),
+            found: tr!("nobody is exempt from typing the PIN: there is no group '{group}'", group),
+            remedy: tr!("Your administrator makes it, or names another one: PasswordlessExemptGroup")
+                .to_string(),
         });
     }
     let found = match parts.only_the_pin_counts(account).await {
-        true => "once you have a PIN, nothing else lets you in where it is asked for",
-        false => "it lets you in beside the PIN: you are exempt",
+        true => tr!("once you have a PIN, nothing else lets you in where it is asked for"),
+        false => tr!("it lets you in beside the PIN: you are exempt"),
     };
-    Some(well("Password", found.into()))
+    Some(well(tr!("Password"), found))
 }
 
 fn tpm_check(parts: &Parts, report: &Result<TpmReport, KeyError>) -> Check {
     if let Err(error) = parts.policy.admits_tpm(parts.software_tpm) {
         return Check {
-            name: "Security chip",
+            name: tr!("Security chip").into(),
             state: State::Fail,
             found: error.to_string(),
-            remedy: "Take swtpm out of /etc/hellod/hellod.toml; it is for tests and demonstrations".into(),
+            remedy: tr!("Take swtpm out of /etc/hellod/hellod.toml; it is for tests and demonstrations")
+                .to_string(),
         };
     }
     match report {
-        Ok(report) => well("Security chip", format!("a TPM 2.0 made by {}", report.manufacturer)),
+        Ok(report) => well(tr!("Security chip"), tr!("a TPM 2.0 made by {}", report.manufacturer)),
         Err(error) => Check {
-            name: "Security chip",
+            name: tr!("Security chip").into(),
             state: State::Fail,
             found: error.to_string(),
-            remedy: "Turn on the TPM (also called PTT, fTPM or security device) in the firmware setup; \
-                     Hello keeps no key without one"
-                .into(),
+            remedy: tr!("Turn on the TPM (also called PTT, fTPM or security device) in the firmware setup; \
+                     Hello keeps no key without one")
+            .to_string(),
         },
     }
 }
 
 fn counter_check(report: &TpmReport) -> Check {
-    const NAME: &str = "Counts wrong PINs";
+    const NAME: Text = tr!("Counts wrong PINs");
     if report.counts_pins() {
-        return well(NAME, "the chip keeps a counter of its own for each person".into());
+        return well(NAME, tr!("the chip keeps a counter of its own for each person").to_string());
     }
     Check {
-        name: NAME,
+        name: NAME.into(),
         state: State::Fail,
-        found: "the chip is too old to keep a counter for each person".into(),
-        remedy: "See whether the maker of the machine has newer firmware for its TPM".into(),
+        found: tr!("the chip is too old to keep a counter for each person").to_string(),
+        remedy: tr!("See whether the maker of the machine has newer firmware for its TPM").to_string(),
     }
 }
 
 fn room_check(report: &TpmReport) -> Check {
-    const NAME: &str = "Room in the chip";
+    const NAME: Text = tr!("Room in the chip");
     if report.owner_auth_set {
         return Check {
-            name: NAME,
+            name: NAME.into(),
             state: State::Fail,
-            found: "the chip has an owner password, so no counter can be made in it".into(),
-            remedy: "Take the owner password away, or clear the chip in the firmware setup (this destroys \
+            found: tr!("the chip has an owner password, so no counter can be made in it").to_string(),
+            remedy: tr!(
+                "Take the owner password away, or clear the chip in the firmware setup (this destroys \
                      every key in it)"
-                .into(),
+            )
+            .to_string(),
         };
     }
-    well(NAME, "the storage key is there or can be made".into())
+    well(NAME, tr!("the storage key is there or can be made").to_string())
 }
 
 fn session_check(parts: &Parts, caller: &Caller) -> Check {
-    const NAME: &str = "Session";
+    const NAME: Text = tr!("Session");
     match caller.session {
-        Session::Local { .. } => well(NAME, "you are at this machine".into()),
-        _ if caller.uid == 0 => well(NAME, "root may look from anywhere".into()),
+        Session::Local { .. } => well(NAME, tr!("you are at this machine").to_string()),
+        _ if caller.uid == 0 => well(NAME, tr!("root may look from anywhere").to_string()),
         Session::Unknown if parts.surfaces.assume_local_session => {
-            well(NAME, "everybody counts as local here (assume-local-session)".into())
+            well(NAME, tr!("everybody counts as local here (assume-local-session)").to_string())
         }
         Session::Remote => Check {
-            name: NAME,
+            name: NAME.into(),
             state: State::Warn,
-            found: "you are signed in from elsewhere; Hello works at the machine itself".into(),
-            remedy: "Sit down at the machine, or use your password".into(),
+            found: tr!("you are signed in from elsewhere; Hello works at the machine itself").to_string(),
+            remedy: tr!("Sit down at the machine, or use your password").to_string(),
         },
         Session::Outside | Session::Unknown => Check {
-            name: NAME,
+            name: NAME.into(),
             state: State::Fail,
-            found: "logind knows no session of yours".into(),
-            remedy: "Is systemd-logind running, and libpam-systemd installed?".into(),
+            found: tr!("logind knows no session of yours").to_string(),
+            remedy: tr!("Is systemd-logind running, and libpam-systemd installed?").to_string(),
         },
     }
 }
 
 async fn enrolment_check(parts: &Parts, account: &Account) -> Check {
-    const NAME: &str = "Your PIN";
+    const NAME: Text = tr!("Your PIN");
     let broken = |found: String| Check {
-        name: NAME,
+        name: NAME.into(),
         state: State::Fail,
         found,
-        remedy: "Set up a new PIN: helloctl reset".into(),
+        remedy: tr!("Set up a new PIN: helloctl reset").to_string(),
     };
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
         Ok(None) => {
             return Check {
-                name: NAME,
+                name: NAME.into(),
                 state: State::Warn,
-                found: "you have none on this machine".into(),
-                remedy: "Set one up: helloctl enroll".into(),
+                found: tr!("you have none on this machine").to_string(),
+                remedy: tr!("Set one up: helloctl enroll").to_string(),
             };
         }
         Err(error) => return broken(error.to_string()),
@@ -248,14 +257,14 @@ async fn enrolment_check(parts: &Parts, account: &Account) -> Check {
         Ok(tries) if tries.used < tries.limit => {
             let left = tries.limit - tries.used;
             let who = match &enrolled.party {
-                RelyingParty::Machine(_) => "this computer alone knows its key".to_owned(),
+                RelyingParty::Machine(_) => tr!("this computer alone knows its key").to_string(),
                 RelyingParty::Directory(member) => {
-                    format!("its key is registered for {}", member.person.upn.as_str())
+                    tr!("its key is registered for {}", member.person.upn.as_str())
                 }
             };
-            well(NAME, format!("works; {left} of {} tries left in the chip; {who}", tries.limit))
+            well(NAME, tr!("works; {left} of {} tries left in the chip; {who}", tries.limit, left, who))
         }
-        Ok(_) => broken("it is locked after too many wrong ones".into()),
+        Ok(_) => broken(tr!("it is locked after too many wrong ones").to_string()),
         Err(error) => broken(error.to_string()),
     }
 }
@@ -264,8 +273,8 @@ fn person(account: Account) -> Result<Account, ()> {
     if account.uid == 0 { Err(()) } else { Ok(account) }
 }
 
-fn well(name: &'static str, found: String) -> Check {
-    Check { name, state: State::Ok, found, remedy: String::new() }
+fn well(name: Text, found: impl Into<String>) -> Check {
+    Check { name: name.into(), state: State::Ok, found: found.into(), remedy: String::new() }
 }
 
-const MEND: &str = "Your administrator mends the file, and does not restart hellod before";
+const MEND: Text = tr!("Your administrator mends the file, and does not restart hellod before");

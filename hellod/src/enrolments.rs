@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use hello_dbus::Shape;
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -103,7 +104,7 @@ pub enum EnrolmentError {
     Tampered(String),
     /// The key is registered with a directory for a device that this machine is not, or no longer: also where it has joined
     /// the same directory again, which made it another device.
-    #[error("it is registered for {} at a directory that this computer has left", person.as_str())]
+    #[error("{}", tr!("it is registered for {} at a directory that this computer has left", person.as_str()))]
     Elsewhere {
         /// For whom, in the directory's words.
         person: Upn,

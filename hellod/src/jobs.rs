@@ -3,6 +3,7 @@
 
 use hello_dbus::Request;
 use hello_dbus::client::Wish;
+use hello_words::Language;
 use tokio::sync::oneshot;
 
 use crate::accounts::Account;
@@ -16,6 +17,14 @@ use crate::registration::Wanted;
 use crate::secret::Token;
 use crate::sign_on::NotSignedOn;
 use crate::tokens::{App, AppToken};
+
+/// A piece of work, and the language of whoever asks for it.
+pub struct Errand {
+    /// Which people read.
+    pub language: Language,
+    /// The work.
+    pub job: Job,
+}
 
 /// A piece of work. It has no `Debug`: what is replied may be a token.
 pub enum Job {

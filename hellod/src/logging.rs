@@ -4,6 +4,7 @@ use std::fmt::{Debug, Write as _};
 use std::io::Write as _;
 use std::sync::{Mutex, PoisonError};
 
+use hello_words::in_english;
 use syslog::{Facility, Formatter3164, Logger, LoggerBackend};
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Subscriber};
@@ -16,7 +17,7 @@ use tracing_subscriber::util::SubscriberInitExt;
 pub fn start() {
     let registry = tracing_subscriber::registry().with(LevelFilter::INFO);
     if let Ok(journal) = tracing_journald::layer() {
-        return registry.with(journal.with_field_prefix(None)).init();
+        return registry.with(English(journal.with_field_prefix(None))).init();
     }
     let name = Formatter3164 {
         facility: Facility::LOG_AUTHPRIV,
@@ -25,11 +26,11 @@ pub fn start() {
         pid: std::process::id(),
     };
     match syslog::unix(name) {
-        Ok(logger) => registry.with(Syslog(Mutex::new(logger))).init(),
+        Ok(logger) => registry.with(English(Syslog(Mutex::new(logger)))).init(),
         Err(_) => registry
-            .with(
+            .with(English(
                 tracing_subscriber::fmt::layer().without_time().with_ansi(false).with_writer(std::io::stderr),
-            )
+            ))
             .init(),
     }
 }
@@ -38,6 +39,15 @@ pub fn start() {
 pub fn usage(text: &str) {
     // Without a standard error there is nobody to tell.
     let _ = writeln!(std::io::stderr(), "{text}");
+}
+
+/// What is logged in the middle of somebody's conversation is not for them.
+struct English<L>(L);
+
+impl<S: Subscriber, L: Layer<S>> Layer<S> for English<L> {
+    fn on_event(&self, event: &Event<'_>, context: Context<'_, S>) {
+        in_english(|| self.0.on_event(event, context));
+    }
 }
 
 /// Hands each line to syslog.

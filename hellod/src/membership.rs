@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -100,21 +101,19 @@ pub struct Attempt {
 #[derive(Debug, Error)]
 pub enum MembershipError {
     /// Of another hellod.
-    #[error("the record of this computer's registration is of another version of hellod")]
+    #[error("{}", tr!("the record of this computer's registration is of another version of hellod"))]
     Version,
     /// It contradicts itself.
-    #[error("the record of this computer's registration was changed: {0}")]
+    #[error("{}", tr!("the record of this computer's registration was changed: {0}", _0))]
     Keys(#[from] KeyError),
     /// The certificate is not of this key.
-    #[error("the record of this computer's registration was changed: {0}")]
+    #[error("{}", tr!("the record of this computer's registration was changed: {0}", _0))]
     Certificate(#[from] CertificateError),
     /// The certificate is of another directory.
-    #[error(
-        "the record of this computer's registration was changed: its certificate is of another directory"
-    )]
+    #[error("{}", tr!("the record of this computer's registration was changed: its certificate is of another directory"))]
     AnotherDirectory,
     /// Its addresses are not of one directory.
-    #[error("the record of this computer's registration was changed: it leads somewhere else")]
+    #[error("{}", tr!("the record of this computer's registration was changed: it leads somewhere else"))]
     Elsewhere,
     /// It can't be read or written.
     #[error(transparent)]

@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -31,10 +32,10 @@ pub struct Offers {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Outdated {
     /// The rules have changed.
-    #[error("The rules have changed since you chose your PIN.\n{0}")]
+    #[error("{}", tr!("The rules have changed since you chose your PIN.\n{0}", _0))]
     Rules(PinRefused),
     /// It is too old.
-    #[error("Your PIN is older than {days} days, and policy wants a new one.")]
+    #[error("{}", tr!("Your PIN is older than {days} days, and policy wants a new one.", days))]
     Expired {
         /// As policy says.
         days: u16,
@@ -54,13 +55,13 @@ struct Note {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Unusable {
     /// The last one typed was wrong.
-    #[error("Your PIN was wrong. If you have forgotten it, choose a new one.")]
+    #[error("{}", tr!("Your PIN was wrong. If you have forgotten it, choose a new one."))]
     Forgotten,
     /// Too many were.
-    #[error("Your PIN is locked after too many wrong ones. Choose a new one.")]
+    #[error("{}", tr!("Your PIN is locked after too many wrong ones. Choose a new one."))]
     Locked,
     /// The chip doesn't know its key.
-    #[error("This computer has lost the key of your PIN. Choose a new PIN.")]
+    #[error("{}", tr!("This computer has lost the key of your PIN. Choose a new PIN."))]
     Lost,
 }
 

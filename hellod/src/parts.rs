@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use hello_words::tr;
 use thiserror::Error;
 
 use crate::accounts::Account;
@@ -150,13 +151,13 @@ pub enum Action {
 #[derive(Debug, Error, Clone, Copy, PartialEq, Eq)]
 pub enum NoProof {
     /// The person gave none, or a wrong one.
-    #[error("the password was not given")]
+    #[error("{}", tr!("the password was not given"))]
     Refused,
     /// Nobody could be asked.
-    #[error("nothing here can ask for the password")]
+    #[error("{}", tr!("nothing here can ask for the password"))]
     NobodyAsks,
     /// polkit is not there.
-    #[error("polkit can't be reached")]
+    #[error("{}", tr!("polkit can't be reached"))]
     Unreachable,
 }
 

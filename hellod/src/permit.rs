@@ -3,12 +3,14 @@
 //! Every organisation shuts other doors. Where a code or a password is refused, the browser is what is left, and it is
 //! gone on to without a word of the person's.
 
+use std::fmt::Display;
 use std::os::fd::OwnedFd;
 use std::pin::pin;
 use std::time::Duration;
 
 use hello_dbus::secret_pipe::{receive_file, receive_long};
 use hello_dbus::{Role, Shape, Style, Way};
+use hello_words::{Text, tr};
 use qrcode::QrCode;
 use qrcode::render::unicode::Dense1x2;
 use tokio::time::{Instant, sleep};
@@ -75,14 +77,14 @@ impl Asking<'_> {
         for way in before {
             let why = match self.by(*way, terminal).await? {
                 Asked::Failed(error) if leaves_the_browser(&error) => error.to_string(),
-                Asked::Permitted(permit) if self.too_stale(&permit) => STALE.to_owned(),
+                Asked::Permitted(permit) if self.too_stale(&permit) => STALE.to_string(),
                 asked => return Ok(asked),
             };
             if !terminal.has_room() {
                 terminal.show(Style::Info, &format!("{why}\n{ELSEWHERE}")).await?;
                 return Ok(Asked::GivenUp);
             }
-            terminal.show(Style::Info, &format!("{why}\nThe browser is another way.")).await?;
+            terminal.show(Style::Info, &tr!("{why}\nThe browser is another way.", why)).await?;
         }
         self.by(*last, terminal).await
     }
@@ -138,7 +140,7 @@ async fn by_code(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked,
         if said.elapsed() + next >= REMINDER {
             said = Instant::now();
             let left = ends.saturating_duration_since(said).as_secs().div_ceil(60);
-            terminal.show(Style::Info, &format!("Still waiting; the code holds for {left} min.")).await?;
+            terminal.show(Style::Info, &tr!("Still waiting; the code holds for {left} min.", left)).await?;
         }
         waited(next, terminal).await?;
         match sign_in.poll(&code, interval).await {
@@ -188,7 +190,7 @@ async fn typed_elsewhere(
     let (ends, mut interval) = (Instant::now() + Duration::from_secs(code.lifetime), code.interval);
     while Instant::now() < ends {
         let asked = Instant::now();
-        let said = terminal.word("Enter once you have signed in there, or no to stop: ").await?;
+        let said = terminal.word(tr!("Enter once you have signed in there, or no to stop: ")).await?;
         if said.is_some_and(|said| matches!(said.trim().to_lowercase().as_str(), "no" | "n")) {
             return Ok(Asked::GivenUp);
         }
@@ -199,18 +201,25 @@ async fn typed_elsewhere(
             Ok(Polled::Busy(wish)) => waited(wish.min(LONGEST_WAIT), terminal).await?,
             Err(error) => return Ok(Asked::Failed(error)),
         }
-        terminal.show(Style::Info, "Nobody has signed in there with this code yet.").await?;
+        terminal.show(Style::Info, tr!("Nobody has signed in there with this code yet.")).await?;
     }
     Ok(Asked::GivenUp)
 }
 
 fn how_to_type(code: &DeviceCode, has_room: bool) -> String {
     let address = code.address.as_str();
-    let (drawn, stops) = if has_room { (square(address), " Ctrl-C stops.") } else { (String::new(), "") };
-    format!(
+    let (drawn, stops) = if has_room {
+        (square(address), tr!(" Ctrl-C stops.").to_string())
+    } else {
+        (String::new(), String::new())
+    };
+    tr!(
         "On any device, open   {address}\nand type the code     {}\n{drawn}The code holds for {} min.{stops}",
         code.user_code,
-        code.lifetime / 60
+        code.lifetime / 60,
+        address,
+        drawn,
+        stops
     )
 }
 
@@ -228,14 +237,14 @@ async fn by_browser(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Ask
         return Ok(Asked::GivenUp);
     }
     let browser = sign_in.browser(&random);
-    let text = format!(
+    let text = tr!(
         "Open this address in a browser, on this computer or another, and sign in:\n\n{}\n\n\
          The browser ends on an empty page. Copy the address of that page, whole.",
         browser.address()
     );
     terminal.show(Style::Info, &text).await?;
     for _ in 0..TRIES {
-        let Some(pasted) = ask_for("Paste it here: ", Role::Address, terminal).await? else {
+        let Some(pasted) = ask_for(tr!("Paste it here: "), Role::Address, terminal).await? else {
             return Ok(Asked::GivenUp);
         };
         let pasted = std::str::from_utf8(&pasted).unwrap_or_default();
@@ -252,15 +261,15 @@ async fn by_browser(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Ask
 
 async fn by_password(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Asked, Gone> {
     for _ in 0..TRIES {
-        let Some(name) = terminal.word("Your name there (name@domain): ").await? else {
+        let Some(name) = terminal.word(tr!("Your name there (name@domain): ")).await? else {
             return Ok(Asked::GivenUp);
         };
         let Some(person) = Upn::parse(name.trim()) else {
-            let text = "That is no name of the form name@domain.";
+            let text = tr!("That is no name of the form name@domain.");
             terminal.refuse(refusal::Refusal::NOT_AT_THE_DIRECTORY, text).await?;
             continue;
         };
-        let prompt = format!("Password of {}: ", person.as_str());
+        let prompt = tr!("Password of {}: ", person.as_str());
         let Some(password) = ask_for(&prompt, Role::DirectoryPassword, terminal).await? else {
             return Ok(Asked::GivenUp);
         };
@@ -287,7 +296,7 @@ async fn by_ticket(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Aske
         Err(error) => return Ok(Asked::Failed(NotAsComputer::from(error).into())),
     };
     drop(file);
-    terminal.show(Style::Info, &format!("It signs in as {}.", keytab.account())).await?;
+    terminal.show(Style::Info, &tr!("It signs in as {}.", keytab.account())).await?;
     let mut asking = pin!(sign_in.by_ticket(&random, &keytab));
     loop {
         tokio::select! {
@@ -299,7 +308,7 @@ async fn by_ticket(sign_in: &SignIn<'_>, terminal: &mut Terminal) -> Result<Aske
 
 /// Asks for what comes through a pipe; nothing where there was no answer.
 async fn ask_for(
-    text: &str,
+    text: impl Display,
     role: Role,
     terminal: &mut Terminal,
 ) -> Result<Option<Zeroizing<Vec<u8>>>, Gone> {
@@ -321,10 +330,10 @@ fn as_token(octets: &[u8]) -> Result<Token, WireError> {
     Token::parse(Zeroizing::new(text.to_owned())).ok_or(WireError::Form(What::Tokens))
 }
 
-const ELSEWHERE: &str =
-    "The browser is another way, once you are signed in:\n  helloctl enroll --sign-in browser";
-const STALE: &str = "You are signed in, but the directory has not asked for a second factor just now.";
-const ANOTHER_ADDRESS: &str = "That is not the address at which this sign-in has ended. It begins with";
+const ELSEWHERE: Text =
+    tr!("The browser is another way, once you are signed in:\n  helloctl enroll --sign-in browser");
+const STALE: Text = tr!("You are signed in, but the directory has not asked for a second factor just now.");
+const ANOTHER_ADDRESS: Text = tr!("That is not the address at which this sign-in has ended. It begins with");
 
 /// How often it is looked whether the administrator is still there.
 const GLANCE: Duration = Duration::from_secs(1);

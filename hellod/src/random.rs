@@ -1,5 +1,6 @@
 //! Random numbers, as a value that is handed in.
 
+use hello_words::tr;
 use thiserror::Error;
 
 /// Where random numbers come from: the machine, or a test.
@@ -13,7 +14,7 @@ pub trait Random {
 
 /// The machine has no random numbers to give.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("this machine gives no random numbers")]
+#[error("{}", tr!("this machine gives no random numbers"))]
 pub struct NoRandom;
 
 /// The machine's own.

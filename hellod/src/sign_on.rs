@@ -2,6 +2,7 @@
 
 use std::convert::Infallible;
 
+use hello_words::tr;
 use thiserror::Error;
 
 use crate::accounts::{Account, NoAccount};
@@ -15,7 +16,7 @@ use crate::tokens::{App, AppToken, NoToken, Opened, Owner};
 #[derive(Debug, Error)]
 pub enum NotSignedOn {
     /// It may not ask.
-    #[error("this can't be done from here: {}", .0.reason())]
+    #[error("{}", tr!("this can't be done from here: {}", _0.reason()))]
     Declined(Decline),
     /// Nobody knows whose program it is.
     #[error(transparent)]

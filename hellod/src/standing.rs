@@ -6,6 +6,7 @@ use std::collections::HashMap;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -37,16 +38,16 @@ impl Standing {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum NotAlone {
     /// It has said no, and nothing else since.
-    #[error("your organisation has refused you: {}", .0.trim_end_matches('.'))]
+    #[error("{}", tr!("your organisation has refused you: {}", _0.trim_end_matches('.')))]
     Refused(String),
     /// It was not reached for too long.
-    #[error("your organisation was not reached for more than {} days, so it has to be now", .0.as_secs() / DAY)]
+    #[error("{}", tr!("your organisation was not reached for more than {} days, so it has to be now", _0.as_secs() / DAY))]
     TooLong(Duration),
     /// What day it is can't be told.
-    #[error("the clock of this computer was set back, so your organisation has to be reached")]
+    #[error("{}", tr!("the clock of this computer was set back, so your organisation has to be reached"))]
     ClockSetBack,
     /// Nobody knows when it last said yes.
-    #[error("your organisation has to be reached")]
+    #[error("{}", tr!("your organisation has to be reached"))]
     Unknown,
 }
 

@@ -5,6 +5,7 @@ use std::io::{self, Read, Write};
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use hello_words::tr;
 use rustix::fs::{AtFlags, CWD, FlockOperation, Mode, OFlags, ResolveFlags};
 use rustix::io::Errno;
 use serde::Serialize;
@@ -66,13 +67,13 @@ pub enum Kind {
 #[derive(Debug, Error)]
 pub enum StoreError {
     /// The state directory is missing, not ours, or open to others.
-    #[error("the state directory {path} must belong to hellod alone (mode 0700)")]
+    #[error("{}", tr!("the state directory {path} must belong to hellod alone (mode 0700)", path = path.display()))]
     Directory {
         /// Which directory.
         path: PathBuf,
     },
     /// The disk is full or broken.
-    #[error("the record {record} can't be read or written: {source}")]
+    #[error("{}", tr!("the record {record} can't be read or written: {source}", record, source))]
     Io {
         /// Folder and name.
         record: String,
@@ -80,7 +81,7 @@ pub enum StoreError {
         source: io::Error,
     },
     /// The record is not what hellod wrote.
-    #[error("the record {record} is damaged")]
+    #[error("{}", tr!("the record {record} is damaged", record))]
     Damaged {
         /// Folder and name.
         record: String,

@@ -12,6 +12,7 @@ mod wear;
 
 use std::time::Duration;
 
+use hello_words::{Text, tr};
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
@@ -66,7 +67,8 @@ pub enum MayTry {
 }
 
 /// What [`MayTry::Uncounted`] says.
-pub const UNCOUNTED: &str = "The computer can't write down that a PIN is tried: its disk is full or broken.";
+pub const UNCOUNTED: Text =
+    tr!("The computer can't write down that a PIN is tried: its disk is full or broken.");
 
 /// How a try ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

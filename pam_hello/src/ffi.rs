@@ -1,11 +1,13 @@
-//! What pam-bindings can't do safely: setting `PAM_AUTHTOK`, and reading back what was kept in the handle.
+//! What pam-bindings can't do safely: setting `PAM_AUTHTOK`, and reading back what was kept in the handle. And in which language the
+//! program speaks.
 #![allow(
     unsafe_code,
-    reason = "pam-bindings has no safe way to set PAM_AUTHTOK and none to read module data"
+    reason = "pam-bindings has no safe way to set PAM_AUTHTOK and none to read module data, and nix has no setlocale(3)"
 )]
 
 use std::ffi::{CStr, c_int, c_void};
 
+use nix::libc;
 use pam::items::ItemType;
 use pam::module::PamHandle;
 use zeroize::Zeroizing;
@@ -70,3 +72,29 @@ pub(crate) fn remembers(handle: &PamHandle, memory: Memory, user: &str) -> bool 
     let kept = unsafe { handle.get_data::<String>(memory.key()) };
     !user.is_empty() && kept.is_ok_and(|kept| kept == user)
 }
+
+/// The locale of the messages of the program that loaded this module, without its codeset, where that is UTF-8; else nothing. The
+/// program has set it (setlocale(3)), or has not and speaks English; no environment is looked at.
+#[must_use]
+pub(crate) fn locale() -> String {
+    // SAFETY: without a name, setlocale changes nothing. What both return is libc's, ends in a NUL, and is copied before anything
+    // else runs in this thread; a program that changes its locale in another thread meanwhile breaks its own messages, too.
+    let (name, codeset) = unsafe {
+        let name = libc::setlocale(libc::LC_MESSAGES, std::ptr::null());
+        let codeset = libc::nl_langinfo(libc::CODESET);
+        if name.is_null() || codeset.is_null() {
+            return String::new();
+        }
+        (CStr::from_ptr(name).to_owned(), CStr::from_ptr(codeset).to_owned())
+    };
+    let name = name.to_string_lossy();
+    let name = name.split_once('.').map_or(&*name, |(name, _)| name);
+    if codeset.as_c_str() == c"UTF-8" && name.len() <= LONGEST_LOCALE {
+        name.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// As in `sr_RS@latin`.
+const LONGEST_LOCALE: usize = 32;

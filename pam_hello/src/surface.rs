@@ -8,7 +8,7 @@ use pam::constants::PamResultCode;
 use pam::items::{Item, RHost, RUser, Service, Tty};
 use pam::module::PamHandle;
 
-use crate::account;
+use crate::{account, ffi};
 
 /// Who is to sign in, and where (pam_get_item(3)).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -66,6 +66,7 @@ impl Surface {
             ruser: self.ruser.clone(),
             tries: self.tries(max_tries),
             account: account::of(&self.user),
+            locale: ffi::locale(),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use hello_words::{Text, tr};
 use thiserror::Error;
 
 use crate::failure::Failure;
@@ -10,19 +11,19 @@ use crate::failure::Failure;
 #[derive(Debug, Error)]
 pub(crate) enum PamFailure {
     /// Not called by root.
-    #[error("only root can change how people sign in to this computer")]
+    #[error("{}", tr!("only root can change how people sign in to this computer"))]
     NotRoot,
     /// The package with the module isn't there.
-    #[error("there is no module to enable: the package libpam-hello is not installed")]
+    #[error("{}", tr!("there is no module to enable: the package libpam-hello is not installed"))]
     NoProfile,
     /// pam-auth-update leaves files alone that somebody has edited.
-    #[error("/etc/pam.d/common-* were changed by hand, so pam-auth-update leaves them as they are")]
+    #[error("{}", tr!("/etc/pam.d/common-* were changed by hand, so pam-auth-update leaves them as they are"))]
     ChangedByHand,
     /// What it wrote is not what it wrote in the copy.
-    #[error("pam-auth-update wrote something else than it had shown; it was undone")]
+    #[error("{}", tr!("pam-auth-update wrote something other than it had shown; it was undone"))]
     NotAsRehearsed,
     /// A program is missing, or failed.
-    #[error("{program} failed: {why}")]
+    #[error("{}", tr!("{program} failed: {why}", program, why))]
     Program {
         /// Which one.
         program: &'static str,
@@ -30,7 +31,7 @@ pub(crate) enum PamFailure {
         why: String,
     },
     /// A file can't be read or written.
-    #[error("{path} can't be read or written: {why}")]
+    #[error("{}", tr!("{path} can't be read or written: {why}", path, why))]
     File {
         /// Which one.
         path: String,
@@ -38,22 +39,22 @@ pub(crate) enum PamFailure {
         why: io::Error,
     },
     /// Nothing would undo it.
-    #[error("systemd can't be told to undo it if it goes wrong ({0})")]
+    #[error("{}", tr!("systemd can't be told to undo it if it goes wrong ({0})", _0))]
     NoTimer(String),
     /// Enabled before, and not confirmed yet.
-    #[error("it was enabled a moment ago and is not confirmed yet")]
+    #[error("{}", tr!("it was enabled a moment ago and is not confirmed yet"))]
     OnProbation,
     /// Nothing is on probation.
-    #[error("there is nothing to confirm")]
+    #[error("{}", tr!("there is nothing to confirm"))]
     NothingToConfirm,
     /// The session of whoever confirms was there before.
-    #[error("you signed in before it was enabled, so this proves nothing")]
+    #[error("{}", tr!("you signed in before it was enabled, so this proves nothing"))]
     NotFresh,
     /// The session began without the stack that is to be confirmed.
-    #[error("you came in from elsewhere or without being asked, so this proves nothing")]
+    #[error("{}", tr!("you came in from elsewhere or without being asked, so this proves nothing"))]
     NotAsked,
     /// logind knows no session of the caller.
-    #[error("systemd-logind knows of no session that you signed in to")]
+    #[error("{}", tr!("systemd-logind knows of no session that you signed in to"))]
     NoSession,
     /// Standard output takes nothing.
     #[error(transparent)]
@@ -78,30 +79,40 @@ impl PamFailure {
     }
 
     /// What to do next.
-    pub(crate) fn remedy(&self) -> &'static str {
+    pub(crate) fn remedy(&self) -> Text {
         match self {
-            Self::NotRoot => "Run it with sudo.",
-            Self::NoProfile => "Install it: sudo apt install libpam-hello",
+            Self::NotRoot => tr!("Run it with sudo."),
+            Self::NoProfile => tr!("Install it: sudo apt install libpam-hello"),
             Self::ChangedByHand => {
-                "Edit /etc/pam.d/common-auth yourself, as pam_hello(8) shows, or let 'pam-auth-update --force' write it anew."
+                tr!(
+                    "Edit /etc/pam.d/common-auth yourself, as pam_hello(8) shows, or let 'pam-auth-update --force' write it anew."
+                )
             }
-            Self::NotAsRehearsed => "Another program may have changed it at the same time. Try again.",
+            Self::NotAsRehearsed => tr!("Another program may have changed it at the same time. Try again."),
             Self::Program { .. } | Self::File { .. } => {
-                "Nothing of it is kept. If a package is being installed, wait for that and try again."
+                tr!("Nothing of it is kept. If a package is being installed, wait for that and try again.")
             }
             Self::NoTimer(_) => {
-                "Nothing was changed. Without systemd, enable it with 'pam-auth-update' and keep a root shell open until you have signed in anew."
+                tr!(
+                    "Nothing was changed. Without systemd, enable it with 'pam-auth-update' and keep a root shell open until you have signed in anew."
+                )
             }
             Self::OnProbation => {
-                "Sign in once more and run 'sudo helloctl pam confirm' there, or undo it with 'sudo helloctl pam disable'."
+                tr!(
+                    "Sign in once more and run 'sudo helloctl pam confirm' there, or undo it with 'sudo helloctl pam disable'."
+                )
             }
             Self::NothingToConfirm => {
-                "It is confirmed already, or was undone because nobody confirmed it in time. 'sudo helloctl pam enable' enables it."
+                tr!(
+                    "It is confirmed already, or was undone because nobody confirmed it in time. 'sudo helloctl pam enable' enables it."
+                )
             }
             Self::NotFresh | Self::NotAsked | Self::NoSession => {
-                "Leave this session open. Sign in once more, on another console (Ctrl+Alt+F3) or after signing out, and run it there."
+                tr!(
+                    "Leave this session open. Sign in once more, on another console (Ctrl+Alt+F3) or after signing out, and run it there."
+                )
             }
-            Self::Screen(_) => "See whether the disk is full.",
+            Self::Screen(_) => tr!("See whether the disk is full."),
         }
     }
 }

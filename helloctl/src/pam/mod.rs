@@ -14,6 +14,7 @@ mod stack;
 
 use std::path::Path;
 
+use hello_words::tr;
 use rustix::process::geteuid;
 
 pub(crate) use failure::PamFailure;
@@ -44,7 +45,7 @@ pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure
     }
     screen::result(before.difference_to(&after)?.trim_end())?;
     if dry_run {
-        screen::result("Nothing was changed.")?;
+        screen::result(tr!("Nothing was changed."))?;
         return Ok(Exit::Done);
     }
     if Probation::pending()?.is_some() {
@@ -62,7 +63,7 @@ pub(crate) fn enable(profile: Profile, dry_run: bool) -> Result<Exit, PamFailure
             return Err(outcome.err().unwrap_or(PamFailure::NotAsRehearsed));
         }
     }
-    screen::result(&on_probation(&probation))?;
+    screen::result(on_probation(&probation))?;
     Ok(Exit::Done)
 }
 
@@ -72,7 +73,7 @@ pub(crate) fn confirm() -> Result<Exit, PamFailure> {
     let probation = Probation::pending()?.ok_or(PamFailure::NothingToConfirm)?;
     login::demand_fresh(&probation)?;
     probation.end()?;
-    screen::result("Confirmed. The PIN is asked for at sign-in.")?;
+    screen::result(tr!("Confirmed. The PIN is asked for at sign-in."))?;
     Ok(Exit::Done)
 }
 
@@ -88,12 +89,12 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
         undo(probation.as_ref())?;
     }
     screen::result(match (only_unconfirmed, was_on) {
-        (true, _) => "Nobody has confirmed it in time: no PIN is asked for at sign-in any more.",
+        (true, _) => tr!("Nobody has confirmed it in time: no PIN is asked for at sign-in any more."),
         (false, true) => {
-            "No PIN is asked for at sign-in any more. Everybody keeps theirs.\n\
-             To have it asked for again: sudo helloctl pam enable"
+            tr!("No PIN is asked for at sign-in any more. Everybody keeps theirs.\n\
+             To have it asked for again: sudo helloctl pam enable")
         }
-        (false, false) => "No PIN was asked for at sign-in. Nothing was changed.",
+        (false, false) => tr!("No PIN was asked for at sign-in. Nothing was changed."),
     })?;
     Ok(Exit::Done)
 }
@@ -117,21 +118,19 @@ fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
 }
 
 fn unchanged() -> Result<Exit, PamFailure> {
-    screen::result(
-        "It is enabled already. Nothing was changed.\n\
-         Unless somebody has confirmed it, it ends by itself. In a new login:\n  sudo helloctl pam confirm",
-    )?;
+    screen::result(tr!("It is enabled already. Nothing was changed.\n\
+         Unless somebody has confirmed it, it ends by itself. In a new login:\n  sudo helloctl pam confirm"))?;
     Ok(Exit::Done)
 }
 
 fn on_probation(probation: &Probation) -> String {
-    format!(
+    tr!(
         "The PIN is asked for at sign-in now, until {until}.\n\
          To keep it so, sign in once more within {minutes} minutes, on another console\n\
          (Ctrl+Alt+F3) or after signing out, and run there: sudo helloctl pam confirm\n\
          Without that, it is undone by itself. Leave this session open till then.",
         until = probation.until(),
-        minutes = probation::LENGTH / 60,
+        minutes = probation::LENGTH / 60
     )
 }
 

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 
 use super::failure::of;
@@ -59,7 +60,7 @@ impl Stack {
                 let kept = root.join(SAVED).join(name);
                 // The way in matters more than the copy.
                 if fs::create_dir_all(root.join(SAVED)).and_then(|()| fs::copy(&path, &kept)).is_ok() {
-                    complaint(&format!(
+                    complaint(tr!(
                         "{} was changed meanwhile; that is kept as {}",
                         path.display(),
                         kept.display()

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use hello_words::{Text, english, tr};
 use thiserror::Error;
 
 use super::ELSEWHERE;
@@ -84,35 +85,31 @@ impl Proven {
 /// Why an attempt failed. `Display` is what the person reads.
 #[derive(Debug, Error)]
 pub(super) enum Failure {
-    #[error("Wrong PIN.")]
+    #[error("{}", tr!("Wrong PIN."))]
     WrongPin { left: u32 },
     #[error(transparent)]
     NotAPin(PinRefused),
-    #[error(
-        "Your PIN is locked after too many wrong ones.\nUse your password. Then, for a new PIN: helloctl reset"
-    )]
+    #[error("{}", tr!("Your PIN is locked after too many wrong ones.\nUse your password. Then, for a new PIN: helloctl reset"))]
     Locked,
-    #[error("{0} Use your password.")]
+    #[error("{}", tr!("{0} Use your password.", _0))]
     Key(KeyError),
-    #[error("The security chip answered wrongly. Use your password and tell your administrator.")]
+    #[error("{}", tr!("The security chip answered wrongly. Use your password and tell your administrator."))]
     Junk,
-    #[error("Your PIN was right, but {0}. Use your password.")]
+    #[error("{}", tr!("That was right, but {0}. Use your password.", _0))]
     Provider(ProviderError),
-    #[error(
-        "Your PIN was right, but your organisation does not let you in. {0}\nYour password may still work."
-    )]
-    Denied(&'static str),
-    #[error("Your PIN was right, but your organisation wants to hear it once more.")]
+    #[error("{}", tr!("That was right, but your organisation does not let you in. {0}\nYour password may still work.", _0))]
+    Denied(Text),
+    #[error("{}", tr!("That was right, but your organisation wants to hear it once more."))]
     OnceMore {
-        says: &'static str,
+        says: Text,
         /// Whether the directory's yes is what lets them in from now on.
         until_then_out: bool,
     },
-    #[error("Your PIN was right, but {0}. Use your password.")]
+    #[error("{}", tr!("That was right, but {0}. Use your password.", _0))]
     Alone(NotAlone),
-    #[error("Your PIN can't be used just now: {0}. Use your password.")]
+    #[error("{}", tr!("Your PIN can't be used just now: {0}. Use your password.", _0))]
     Record(String),
-    #[error("Your PIN can't be used: {why}.\n{ELSEWHERE}")]
+    #[error("{}", tr!("Your PIN can't be used: {why}.\n{ELSEWHERE}", why, ELSEWHERE))]
     Elsewhere { why: String },
 }
 
@@ -129,7 +126,7 @@ pub(super) async fn attempt(
     // Read again: the PIN may have been changed while this prompt was open.
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
-        Ok(None) => return Err(Failure::Record("it was removed".into())),
+        Ok(None) => return Err(Failure::Record(tr!("it was removed").to_string())),
         Err(error @ EnrolmentError::Elsewhere { .. }) => {
             return Err(Failure::Elsewhere { why: error.to_string() });
         }
@@ -267,17 +264,17 @@ impl Failure {
             Self::WrongPin { left } => Event::WrongPin { left: *left },
             Self::Locked => Event::Locked,
             Self::Junk => Event::JunkSignature,
-            Self::Key(KeyError::Tampered { what }) => Event::Tampered { why: what.to_string() },
+            Self::Key(KeyError::Tampered { what }) => Event::Tampered { why: english(what) },
             Self::Key(error @ (KeyError::GateShut | KeyError::FingerKey)) => {
-                Event::FingerUnavailable { why: error.to_string() }
+                Event::FingerUnavailable { why: english(error) }
             }
-            Self::Key(error) => Event::Unavailable { why: error.to_string() },
-            Self::NotAPin(refused) => Event::Unavailable { why: refused.to_string() },
-            Self::Provider(error) => Event::Unavailable { why: error.to_string() },
-            Self::Denied(why) => Event::Refused { why: (*why).to_owned() },
-            Self::OnceMore { says, until_then_out: true } => Event::Refused { why: (*says).to_owned() },
-            Self::OnceMore { says, .. } => Event::DirectoryUnheard { why: (*says).to_owned() },
-            Self::Alone(why) => Event::Refused { why: why.to_string() },
+            Self::Key(error) => Event::Unavailable { why: english(error) },
+            Self::NotAPin(refused) => Event::Unavailable { why: english(refused) },
+            Self::Provider(error) => Event::Unavailable { why: english(error) },
+            Self::Denied(why) => Event::Refused { why: english(why) },
+            Self::OnceMore { says, until_then_out: true } => Event::Refused { why: english(says) },
+            Self::OnceMore { says, .. } => Event::DirectoryUnheard { why: english(says) },
+            Self::Alone(why) => Event::Refused { why: english(why) },
             Self::Record(why) => Event::Tampered { why: why.clone() },
             Self::Elsewhere { why } => Event::Elsewhere { why: why.clone() },
         }

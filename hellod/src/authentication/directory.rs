@@ -6,6 +6,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::Rc;
 
+use hello_words::{Text, english, tr};
 use zeroize::Zeroizing;
 
 use super::attempt::Failure;
@@ -106,7 +107,7 @@ impl<'a> Exchange<'a> {
         let request = match request {
             Ok(request) => request,
             Err(error) => {
-                self.note(&Event::MachineNotProven { why: error.to_string() });
+                self.note(&Event::MachineNotProven { why: english(&error) });
                 return Ok(None);
             }
         };
@@ -115,16 +116,16 @@ impl<'a> Exchange<'a> {
         let mut answer: Answering = Box::pin(async move { directory.hand_in(&online, &request).await });
         match patience.wait(answer.as_mut()).await {
             Some(Ok(answer)) if self.owner.is_in(&answer) => Ok(Some(answer)),
-            Some(Ok(_)) => Err(Failure::Denied("The directory answers for somebody else.")),
+            Some(Ok(_)) => Err(Failure::Denied(tr!("The directory answers for somebody else."))),
             Some(Err(DirectoryError::Refused { refusal, .. })) => {
                 self.refused(refusal.consequence(), refusal.says())
             }
             Some(Err(error)) => {
-                self.note(&Event::DirectoryUnheard { why: error.to_string() });
+                self.note(&Event::DirectoryUnheard { why: english(&error) });
                 Ok(None)
             }
             None => {
-                self.note(&Event::DirectoryUnheard { why: LATE.to_owned() });
+                self.note(&Event::DirectoryUnheard { why: english(LATE) });
                 let (parts, owner) = (Rc::clone(self.parts), self.owner.clone());
                 let asked = (self.begun.clone(), self.noes);
                 Late { parts, owner, asked, root: root.clone(), answer }.listen();
@@ -133,11 +134,7 @@ impl<'a> Exchange<'a> {
         }
     }
 
-    fn refused(
-        &self,
-        consequence: Consequence,
-        says: &'static str,
-    ) -> Result<Option<PrimaryAnswer>, Failure> {
+    fn refused(&self, consequence: Consequence, says: Text) -> Result<Option<PrimaryAnswer>, Failure> {
         match consequence {
             Consequence::ShutOut => {
                 shut_out(self.parts, self.owner.account.uid, says);
@@ -156,7 +153,7 @@ impl<'a> Exchange<'a> {
                 })
             }
             Consequence::None => {
-                self.note(&Event::DirectoryUnheard { why: says.to_owned() });
+                self.note(&Event::DirectoryUnheard { why: english(says) });
                 Ok(None)
             }
         }
@@ -196,8 +193,8 @@ pub(super) fn accepted(parts: &Parts, uid: u32, asked: &Stamp) {
 }
 
 /// Writes down that the directory has refused somebody, and ends what they had of it.
-pub(super) fn shut_out(parts: &Parts, uid: u32, says: &str) {
-    if let Err(error) = parts.standings.refused(uid, &parts.clock.now(), says) {
+pub(super) fn shut_out(parts: &Parts, uid: u32, says: Text) {
+    if let Err(error) = parts.standings.refused(uid, &parts.clock.now(), &english(says)) {
         tracing::error!("that the directory has refused somebody can't be written down: {error}");
     }
     if let Err(error) = parts.tokens.forget(uid) {
@@ -221,7 +218,7 @@ pub(super) async fn keep(parts: &Parts, brought: Brought) {
 pub(super) async fn keep_answer(parts: &Parts, of: (Owner, (Stamp, u64), ProvenRoot), answer: PrimaryAnswer) {
     let account = of.0.account.clone();
     if let Err(error) = received(parts, &account, of, answer).await {
-        parts.record(&Event::TokenNotKept { why: error.to_string() }, &account, "hellod");
+        parts.record(&Event::TokenNotKept { why: english(&error) }, &account, "hellod");
     }
 }
 
@@ -262,7 +259,7 @@ async fn received(
     parts.tokens.take(owner, received).map_err(|_| KeyError::Ciphertext)
 }
 
-const LATE: &str = "its answer did not come in time";
+const LATE: Text = tr!("its answer did not come in time");
 
 fn fresh_key() -> Result<WrappingKey, KeyError> {
     let mut octets = Zeroizing::new([0; 32]);

@@ -1,11 +1,13 @@
 //! A finger in the place of the PIN: asked for by an empty line, or waited for beside the prompt by a program that a screen runs for
 //! fingers only. It is waited for a while, and worth one signature.
 
+use std::fmt::Display;
 use std::rc::Rc;
 use std::time::Duration;
 
 use hello_dbus::finger::Seen;
 use hello_dbus::{Outcome, Request, Style};
+use hello_words::{Text, english, tr};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::attempt::{Failure, Gesture, attempt};
@@ -165,7 +167,7 @@ pub(super) async fn try_one(
     let Admitted { account, class } = of.admitted;
     let screen = (account.uid, *class == Class::Own);
     if parts.surfaces.unlocks(*class, &of.request.service) && parts.at_the_reader.has(screen) {
-        terminal.show(Style::Call, "The fingerprint reader waits already: touch it.").await?;
+        terminal.show(Style::Call, tr!("The fingerprint reader waits already: touch it.")).await?;
         return Ok(Err(NOTHING_SAID));
     }
     // First: a program that shows nothing, or stands still, has the reader wait for nobody.
@@ -204,13 +206,10 @@ async fn sign(
                 let _ = parts.fingers.reader().forget(account.uid).await;
             }
             let (text, again) = match failure {
-                Failure::Key(KeyError::GateShut) => (PIN_FIRST.to_owned(), true),
+                Failure::Key(KeyError::GateShut) => (PIN_FIRST.to_string(), true),
                 Failure::Key(error @ KeyError::FingerKey) => (error.to_string(), true),
-                Failure::Key(KeyError::Busy) if terminal.is_for_the_pin_only() => (BUSY.to_owned(), true),
-                failure => {
-                    let again = matches!(failure, Failure::OnceMore { .. });
-                    (failure.to_string().replace("Your PIN was right", "Your finger was right"), again)
-                }
+                Failure::Key(KeyError::Busy) if terminal.is_for_the_pin_only() => (BUSY.to_string(), true),
+                failure => (failure.to_string(), matches!(failure, Failure::OnceMore { .. })),
             };
             Ok(Err(Verdict { said: Some(((&event).into(), text)), again }))
         }
@@ -223,12 +222,12 @@ async fn show_call(
     terminal: &mut Terminal,
 ) -> Result<(), Gone> {
     let program = match request.service.as_str() {
-        "polkit-1" => "polkit",
-        "kde" | "kde-fingerprint" | "lightdm" | "sddm" => "the screen",
-        service if service.starts_with("gdm-") => "the screen",
-        service => service,
+        "polkit-1" => "polkit".to_owned(),
+        "kde" | "kde-fingerprint" | "lightdm" | "sddm" => tr!("the screen").to_string(),
+        service if service.starts_with("gdm-") => tr!("the screen").to_string(),
+        service => service.to_owned(),
     };
-    let ask = format!("Touch the fingerprint reader: {program} for {}.", account.name);
+    let ask = tr!("Touch the fingerprint reader: {program} for {name}.", program, name = account.name);
     terminal.show(Style::Call, &ask).await
 }
 
@@ -245,7 +244,7 @@ async fn touched(
     let reader = parts.fingers.reader();
     let number = match reader.verify(&account.name, account.uid, sensor).await {
         Ok(number) => number,
-        Err(error) => return nothing(parts, of, (&error.to_string(), waits), terminal).await,
+        Err(error) => return nothing(parts, of, (error, waits), terminal).await,
     };
     let outcome = watched(parts, of, (number, waits), terminal).await;
     if !matches!(outcome, Ok(Touch::Matched(_))) {
@@ -276,21 +275,21 @@ async fn watched(
             Ok(Seen::Match) => return nothing(parts, of, (ELSEWHERE, waits), terminal).await,
             Ok(Seen::NoMatch) => {
                 parts.record(&Event::FingerNotMatched, account, service);
-                let text = "That finger does not sign in here.";
+                let text = tr!("That finger does not sign in here.");
                 terminal.refuse(&Event::FingerNotMatched, text).await?;
             }
             Ok(Seen::Again(why)) => terminal.show(Style::Info, advice(why)).await?,
             Ok(Seen::Only(finger)) => {
-                let only = format!("This reader looks for one finger: your {finger}.");
+                let only = tr!("This reader looks for one finger: your {finger}.", finger);
                 terminal.show(Style::Call, &only).await?;
             }
-            Ok(Seen::Over(why)) => return nothing(parts, of, (&why, waits), terminal).await,
-            Err(error) => return nothing(parts, of, (&error.to_string(), waits), terminal).await,
+            Ok(Seen::Over(why)) => return nothing(parts, of, (why, waits), terminal).await,
+            Err(error) => return nothing(parts, of, (error, waits), terminal).await,
             Ok(Seen::Nothing | Seen::Part { .. } | Seen::Learnt) => {}
         }
     }
     if waits == Waits::Asked {
-        terminal.refuse(Refusal::NO_FINGER, "No finger has touched the reader.").await?;
+        terminal.refuse(Refusal::NO_FINGER, tr!("No finger has touched the reader.")).await?;
     }
     Ok(Touch::Nothing)
 }
@@ -299,13 +298,13 @@ async fn watched(
 async fn nothing(
     parts: &Parts,
     of: Asking<'_>,
-    (why, waits): (&str, Waits),
+    (why, waits): (impl Display, Waits),
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
-    let event = Event::FingerUnavailable { why: why.to_owned() };
+    let event = Event::FingerUnavailable { why: english(&why) };
     parts.record(&event, &of.admitted.account, &of.request.service);
     if waits == Waits::Asked {
-        terminal.refuse(&event, &format!("No finger signs in now: {why}.")).await?;
+        terminal.refuse(&event, &tr!("No finger signs in now: {why}.", why)).await?;
     }
     Ok(Touch::Nothing)
 }
@@ -316,9 +315,9 @@ type ScreenNote<'a> = Note<'a, (u32, bool)>;
 /// The person knows, or need not.
 const NOTHING_SAID: Verdict = Verdict { said: None, again: true };
 
-const ELSEWHERE: &str = "the screen was locked meanwhile, or is somebody else's";
+const ELSEWHERE: Text = tr!("the screen was locked meanwhile, or is somebody else's");
 
 /// How long a program may take to be gone: hellod looks after it as often as it asks for what the reader sees.
 const QUITE_GONE: Duration = Duration::from_secs(3);
 
-const PIN_FIRST: &str = "Your PIN is needed first. After it your finger counts again.";
+const PIN_FIRST: Text = tr!("Your PIN is needed first. After it your finger counts again.");

@@ -3,6 +3,8 @@
 
 use std::rc::Rc;
 
+use hello_words::english;
+
 use super::directory::{Answering, accepted, keep_answer, shut_out};
 use crate::audit::Event;
 use crate::clock::Stamp;
@@ -62,5 +64,5 @@ fn refused(parts: &Parts, owner: &Owner, refusal: &Refusal) {
         Consequence::NotNow => {}
         Consequence::OnceMore | Consequence::None => return,
     }
-    parts.record(&Event::RefusedLate { why: refusal.says().to_owned() }, &owner.account, "hellod");
+    parts.record(&Event::RefusedLate { why: english(refusal.says()) }, &owner.account, "hellod");
 }

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hello_words::{Text, english, tr};
 use tokio::time::{sleep, timeout};
 
 use super::Admitted;
@@ -28,7 +29,7 @@ pub async fn look(parts: &Parts) {
             && let Some(error) = lost(parts, &enrolled).await
         {
             parts.lost.borrow_mut().insert(uid);
-            parts.record(&Event::KeyLost { why: error.to_string() }, &account, "hellod");
+            parts.record(&Event::KeyLost { why: english(&error) }, &account, "hellod");
         }
         // Those who sign in meanwhile come first, and have a child that waits for them.
         parts.tpm.spare();
@@ -71,15 +72,15 @@ async fn of_the_machine(parts: &Parts) {
     let Ok(Some(joined)) = parts.membership.joined() else { return };
     let why = match parts.tpm.check_machine_keys(Asker::Machine, joined.keys.record()).await {
         Ok(Condition::TpmReplaced) => {
-            "the chip has been cleared or replaced since this computer joined".to_owned()
+            tr!("the chip has been cleared or replaced since this computer joined").to_string()
         }
-        Ok(Condition::Damaged { what }) => format!("their record is damaged ({what})"),
+        Ok(Condition::Damaged { what }) => tr!("their record is damaged ({what})", what),
         Ok(Condition::Fine) | Err(_) => return,
     };
     parts.record(&Event::DeviceKeysLost { why }, &Account { name: "hellod".into(), uid: u32::MAX }, "hellod");
 }
 
-const ANEW: &str = "Then set up a new PIN: helloctl reset";
+const ANEW: Text = tr!("Then set up a new PIN: helloctl reset");
 /// How long whoever signs in waits for a look.
 const A_LOOK: Duration = Duration::from_secs(1);
 /// Between two people.

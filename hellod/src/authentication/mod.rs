@@ -15,6 +15,7 @@ mod passwordless;
 use std::rc::Rc;
 
 use hello_dbus::{Account as Shadow, Outcome, Request, Style};
+use hello_words::{Text, english, tr};
 use tokio::time::sleep;
 
 use crate::accounts::{Account, NoAccount};
@@ -132,18 +133,18 @@ pub async fn usable(
         Ok(enrolled) => return Ok(Ok(enrolled)),
         Err(error) => error,
     };
-    let why = error.to_string();
-    let (event, text) = match error {
+    let why = english(&error);
+    let (event, text) = match &error {
         EnrolmentError::Elsewhere { .. } => {
-            let text = format!("Your PIN can't be used: {why}.\n{ELSEWHERE}");
+            let text = tr!("Your PIN can't be used: {why}.\n{ELSEWHERE}", why = error, ELSEWHERE);
             (Event::Elsewhere { why }, text)
         }
         EnrolmentError::Membership(_) => {
-            let text = format!("Your PIN can't be used: {why}.\n{ADMINISTRATOR}");
+            let text = tr!("Your PIN can't be used: {why}.\n{ADMINISTRATOR}", why = error, ADMINISTRATOR);
             (Event::Tampered { why }, text)
         }
         EnrolmentError::Tampered(_) | EnrolmentError::Store(_) => {
-            (Event::Tampered { why }, TAMPERED.to_owned())
+            (Event::Tampered { why }, TAMPERED.to_string())
         }
     };
     parts.record(&event, account, service);
@@ -197,7 +198,7 @@ async fn converse(
         let tried = match fetching.beside(typing).await? {
             Reply::Declined if only_pin => {
                 left_here -= 1;
-                let text = passwordless::NOT_THE_PASSWORD.to_owned();
+                let text = passwordless::NOT_THE_PASSWORD.to_string();
                 Err(Verdict { said: Some((Refusal::ONLY_PIN, text)), again: true })
             }
             Reply::Declined => return Ok(Outcome::Password.into()),
@@ -308,7 +309,7 @@ fn welcome(
     let event = if proven.online() { Event::SignedIn } else { Event::SignedInOffline };
     parts.record(&event, &admitted.account, &request.service);
     if let Some(why) = proven.keyring_not_opened() {
-        let event = Event::KeyringNotOpened { why: why.to_string() };
+        let event = Event::KeyringNotOpened { why: english(why) };
         parts.record(&event, &admitted.account, &request.service);
     }
     Outcome::Success
@@ -339,9 +340,12 @@ fn settle(
             let text = match parts.tries.judge(account.uid, *class) {
                 MayTry::Now => {
                     let left = parts.tries.left_here(account.uid, *class, *left);
-                    format!("Wrong PIN. {left} {} left.", if left == 1 { "try" } else { "tries" })
+                    match left {
+                        1 => tr!("Wrong PIN. 1 try left.").to_string(),
+                        _ => tr!("Wrong PIN. {left} tries left.", left),
+                    }
                 }
-                put_off => format!("Wrong PIN. {}", put_off_text(put_off, only_pin)),
+                put_off => tr!("Wrong PIN. {}", put_off_text(put_off, only_pin)),
             };
             verdict(text, true)
         }
@@ -349,7 +353,7 @@ fn settle(
         Failure::NotAPin(refused) => verdict(refused.to_string(), true),
         Failure::OnceMore { .. } => verdict(failure.to_string(), true),
         // Enough programs of the person's could bring that about.
-        Failure::Key(KeyError::Busy) if only_pin => verdict(BUSY.to_owned(), true),
+        Failure::Key(KeyError::Busy) if only_pin => verdict(BUSY.to_string(), true),
         other => verdict(other.to_string(), false),
     }
 }
@@ -359,7 +363,7 @@ fn locked(parts: &Parts, Admitted { account, class }: &Admitted) -> String {
     parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
     let enrolled = parts.enrolments.of(account).ok().flatten();
     let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
-    if can_keep { LOCKED.to_owned() } else { Failure::Locked.to_string() }
+    if can_keep { LOCKED.to_string() } else { Failure::Locked.to_string() }
 }
 
 /// Tells a person who may not try now why not, and how the conversation ends then.
@@ -375,16 +379,16 @@ async fn put_off(
         MayTry::After(wait) => Event::Delayed { seconds: wait.as_secs() },
         MayTry::AtLogin => Event::OnlyAtLogin,
         MayTry::Uncounted => {
-            let event = Event::Unavailable { why: UNCOUNTED.to_owned() };
+            let event = Event::Unavailable { why: english(UNCOUNTED) };
             parts.record(&event, &admitted.account, &request.service);
-            terminal.refuse(&event, &format!("{UNCOUNTED} Use your password.")).await?;
+            terminal.refuse(&event, &tr!("{UNCOUNTED} Use your password.", UNCOUNTED)).await?;
             return Ok(Some(Outcome::Unavailable));
         }
     };
     parts.record(&event, &admitted.account, &request.service);
     let only_pin = terminal.is_for_the_pin_only();
     if !told {
-        terminal.refuse(&event, &format!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;
+        terminal.refuse(&event, &tr!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;
     }
     if only_pin {
         sleep(passwordless::NO_FASTER).await;
@@ -401,45 +405,46 @@ async fn attentive(terminal: &mut Terminal) -> Result<bool, Gone> {
     let _ = aws_lc_rs::rand::fill(&mut random);
     let word = WORDS.get(usize::from(random[0]) % WORDS.len()).copied().unwrap_or("river");
     let typed =
-        terminal.text(&format!("Few tries are left. Type \"{word}\" for your PIN, or Enter: ")).await?;
+        terminal.text(&tr!("Few tries are left. Type \"{word}\" for your PIN, or Enter: ", word)).await?;
     Ok(typed.is_some_and(|typed| typed.trim() == word))
 }
 
 /// What to do instead of trying now.
 fn put_off_text(may: MayTry, only_pin: bool) -> String {
     match (may, only_pin) {
-        (MayTry::After(wait), false) => format!("Wait {}, or use your password.", in_words(wait)),
-        (MayTry::After(wait), true) => format!("Wait {}.", in_words(wait)),
+        (MayTry::After(wait), false) => tr!("Wait {}, or use your password.", in_words(wait)),
+        (MayTry::After(wait), true) => tr!("Wait {}.", in_words(wait)),
         (MayTry::Uncounted, _) => UNCOUNTED.into(),
         (_, false) => {
-            "Use your password, or sign in once with your PIN at a text console (Ctrl+Alt+F3).".into()
+            tr!("Use your password, or sign in once with your PIN at a text console (Ctrl+Alt+F3).")
+                .to_string()
         }
-        (_, true) => "Sign in once with your PIN at a text console (Ctrl+Alt+F3).".into(),
+        (_, true) => tr!("Sign in once with your PIN at a text console (Ctrl+Alt+F3).").to_string(),
     }
 }
 
 /// The one field for PIN or password, or for the PIN. Short, and the same on every surface.
-fn prompt(only_pin: bool, or_a_finger: bool) -> &'static str {
+fn prompt(only_pin: bool, or_a_finger: bool) -> Text {
     match (only_pin, or_a_finger) {
-        (false, false) => "PIN or password: ",
-        (false, true) => "PIN or password (Enter: finger): ",
-        (true, false) => "PIN: ",
-        (true, true) => "PIN (Enter: finger): ",
+        (false, false) => tr!("PIN or password: "),
+        (false, true) => tr!("PIN or password (Enter: finger): "),
+        (true, false) => tr!("PIN: "),
+        (true, true) => tr!("PIN (Enter: finger): "),
     }
 }
 
-const BUSY: &str = "Too many programs ask for your PIN at once. Try again.";
+const BUSY: Text = tr!("Too many programs ask for your PIN at once. Try again.");
 
-const CHANGE: &str = "It works as before. Choose another one soon: helloctl pin change";
+const CHANGE: Text = tr!("It works as before. Choose another one soon: helloctl pin change");
 
-const LOCKED: &str = "Your PIN is locked after too many wrong ones.\n\
-    Use your password. Then, for a new PIN and the same key:\n  helloctl reset --request";
+const LOCKED: Text = tr!("Your PIN is locked after too many wrong ones.\n\
+    Use your password. Then, for a new PIN and the same key:\n  helloctl reset --request");
 
-const TAMPERED: &str = "Your PIN can't be used: its record on this machine was changed.\n\
-    Use your password, then set up a new PIN: helloctl reset";
+const TAMPERED: Text = tr!("Your PIN can't be used: its record on this machine was changed.\n\
+    Use your password, then set up a new PIN: helloctl reset");
 
-const ELSEWHERE: &str = "Use your password, then set up a new PIN: helloctl reset";
+const ELSEWHERE: Text = tr!("Use your password, then set up a new PIN: helloctl reset");
 
-const ADMINISTRATOR: &str = "Use your password, and tell your administrator.";
+const ADMINISTRATOR: Text = tr!("Use your password, and tell your administrator.");
 
 const WORDS: [&str; 8] = ["river", "stone", "apple", "cloud", "tiger", "bread", "chair", "green"];

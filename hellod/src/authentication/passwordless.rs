@@ -5,6 +5,7 @@
 use std::time::Duration;
 
 use hello_dbus::Outcome;
+use hello_words::{Text, tr};
 
 /// What an ending comes to where no password may follow. Of all failures only that Hello can't work now leads to one.
 pub(super) fn ending(outcome: Outcome) -> Outcome {
@@ -15,7 +16,7 @@ pub(super) fn ending(outcome: Outcome) -> Outcome {
 }
 
 /// What is said to who types it.
-pub(super) const NOT_THE_PASSWORD: &str = "Your password does not count here. Type your PIN.";
+pub(super) const NOT_THE_PASSWORD: Text = tr!("Your password does not count here. Type your PIN.");
 
 /// Before an end without a question. The lock screen of Plasma gives up a service that ends within 50 ms, and one that ends within
 /// 2 s more than three times.

@@ -3,6 +3,7 @@
 use std::os::fd::{AsFd, OwnedFd};
 
 use hello_dbus::BusError;
+use hello_words::tr;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
@@ -113,7 +114,7 @@ fn has_exited(process: &OwnedFd) -> bool {
 }
 
 fn unidentified() -> BusError {
-    BusError::AccessDenied("it can't be found out who is calling".into())
+    BusError::AccessDenied(tr!("it can't be found out who is calling").to_string())
 }
 
 #[cfg(test)]

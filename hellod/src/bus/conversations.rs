@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use futures_util::StreamExt;
 use hello_dbus::{BusError, Step};
+use hello_words::tr;
 use zbus::names::OwnedUniqueName;
 use zbus::{Connection, MatchRule, MessageStream};
 
+use super::languages::Languages;
 use crate::conversation::{Conversation, Said};
 
 /// All of them.
@@ -61,7 +63,7 @@ impl Conversations {
         let of_uid = table.open.values().filter(|open| open.about.uid == about.uid).count();
         let most = if about.uid == 0 { MOST_OF_ROOT } else { MOST_OF_ONE };
         if same >= MOST_OF_ONE || of_uid >= most || table.open.len() >= MOST_OF_ALL {
-            return Err(BusError::Busy("too many conversations are open".into()));
+            return Err(BusError::Busy(tr!("too many conversations are open").to_string()));
         }
         table.next += 1;
         let number = table.next;
@@ -84,8 +86,9 @@ impl Conversations {
             .filter(|open| open.owner == *owner)
             .map(|open| open.conversation.clone())
             .ok_or_else(no_such)?;
-        let mut conversation =
-            conversation.try_lock().map_err(|_| BusError::Busy("a call is waiting already".into()))?;
+        let mut conversation = conversation
+            .try_lock()
+            .map_err(|_| BusError::Busy(tr!("a call is waiting already").to_string()))?;
         if let Some(said) = said {
             conversation.answer(said).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         }
@@ -121,7 +124,11 @@ impl Conversations {
 }
 
 /// Ends the conversations of every connection that leaves the bus (`NameOwnerChanged` to nobody).
-pub(super) async fn end_with_their_callers(connection: Connection, conversations: Arc<Conversations>) {
+pub(super) async fn end_with_their_callers(
+    connection: Connection,
+    conversations: Arc<Conversations>,
+    languages: Arc<Languages>,
+) {
     let watch = async {
         let rule = MatchRule::builder()
             .msg_type(zbus::message::Type::Signal)
@@ -136,6 +143,7 @@ pub(super) async fn end_with_their_callers(connection: Connection, conversations
             let signal = signal?;
             let (name, _, _): (String, String, String) = signal.body().deserialize()?;
             conversations.end_all_of(&name);
+            languages.forget(&name);
         }
         zbus::Result::Ok(())
     };
@@ -145,7 +153,7 @@ pub(super) async fn end_with_their_callers(connection: Connection, conversations
 }
 
 fn no_such() -> BusError {
-    BusError::NoSuchConversation("you have no such conversation".into())
+    BusError::NoSuchConversation(tr!("you have no such conversation").to_string())
 }
 
 /// Conversations of one person's programs, or of root's about one account, at a time.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use hello_dbus::{BusError, Step, WireStep};
+use hello_words::{Language, tr};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use zbus::fdo::DBusProxy;
 use zbus::names::OwnedUniqueName;
@@ -11,10 +12,11 @@ use zbus::{Connection, message};
 
 use super::caller::{credentials, identify, sender, uid_of};
 use super::conversations::{About, Conversations};
+use super::languages::Languages;
 use crate::accounts::Account;
 use crate::caller::Caller;
 use crate::conversation::{Said, Terminal, pair};
-use crate::jobs::Job;
+use crate::jobs::{Errand, Job};
 
 /// What the interfaces share.
 #[derive(Debug)]
@@ -22,7 +24,8 @@ pub(super) struct Desk {
     connection: Connection,
     bus: DBusProxy<'static>,
     pub(super) conversations: Arc<Conversations>,
-    jobs: mpsc::Sender<Job>,
+    pub(super) languages: Arc<Languages>,
+    jobs: mpsc::Sender<Errand>,
     line: Mutex<HashMap<OwnedUniqueName, usize>>,
     door: Semaphore,
     places: Mutex<HashMap<u32, usize>>,
@@ -32,7 +35,9 @@ pub(super) struct Desk {
 #[derive(Debug)]
 pub(super) struct Visitor<'a> {
     pub(super) caller: Caller,
-    name: OwnedUniqueName,
+    pub(super) name: OwnedUniqueName,
+    /// In which the program is spoken to.
+    pub(super) language: Language,
     _place: Place<'a>,
 }
 
@@ -78,13 +83,14 @@ impl Desk {
     pub(super) fn new(
         connection: Connection,
         bus: DBusProxy<'static>,
-        conversations: Arc<Conversations>,
-        jobs: mpsc::Sender<Job>,
+        (conversations, languages): (Arc<Conversations>, Arc<Languages>),
+        jobs: mpsc::Sender<Errand>,
     ) -> Self {
         Self {
             connection,
             bus,
             conversations,
+            languages,
             jobs,
             line: Mutex::default(),
             door: Semaphore::new(AT_THE_DOOR),
@@ -95,7 +101,7 @@ impl Desk {
     /// Finds out who calls. Who they are is asked for first, which is quick, and whoever has all the places of their uid
     /// costs nothing more; nobody else finds the desk full because of them.
     pub(super) async fn receive(&self, header: &message::Header<'_>) -> Result<Visitor<'_>, BusError> {
-        let busy = || BusError::Busy("too many calls at a time".into());
+        let busy = || BusError::Busy(tr!("too many calls at a time").to_string());
         let name = sender(header)?;
         let _waiting = self.waiting(&name).ok_or_else(busy)?;
         let at_the_door = self.door.acquire().await.map_err(|_| busy())?;
@@ -103,7 +109,8 @@ impl Desk {
         drop(at_the_door);
         let place = self.place(uid_of(&credentials)?).ok_or_else(busy)?;
         let caller = identify(&self.connection, &self.bus, &name, credentials).await?;
-        Ok(Visitor { caller, name, _place: place })
+        let language = self.languages.of(&name);
+        Ok(Visitor { caller, name, language, _place: place })
     }
 
     /// Lets a call wait at the door. One connection has room for a few, so that whoever sends without end waits for
@@ -151,7 +158,7 @@ impl Desk {
         let (terminal, conversation) = pair(version);
         let about = About { uid: visitor.caller.uid, what: about.to_owned() };
         let number = self.conversations.open(&visitor.name, about, conversation)?;
-        self.hand_over(job(visitor.caller, terminal)).await?;
+        self.hand_over(visitor.language, job(visitor.caller, terminal)).await?;
         let step = self.conversations.step(&visitor.name, number, None).await?;
         Ok((number, WireStep::from(step)))
     }
@@ -166,21 +173,25 @@ impl Desk {
         self.conversations.step(&sender(header)?, number, Some(said)).await
     }
 
-    /// Has a question answered.
-    pub(super) async fn ask<T>(&self, job: impl FnOnce(oneshot::Sender<T>) -> Job) -> Result<T, BusError> {
+    /// Has a question answered, in words of this language.
+    pub(super) async fn ask<T>(
+        &self,
+        language: Language,
+        job: impl FnOnce(oneshot::Sender<T>) -> Job,
+    ) -> Result<T, BusError> {
         let (reply, answer) = oneshot::channel();
-        self.hand_over(job(reply)).await?;
+        self.hand_over(language, job(reply)).await?;
         answer.await.map_err(|_| closing())
     }
 
-    async fn hand_over(&self, job: Job) -> Result<(), BusError> {
-        self.jobs.send(job).await.map_err(|_| closing())
+    async fn hand_over(&self, language: Language, job: Job) -> Result<(), BusError> {
+        self.jobs.send(Errand { language, job }).await.map_err(|_| closing())
     }
 }
 
 /// The account that a call is about: the caller's where none is named, and only root names another.
 pub(super) async fn account(caller: &Caller, user: &str) -> Result<Account, BusError> {
-    let unknown = |_| BusError::InvalidArgument("there is no such account".into());
+    let unknown = |_| BusError::InvalidArgument(tr!("there is no such account").to_string());
     if user.is_empty() {
         return Account::numbered(caller.uid).await.map_err(unknown);
     }
@@ -189,12 +200,12 @@ pub(super) async fn account(caller: &Caller, user: &str) -> Result<Account, BusE
     match account {
         Ok(account) if caller.uid == 0 || caller.uid == account.uid => Ok(account),
         Err(error) if caller.uid == 0 => Err(unknown(error)),
-        _ => Err(BusError::AccessDenied("only root may do this for another account".into())),
+        _ => Err(BusError::AccessDenied(tr!("only root may do this for another account").to_string())),
     }
 }
 
 fn closing() -> BusError {
-    BusError::Unavailable("hellod is about to stop".into())
+    BusError::Unavailable(tr!("hellod is about to stop").to_string())
 }
 
 /// Calls of one connection that wait at the door.

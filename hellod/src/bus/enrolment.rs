@@ -5,6 +5,7 @@ use std::sync::Arc;
 use hello_dbus::client::Wish;
 use hello_dbus::finger::Finger;
 use hello_dbus::{BusError, Way, WireStep};
+use hello_words::tr;
 use zbus::{interface, message};
 
 use super::desk::{Desk, account};
@@ -155,7 +156,7 @@ fn one_of_ten(word: &str) -> Result<Option<Finger>, BusError> {
     if word.is_empty() {
         return Ok(None);
     }
-    let unknown = || BusError::InvalidArgument("there is no such finger".into());
+    let unknown = || BusError::InvalidArgument(tr!("there is no such finger").to_string());
     Finger::parse(word).map(Some).ok_or_else(unknown)
 }
 
@@ -164,6 +165,6 @@ fn one_of_ten(word: &str) -> Result<Option<Finger>, BusError> {
 fn of_a_person(word: &str) -> Result<Option<Way>, BusError> {
     match Way::parse(word) {
         Some(way @ (None | Some(Way::Browser | Way::Code | Way::Password))) => Ok(way),
-        _ => Err(BusError::InvalidArgument("there is no such way to sign in".into())),
+        _ => Err(BusError::InvalidArgument(tr!("there is no such way to sign in").to_string())),
     }
 }

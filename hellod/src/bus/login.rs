@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use hello_dbus::{Answer, BusError, Request, WireAnswer, WireStep};
+use hello_words::{Language, tr};
 use zbus::{interface, message};
 
 use super::caller::sender;
@@ -26,7 +27,8 @@ impl Login {
     ) -> Result<(u64, WireStep), BusError> {
         let request =
             Request::from_wire(request).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
-        let visitor = self.0.receive(&header).await?;
+        let mut visitor = self.0.receive(&header).await?;
+        visitor.language = Language::of_locale(&request.locale);
         self.0
             .converse(
                 visitor,
@@ -50,7 +52,7 @@ impl Answering {
         answer: WireAnswer,
     ) -> Result<WireStep, BusError> {
         let answer = Answer::try_from(answer)
-            .map_err(|_| BusError::InvalidArgument("that is no answer to any step".into()))?;
+            .map_err(|_| BusError::InvalidArgument(tr!("that is no answer to any step").to_string()))?;
         self.0.go_on(&header, conversation, answer.into()).await.map(WireStep::from)
     }
 
@@ -60,7 +62,7 @@ impl Answering {
         conversation: u64,
         pipe: zbus::OwnedFd,
     ) -> Result<WireStep, BusError> {
-        let refused = |_| BusError::InvalidArgument("that is no pipe".into());
+        let refused = |_| BusError::InvalidArgument(tr!("that is no pipe").to_string());
         let pipe = hello_dbus::close_on_exec(pipe.into()).map_err(refused)?;
         self.0.go_on(&header, conversation, Said::Outlet(pipe)).await.map(WireStep::from)
     }

@@ -1,6 +1,6 @@
 //! The edge: D-Bus in, jobs out.
 //!
-//! Here it is found out who calls. Everything else is handed to the daemon as a [`Job`].
+//! Here it is found out who calls. Everything else is handed to the daemon as a [`Job`](crate::jobs::Job).
 
 mod caller;
 mod conversations;
@@ -8,6 +8,7 @@ mod desk;
 mod enrolment;
 mod finger;
 mod fprint;
+mod languages;
 mod login;
 mod logind;
 mod neighbour;
@@ -26,7 +27,7 @@ use tokio::sync::mpsc;
 use zbus::fdo::DBusProxy;
 use zbus::{Connection, connection};
 
-use crate::jobs::Job;
+use crate::jobs::Errand;
 pub use caller::Connections;
 use conversations::Conversations;
 use desk::Desk;
@@ -80,18 +81,23 @@ impl Bus {
     ///
     /// # Errors
     /// Whatever the bus says: above all that the name is taken, or not allowed to this account.
-    pub async fn serve(&self, jobs: mpsc::Sender<Job>) -> zbus::Result<()> {
+    pub async fn serve(&self, jobs: mpsc::Sender<Errand>) -> zbus::Result<()> {
         let bus = DBusProxy::new(&self.connection).await?;
         let conversations = &self.conversations;
-        let desk = Arc::new(Desk::new(self.connection.clone(), bus, conversations.clone(), jobs));
+        let languages = Arc::default();
+        let shared = (conversations.clone(), Arc::clone(&languages));
+        let desk = Arc::new(Desk::new(self.connection.clone(), bus, shared, jobs));
         let server = self.connection.object_server();
         server.at(OBJECT_PATH, login::Login(desk.clone())).await?;
         server.at(OBJECT_PATH, login::Answering(desk.clone())).await?;
         server.at(OBJECT_PATH, enrolment::Enrolment(desk.clone())).await?;
         server.at(OBJECT_PATH, registration::Registration(desk.clone())).await?;
         server.at(OBJECT_PATH, tokens::Tokens::new(desk.clone())).await?;
-        server.at(OBJECT_PATH, status::Status(desk)).await?;
-        tokio::spawn(conversations::end_with_their_callers(self.connection.clone(), conversations.clone()));
+        server.at(OBJECT_PATH, status::Status(desk.clone())).await?;
+        server.at(OBJECT_PATH, languages::Words(desk)).await?;
+        let left =
+            conversations::end_with_their_callers(self.connection.clone(), conversations.clone(), languages);
+        tokio::spawn(left);
         self.connection.request_name(BUS_NAME).await
     }
 

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hello_dbus::{BusError, MAX_TEXT, Way, WireStep};
+use hello_words::tr;
 use tokio::sync::mpsc;
 use zbus::{interface, message};
 
@@ -24,11 +25,11 @@ impl Registration {
         domain: &str,
         way: &str,
     ) -> Result<(u64, WireStep), BusError> {
-        let unknown = || BusError::InvalidArgument("there is no such way to sign in".into());
+        let unknown = || BusError::InvalidArgument(tr!("there is no such way to sign in").to_string());
         let way = Way::parse(way).ok_or_else(unknown)?;
         let domain = domain.to_owned();
         if domain.len() > MAX_TEXT {
-            return Err(BusError::InvalidArgument("that is no domain".into()));
+            return Err(BusError::InvalidArgument(tr!("that is no domain").to_string()));
         }
         let visitor = self.administrator(&header).await?;
         let job = |_, terminal| Job::Join { wanted: Wanted { domain, way }, terminal };
@@ -52,8 +53,9 @@ impl Registration {
         pipe: zbus::OwnedFd,
     ) -> Result<(u64, WireStep), BusError> {
         // Before anything is awaited: until then a child that is started meanwhile would have it, too.
-        let outlet = Outlet::parse(pipe.into())
-            .ok_or_else(|| BusError::InvalidArgument("that is not the write end of a pipe".into()))?;
+        let outlet = Outlet::parse(pipe.into()).ok_or_else(|| {
+            BusError::InvalidArgument(tr!("that is not the write end of a pipe").to_string())
+        })?;
         let visitor = self.administrator(&header).await?;
         let (lines, told) = mpsc::channel(LINES);
         outlet.pour(told);
@@ -68,7 +70,9 @@ impl Registration {
         if visitor.caller.uid == 0 {
             return Ok(visitor);
         }
-        Err(BusError::AccessDenied("only root has to do with the directory of this computer".into()))
+        Err(BusError::AccessDenied(
+            tr!("only root has to do with the directory of this computer").to_string(),
+        ))
     }
 }
 

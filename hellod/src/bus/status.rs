@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hello_dbus::BusError;
+use hello_words::tr;
 use zbus::{interface, message};
 
 use super::desk::{Desk, account};
@@ -21,15 +22,15 @@ impl Status {
     ) -> Result<String, BusError> {
         let visitor = self.0.receive(&header).await?;
         let account = account(&visitor.caller, user).await?;
-        self.0.ask(|reply| Job::Status { account, reply }).await
+        self.0.ask(visitor.language, |reply| Job::Status { account, reply }).await
     }
 
     async fn policy(
         &self,
         #[zbus(header)] header: message::Header<'_>,
     ) -> Result<Vec<(String, String, String)>, BusError> {
-        let _visitor = self.0.receive(&header).await?;
-        let settings = self.0.ask(|reply| Job::Policy { reply }).await?;
+        let visitor = self.0.receive(&header).await?;
+        let settings = self.0.ask(visitor.language, |reply| Job::Policy { reply }).await?;
         Ok(settings.into_iter().map(|setting| (setting.name, setting.value, setting.source)).collect())
     }
 
@@ -39,9 +40,9 @@ impl Status {
     ) -> Result<Vec<(String, String, String, String)>, BusError> {
         let visitor = self.0.receive(&header).await?;
         let caller = visitor.caller.clone();
-        let checks = self.0.ask(|reply| Job::Doctor { caller, reply }).await?;
+        let checks = self.0.ask(visitor.language, |reply| Job::Doctor { caller, reply }).await?;
         let line = |check: crate::doctor::Check| {
-            (check.name.to_owned(), check.state.word().to_owned(), check.found, check.remedy)
+            (check.name, check.state.word().to_owned(), check.found, check.remedy)
         };
         Ok(checks.into_iter().map(line).collect())
     }
@@ -56,10 +57,12 @@ impl Status {
         services.dedup();
         let possible = |service: &String| (1..=LONGEST_SERVICE).contains(&service.len());
         if services.len() > MOST_SERVICES || !services.iter().all(possible) {
-            return Err(BusError::InvalidArgument("these are too many services, or no names of any".into()));
+            return Err(BusError::InvalidArgument(
+                tr!("these are too many services, or no names of any").to_string(),
+            ));
         }
         let caller = visitor.caller.clone();
-        let offers = self.0.ask(|reply| Job::Offers { caller, services, reply }).await?;
+        let offers = self.0.ask(visitor.language, |reply| Job::Offers { caller, services, reply }).await?;
         let line = |offer: crate::doctor::Offer| (offer.service, offer.gesture.word().to_owned(), offer.why);
         Ok(offers.into_iter().map(line).collect())
     }
@@ -72,7 +75,7 @@ impl Status {
         let visitor = self.0.receive(&header).await?;
         let uid = (visitor.caller.uid != 0).then_some(visitor.caller.uid);
         let limit = usize::try_from(limit.min(MOST_EVENTS)).unwrap_or(0);
-        let entries = self.0.ask(|reply| Job::Events { uid, limit, reply }).await?;
+        let entries = self.0.ask(visitor.language, |reply| Job::Events { uid, limit, reply }).await?;
         let line =
             |entry: crate::audit::Entry| (entry.time, entry.id, entry.user, entry.service, entry.sentence);
         Ok(entries.into_iter().map(line).collect())

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use hello_dbus::BusError;
+use hello_words::{Language, tr};
 use zbus::{interface, message};
 
 use super::desk::Desk;
@@ -38,7 +39,7 @@ impl Tokens {
         let app =
             App::parse(client, resource).map_err(|error| BusError::InvalidArgument(error.to_string()))?;
         let (caller, outlet, room) = self.admit(&header, pipe).await?;
-        let answer = self.desk.ask(|reply| Job::AppToken { caller, app, reply }).await?;
+        let answer = self.desk.ask(Language::default(), |reply| Job::AppToken { caller, app, reply }).await?;
         let token = answer.map_err(refused)?;
         outlet.fill(SharedToken(token.token), room);
         Ok(token.left)
@@ -52,7 +53,8 @@ impl Tokens {
     ) -> Result<String, BusError> {
         let address = address.to_owned();
         let (caller, outlet, room) = self.admit(&header, pipe).await?;
-        let answer = self.desk.ask(|reply| Job::Cookie { caller, address, reply }).await?;
+        let answer =
+            self.desk.ask(Language::default(), |reply| Job::Cookie { caller, address, reply }).await?;
         outlet.fill(SharedToken(Arc::new(answer.map_err(refused)?)), room);
         Ok(COOKIE.to_owned())
     }
@@ -66,10 +68,11 @@ impl Tokens {
         pipe: zbus::OwnedFd,
     ) -> Result<(Caller, Outlet, Room), BusError> {
         let visitor = self.desk.receive(header).await?;
-        let outlet = Outlet::parse(pipe.into())
-            .ok_or_else(|| BusError::InvalidArgument("that is not the write end of a pipe".into()))?;
+        let outlet = Outlet::parse(pipe.into()).ok_or_else(|| {
+            BusError::InvalidArgument(tr!("that is not the write end of a pipe").to_string())
+        })?;
         let room = self.outlets.room(visitor.caller.uid);
-        let room = room.ok_or_else(|| BusError::Busy("earlier tokens wait to be read".into()))?;
+        let room = room.ok_or_else(|| BusError::Busy(tr!("earlier tokens wait to be read").to_string()))?;
         Ok((visitor.caller.clone(), outlet, room))
     }
 }

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::Duration;
 
+use hello_words::tr;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 
@@ -16,10 +17,10 @@ use crate::policy::Biometrics;
 #[derive(Debug, Error)]
 pub enum FingerDaemonError {
     /// The bus does not let it.
-    #[error("the system bus: {0}")]
+    #[error("{}", tr!("the system bus: {0}", _0))]
     Bus(#[from] BusFailure),
     /// A signal handler can't be set up.
-    #[error("signals can't be received: {0}")]
+    #[error("{}", tr!("signals can't be received: {0}", _0))]
     Signals(#[source] std::io::Error),
 }
 

@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hello_words::tr;
 use thiserror::Error;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::mpsc;
@@ -18,13 +19,13 @@ use crate::online::{Exchange, Fetcher, FetcherError, Request, attend};
 #[derive(Debug, Error)]
 pub enum OnlineDaemonError {
     /// The bus does not let it.
-    #[error("the system bus: {0}")]
+    #[error("{}", tr!("the system bus: {0}", _0))]
     Bus(#[from] BusFailure),
     /// Nothing can be fetched.
     #[error(transparent)]
     Fetcher(#[from] FetcherError),
     /// A signal handler can't be set up.
-    #[error("signals can't be received: {0}")]
+    #[error("{}", tr!("signals can't be received: {0}", _0))]
     Signals(#[source] std::io::Error),
 }
 

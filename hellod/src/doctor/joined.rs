@@ -3,6 +3,8 @@
 
 use std::time::Duration;
 
+use hello_words::{Text, tr};
+
 use super::{Check, State, well};
 use crate::identity::{Directory, DirectoryError};
 use crate::keys::Condition;
@@ -17,7 +19,7 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
     let joined = match parts.membership.joined() {
         Ok(Some(joined)) => joined,
         Ok(None) => return Vec::new(),
-        Err(error) => return vec![failed("Directory", error.to_string(), ANEW)],
+        Err(error) => return vec![failed(tr!("Directory"), error.to_string(), ANEW)],
     };
     let (keys, connection) = tokio::join!(
         keys_check(parts, Asker::Looking(uid), &joined),
@@ -25,8 +27,8 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
     );
     let mut checks = vec![
         well(
-            "Directory",
-            format!("this computer is the device {} of {}", joined.device(), joined.directory()),
+            tr!("Directory"),
+            tr!("this computer is the device {} of {}", joined.device(), joined.directory()),
         ),
         certificate_check(&joined.certificate, parts.clock.now().wall),
         keys,
@@ -40,44 +42,46 @@ pub(super) async fn checks(parts: &Parts, uid: u32) -> Vec<Check> {
 }
 
 fn certificate_check(certificate: &DeviceCertificate, now: i64) -> Check {
-    const NAME: &str = "Certificate";
+    const NAME: Text = tr!("Certificate");
     let now = u64::try_from(now).unwrap_or_default();
     if now < certificate.not_before {
         return failed(
             NAME,
-            "the device's certificate is not valid yet by this machine's clock".into(),
+            tr!("the device's certificate is not valid yet by this machine's clock").to_string(),
             CLOCK,
         );
     }
     let days = certificate.not_after.saturating_sub(now) / DAY;
     if now > certificate.not_after {
-        return failed(NAME, "the device's certificate has ended".into(), ANEW);
+        return failed(NAME, tr!("the device's certificate has ended").to_string(), ANEW);
     }
-    let found = format!("the device's certificate is valid for {days} days more");
+    let found = tr!("the device's certificate is valid for {days} days more", days);
     if days < SOON { warned(NAME, found, ANEW) } else { well(NAME, found) }
 }
 
 async fn keys_check(parts: &Parts, asker: Asker, joined: &Joined) -> Check {
-    const NAME: &str = "Device keys";
+    const NAME: Text = tr!("Device keys");
     match parts.tpm.check_machine_keys(asker, joined.keys.record()).await {
-        Ok(Condition::Fine) => well(NAME, "both work: one signs, the other decrypts".into()),
-        Ok(Condition::TpmReplaced) => {
-            failed(NAME, "the chip has been cleared or replaced since this computer joined".into(), ANEW)
-        }
-        Ok(Condition::Damaged { what }) => failed(NAME, format!("their record is damaged ({what})"), ANEW),
-        Err(error) => failed(NAME, error.to_string(), "See to the security chip first, then look again"),
+        Ok(Condition::Fine) => well(NAME, tr!("both work: one signs, the other decrypts").to_string()),
+        Ok(Condition::TpmReplaced) => failed(
+            NAME,
+            tr!("the chip has been cleared or replaced since this computer joined").to_string(),
+            ANEW,
+        ),
+        Ok(Condition::Damaged { what }) => failed(NAME, tr!("their record is damaged ({what})", what), ANEW),
+        Err(error) => failed(NAME, error.to_string(), tr!("See to the security chip first, then look again")),
     }
 }
 
 /// Without the directory a PIN signs in all the same.
 async fn connection_check(parts: &Parts, uid: u32, directory: &Directory) -> Check {
-    const NAME: &str = "Connection";
+    const NAME: Text = tr!("Connection");
     match tokio::time::timeout(PATIENCE, directory.nonce(&parts.online.for_person(uid))).await {
-        Ok(Ok(_)) => well(NAME, "the directory answers".into()),
+        Ok(Ok(_)) => well(NAME, tr!("the directory answers").to_string()),
         Ok(Err(DirectoryError::Online(error))) => warned(NAME, error.to_string(), AWAY),
         Ok(Err(error)) => warned(NAME, error.to_string(), AWAY),
         Err(_) => {
-            let found = format!("the directory has not answered within {} s", PATIENCE.as_secs());
+            let found = tr!("the directory has not answered within {} s", PATIENCE.as_secs());
             warned(NAME, found, AWAY)
         }
     }
@@ -85,24 +89,26 @@ async fn connection_check(parts: &Parts, uid: u32, directory: &Directory) -> Che
 
 /// Always the same, and worth knowing before somebody is refused.
 fn compliance_check() -> Check {
-    let found = "whether this computer complies is not reported to the directory";
-    warned("Compliance", found.into(), COMPLIANCE)
+    let found = tr!("whether this computer complies is not reported to the directory");
+    warned(tr!("Compliance"), found, COMPLIANCE)
 }
 
-fn failed(name: &'static str, found: String, remedy: &str) -> Check {
-    Check { name, state: State::Fail, found, remedy: remedy.to_owned() }
+fn failed(name: Text, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+    Check { name: name.into(), state: State::Fail, found: found.into(), remedy: remedy.into() }
 }
 
-fn warned(name: &'static str, found: String, remedy: &str) -> Check {
-    Check { name, state: State::Warn, found, remedy: remedy.to_owned() }
+fn warned(name: Text, found: impl Into<String>, remedy: impl Into<String>) -> Check {
+    Check { name: name.into(), state: State::Warn, found: found.into(), remedy: remedy.into() }
 }
 
-const ANEW: &str =
-    "An administrator has it join anew: sudo helloctl leave (or leave --forget), then sudo helloctl join";
-const CLOCK: &str = "Set the clock: timedatectl";
-const AWAY: &str = "PINs sign in all the same; to set one up, the directory has to be reached";
-const COMPLIANCE: &str = "Rules that demand a compliant or a hybrid joined device refuse sign-ins from here (AADSTS53000 \
-     and 53001). Whoever runs the directory leaves this computer out of those rules";
+const ANEW: Text = tr!(
+    "An administrator has it join anew: sudo helloctl leave (or leave --forget), then sudo helloctl join"
+);
+const CLOCK: Text = tr!("Set the clock: timedatectl");
+const AWAY: Text = tr!("PINs sign in all the same; to set one up, the directory has to be reached");
+const COMPLIANCE: Text =
+    tr!("Rules that demand a compliant or a hybrid joined device refuse sign-ins from here (AADSTS53000 \
+     and 53001). Whoever runs the directory leaves this computer out of those rules");
 
 const DAY: u64 = 86_400;
 /// How many days before its end a certificate is worth a word.

@@ -1,5 +1,7 @@
 //! What a person would be asked for, at each program that asks through PAM, and why for no more.
 
+use hello_words::{Text, tr};
+
 use crate::accounts::Account;
 use crate::caller::{Caller, Seat, Session};
 use crate::parts::Parts;
@@ -85,21 +87,21 @@ struct Person {
 /// Who they are, if there is a PIN of theirs that works; else why there is none.
 async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
     if !parts.policy.use_passport_for_work {
-        return Err(Decline::TurnedOff.reason().to_owned());
+        return Err(Decline::TurnedOff.reason().into());
     }
     if caller.uid == 0 {
-        return Err("root has no PIN: run this without sudo".to_owned());
+        return Err(tr!("root has no PIN: run this without sudo").to_string());
     }
     let account = Account::numbered(caller.uid).await.map_err(|error| error.to_string())?;
     let enrolled = parts.enrolments.of(&account).map_err(|error| error.to_string())?;
-    let enrolled = enrolled.ok_or_else(|| "you have no PIN on this machine".to_owned())?;
+    let enrolled = enrolled.ok_or_else(|| tr!("you have no PIN on this machine").to_string())?;
     if parts.tries.is_locked(account.uid) {
-        return Err(LOCKED.to_owned());
+        return Err(LOCKED.to_string());
     }
     let has_finger = parts.fingers.counts(&account, &enrolled).await.is_some();
     let has_password = !parts.only_the_pin_counts(&account).await;
     match parts.tpm.tries(&enrolled.key).await {
-        Ok(tries) if tries.left() == 0 => Err(LOCKED.to_owned()),
+        Ok(tries) if tries.left() == 0 => Err(LOCKED.to_string()),
         Ok(_) => Ok(Person { account, has_finger, has_password }),
         Err(error) => Err(error.to_string()),
     }
@@ -116,18 +118,20 @@ fn at(
     let asked = Asked { service, remote_host: false, requester };
     let class = match parts.surfaces.admit(&program, account, asked) {
         Admission::Admitted(class) => class,
-        Admission::Declined(why) => return Err(why.reason().to_owned()),
+        Admission::Declined(why) => return Err(why.reason().into()),
     };
     match parts.tries.judge(account.uid, class) {
         MayTry::Now => {}
-        MayTry::Uncounted => return Err("no try can be written down: the disk is full or broken".to_owned()),
+        MayTry::Uncounted => {
+            return Err(tr!("no try can be written down: the disk is full or broken").to_string());
+        }
         may => {
             let why = match may {
-                MayTry::After(wait) => format!("not for {} s", wait.as_secs().max(1)),
-                _ => "only at a text console".to_owned(),
+                MayTry::After(wait) => tr!("not for {} s", wait.as_secs().max(1)),
+                _ => tr!("only at a text console").to_string(),
             };
             let gesture = if *has_password { Gestures::None } else { Gestures::Nothing };
-            return Ok((gesture, format!("after too many wrong PINs, {why}")));
+            return Ok((gesture, tr!("after too many wrong PINs, {why}", why)));
         }
     }
     let tty = if class == Class::Login { "tty1" } else { "" };
@@ -138,7 +142,7 @@ fn at(
     if parts.surfaces.is_for_fingers_only(service) {
         return Ok(match by_finger {
             true => (Gestures::Finger, String::new()),
-            false => (Gestures::NoFinger, NO_FINGER.to_owned()),
+            false => (Gestures::NoFinger, NO_FINGER.to_string()),
         });
     }
     let gesture = match (by_finger, has_password) {
@@ -164,5 +168,5 @@ fn program(parts: &Parts, caller: &Caller, service: &str) -> Caller {
 
 /// Services of programs that are root's whoever starts them.
 const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
-const NO_FINGER: &str = "no finger of yours counts there now; see 'helloctl doctor'";
-const LOCKED: &str = "your PIN is locked after too many wrong ones";
+const NO_FINGER: Text = tr!("no finger of yours counts there now; see 'helloctl doctor'");
+const LOCKED: Text = tr!("your PIN is locked after too many wrong ones");

@@ -13,6 +13,7 @@ mod code;
 use aws_lc_rs::aead::{AES_256_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use aws_lc_rs::digest;
 use data_encoding::BASE64URL_NOPAD;
+use hello_words::tr;
 use rustls::crypto::aws_lc_rs::hpke::DH_KEM_X25519_HKDF_SHA256_AES_128;
 use rustls::crypto::hpke::{EncapsulatedSecret, Hpke, HpkePrivateKey, HpkePublicKey};
 use serde::{Deserialize, Serialize};
@@ -75,30 +76,22 @@ pub struct Custodian(Zeroizing<[u8; 32]>, Organisation);
 #[serde(rename_all = "snake_case")]
 pub enum EscrowError {
     /// A code is cut short, or a character of it is wrong.
-    #[error(
-        "This code is not complete, or there is a mistake in it.\nPaste it again, from its first line to its last."
-    )]
+    #[error("{}", tr!("This code is not complete, or there is a mistake in it.\nPaste it again, from its first line to its last."))]
     Garbled,
     /// It was sealed for another key than the organisation's.
-    #[error(
-        "This code is for another key file than this one.\nUse the one that the computer's PinRecoveryKey is from."
-    )]
+    #[error("{}", tr!("This code is for another key file than this one.\nUse the one that the computer's PinRecoveryKey is from."))]
     AnotherKey,
     /// It can't be opened, whoever made it.
-    #[error("This code was changed, or hellod has not made it.\nDon't answer. Ask for a new code.")]
+    #[error("{}", tr!("This code was changed, or hellod has not made it.\nDon't answer. Ask for a new code."))]
     Forged,
     /// An answer is cut short, or a character of it is wrong.
-    #[error(
-        "The answer is not complete, or there is a mistake in it.\nIf it came in two lines, type the second one now.\nElse type all of it again."
-    )]
+    #[error("{}", tr!("The answer is not complete, or there is a mistake in it.\nIf it came in two lines, type the second one now.\nElse type all of it again."))]
     Incomplete,
     /// The answer is to another request, or was used before.
-    #[error(
-        "This answer is to another code, or was used before.\nAsk for the answer to this one; compare the numbers."
-    )]
+    #[error("{}", tr!("This answer is to another code, or was used before.\nAsk for the answer to this one; compare the numbers."))]
     AnotherAnswer,
     /// No random numbers.
-    #[error("This machine gives no random numbers.")]
+    #[error("{}", tr!("This machine gives no random numbers."))]
     Random,
 }
 

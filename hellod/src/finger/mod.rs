@@ -11,6 +11,7 @@ use std::os::fd::OwnedFd;
 use std::pin::Pin;
 
 use hello_dbus::finger::{Finger, Hint, Seen};
+use hello_words::{Text, tr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -57,12 +58,12 @@ pub struct Sensor {
 
 /// What to do about a touch that could not be read.
 #[must_use]
-pub fn advice(hint: Hint) -> &'static str {
+pub fn advice(hint: Hint) -> Text {
     match hint {
-        Hint::Retry | Hint::Lift => "That could not be read. Lift the finger, and touch again.",
-        Hint::TooShort => "That was too short. Once more, from the joint to the tip.",
-        Hint::TooFast => "That was too fast. Once more, slowly.",
-        Hint::OffCentre => "Put the middle of the finger on the reader.",
+        Hint::Retry | Hint::Lift => tr!("That could not be read. Lift the finger, and touch again."),
+        Hint::TooShort => tr!("That was too short. Once more, from the joint to the tip."),
+        Hint::TooFast => tr!("That was too fast. Once more, slowly."),
+        Hint::OffCentre => tr!("Put the middle of the finger on the reader."),
     }
 }
 
@@ -70,7 +71,7 @@ pub fn advice(hint: Hint) -> &'static str {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum FingerError {
     /// hellod-finger is not there, or not who it should be.
-    #[error("fingerprints can't be read: {0}")]
+    #[error("{}", tr!("fingerprints can't be read: {0}", _0))]
     Missing(String),
     /// It has answered, with a reason.
     #[error("{0}")]
@@ -81,33 +82,33 @@ pub enum FingerError {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum SensorError {
     /// fprintd is not installed.
-    #[error("fprintd, which reads fingerprints, is not installed")]
+    #[error("{}", tr!("fprintd, which reads fingerprints, is not installed"))]
     NoFprintd,
     /// It has no device.
-    #[error("this computer has no fingerprint reader that fprintd knows")]
+    #[error("{}", tr!("this computer has no fingerprint reader that fprintd knows"))]
     NoSensor,
     /// Somebody else has claimed it.
-    #[error("the fingerprint reader is in use by another program")]
+    #[error("{}", tr!("the fingerprint reader is in use by another program"))]
     InUse,
     /// It is gone, in the middle.
-    #[error("the fingerprint reader was taken away")]
+    #[error("{}", tr!("the fingerprint reader was taken away"))]
     Gone,
     /// polkit does not let hellod-finger.
-    #[error("hellod-finger is not allowed to use the fingerprint reader (polkit)")]
+    #[error("{}", tr!("hellod-finger is not allowed to use the fingerprint reader (polkit)"))]
     NotAllowed,
     /// Another sensor, or other fingers than were set up with the PIN.
-    #[error("the reader, or its list of your fingers, has changed since you set them up with your PIN")]
+    #[error("{}", tr!("the reader, or its list of your fingers, has changed since you set them up with your PIN"))]
     Changed,
     /// Too many fingers that were none.
-    #[error("no finger matched")]
+    #[error("{}", tr!("no finger matched"))]
     NoneMatched,
     /// The sensor has no room.
-    #[error("the fingerprint reader has no room for another finger")]
+    #[error("{}", tr!("the fingerprint reader has no room for another finger"))]
     Full,
     /// The finger is there already.
-    #[error("the fingerprint reader knows this finger already")]
+    #[error("{}", tr!("the fingerprint reader knows this finger already"))]
     Duplicate,
     /// Something else.
-    #[error("the fingerprint reader failed ({0})")]
+    #[error("{}", tr!("the fingerprint reader failed ({0})", _0))]
     Failed(String),
 }

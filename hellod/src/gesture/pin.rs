@@ -1,6 +1,7 @@
 //! What may be a PIN, and which PINs an organisation allows (the names are those of the PassportForWork policies).
 
 use hello_dbus::Shape;
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
@@ -100,46 +101,46 @@ pub enum PinShape {
 #[serde(rename_all = "snake_case")]
 pub enum PinRefused {
     /// Not UTF-8, or with control characters.
-    #[error("This PIN has characters that can't be typed everywhere.")]
+    #[error("{}", tr!("This PIN has characters that can't be typed everywhere."))]
     NotText,
     /// Fewer characters than the policy asks for.
-    #[error("This PIN is too short: it needs at least {minimum} characters.")]
+    #[error("{}", tr!("This PIN is too short: it needs at least {minimum} characters.", minimum))]
     TooShort {
         /// In characters.
         minimum: u8,
     },
     /// More characters than the policy allows.
-    #[error("This PIN is too long: it may have at most {maximum} characters.")]
+    #[error("{}", tr!("This PIN is too long: it may have at most {maximum} characters.", maximum))]
     TooLong {
         /// In characters.
         maximum: u8,
     },
     /// A digits-only PIN whose digits keep the same distance, as 1234, 1111 or 9630.
-    #[error("This PIN is too easy to guess: its digits follow a simple pattern.")]
+    #[error("{}", tr!("This PIN is too easy to guess: its digits follow a simple pattern."))]
     Trivial,
     /// A digit is required.
-    #[error("This PIN needs a digit.")]
+    #[error("{}", tr!("This PIN needs a digit."))]
     MissingDigit,
     /// A lowercase letter is required.
-    #[error("This PIN needs a lowercase letter.")]
+    #[error("{}", tr!("This PIN needs a lowercase letter."))]
     MissingLowercase,
     /// An uppercase letter is required.
-    #[error("This PIN needs an uppercase letter.")]
+    #[error("{}", tr!("This PIN needs an uppercase letter."))]
     MissingUppercase,
     /// A special character is required.
-    #[error("This PIN needs a special character.")]
+    #[error("{}", tr!("This PIN needs a special character."))]
     MissingSpecial,
     /// Digits are forbidden.
-    #[error("This PIN may not have digits.")]
+    #[error("{}", tr!("This PIN may not have digits."))]
     ForbiddenDigit,
     /// Lowercase letters are forbidden.
-    #[error("This PIN may not have lowercase letters.")]
+    #[error("{}", tr!("This PIN may not have lowercase letters."))]
     ForbiddenLowercase,
     /// Uppercase letters are forbidden.
-    #[error("This PIN may not have uppercase letters.")]
+    #[error("{}", tr!("This PIN may not have uppercase letters."))]
     ForbiddenUppercase,
     /// Special characters are forbidden.
-    #[error("This PIN may not have special characters.")]
+    #[error("{}", tr!("This PIN may not have special characters."))]
     ForbiddenSpecial,
 }
 

@@ -8,6 +8,7 @@ use std::thread::available_parallelism;
 
 use argon2::{Algorithm, Argon2, Params, Version};
 use aws_lc_rs::hkdf;
+use hello_words::tr;
 use rayon::ThreadPoolBuilder;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -45,7 +46,7 @@ pub enum Purpose {
 
 /// Parameters of Argon2id outside the bounds of [`Kdf`], or too little memory or too few threads to run it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("The stored parameters for stretching the PIN are out of bounds.")]
+#[error("{}", tr!("The stored parameters for stretching the PIN are out of bounds."))]
 pub struct OutOfBounds;
 
 impl Kdf {

@@ -3,6 +3,8 @@
 //! Entra numbers its refusals (AADSTS); AD FS has only the words of RFC 6749. The first number decides, then the word,
 //! never the text, which is made for people and changes.
 
+use hello_words::{Text, tr};
+
 use crate::wire::ErrorAnswer;
 use crate::wire::refusal::Claims;
 
@@ -234,43 +236,49 @@ impl Refusal {
 
     /// What a person reads: what it is, and what to do.
     #[must_use]
-    pub const fn says(&self) -> &'static str {
+    pub const fn says(&self) -> Text {
         match self {
-            Self::PasswordWrong => "This password is wrong. Try again.",
-            Self::PersonUnknown => "No such account there. Check its name; after a change: helloctl reset",
-            Self::PersonLocked => "This account is locked for now. Wait, or ask who runs it.",
-            Self::PersonDisabled => "This account is disabled. Ask who runs the directory.",
-            Self::PasswordExpired => "This password has expired. Change it in a browser.",
-            Self::NoPassword => "This account has no password. Sign in another way.",
-            Self::NeedsMfa { .. } => "More proof is needed. Sign in again in a browser.",
-            Self::MfaDeclined => "The proof was declined or came too late. Try again.",
-            Self::NeedsSignIn => "The directory has no session for you. Sign in again.",
-            Self::NeedsDeviceProof => "The directory wants to know this device. Try again.",
-            Self::DeviceNotJoined => "This needs a joined device: sudo helloctl join",
-            Self::DeviceUnproven => "The directory doesn't trust this device. Ask who runs it.",
-            Self::DeviceGone => "The directory has removed this device. Ask who runs it.",
-            Self::DeviceDisabled => "The directory has disabled this device. Ask who runs it.",
-            Self::TransportKeyRefused => "The directory needs this device to join again. Ask who runs it.",
-            Self::KeyUnknown => "The directory doesn't know this PIN's key: helloctl enroll",
-            Self::KeyRefused => "The directory refuses this PIN's key: helloctl reset",
-            Self::KeyOfLostDevice => "This PIN is of a device that was removed. Ask who runs the directory.",
-            Self::KeyNotRegistered => "The directory can't take a key now. Try again later.",
-            Self::KdfRefused => "The directory refuses how this device signs. Update hellod.",
-            Self::TokenInvalid => "Your session at the directory has ended. Sign in again.",
-            Self::RetryWithFreshNonce => "The directory refuses the answer. Check the clock; try again.",
-            Self::Unexplained => "The directory refuses, and does not say why. Ask who runs it.",
-            Self::ConditionalAccess => "A rule of your organisation forbids this. Ask who runs it.",
-            Self::NeedsConsent => "Your organisation hasn't allowed this application. Ask who runs it.",
-            Self::StillWaiting => "Waiting for the code to be typed.",
-            Self::SlowDown => "Waiting for the code to be typed, a little slower.",
-            Self::CodeExpired => "The code has ended. Begin again.",
-            Self::CodeDeclined => "The code was declined. Begin again if you didn't mean to.",
-            Self::SeveralAccounts => "Several accounts are signed in. Choose one.",
-            Self::KeepSignedIn => "The directory asks whether to stay signed in. Answer there.",
-            Self::Misconfigured => "The directory knows no such application, resource or tenant.",
-            Self::Throttled => "The directory has been asked too often. Wait a minute.",
-            Self::Unavailable => "The directory can't answer now. Try again later.",
-            Self::Other => "The directory refuses. Its reason is in the journal of hellod.",
+            Self::PasswordWrong => tr!("This password is wrong. Try again."),
+            Self::PersonUnknown => {
+                tr!("No such account there. Check its name; after a change: helloctl reset")
+            }
+            Self::PersonLocked => tr!("This account is locked for now. Wait, or ask who runs it."),
+            Self::PersonDisabled => tr!("This account is disabled. Ask who runs the directory."),
+            Self::PasswordExpired => tr!("This password has expired. Change it in a browser."),
+            Self::NoPassword => tr!("This account has no password. Sign in another way."),
+            Self::NeedsMfa { .. } => tr!("More proof is needed. Sign in again in a browser."),
+            Self::MfaDeclined => tr!("The proof was declined or came too late. Try again."),
+            Self::NeedsSignIn => tr!("The directory has no session for you. Sign in again."),
+            Self::NeedsDeviceProof => tr!("The directory wants to know this device. Try again."),
+            Self::DeviceNotJoined => tr!("This needs a joined device: sudo helloctl join"),
+            Self::DeviceUnproven => tr!("The directory doesn't trust this device. Ask who runs it."),
+            Self::DeviceGone => tr!("The directory has removed this device. Ask who runs it."),
+            Self::DeviceDisabled => tr!("The directory has disabled this device. Ask who runs it."),
+            Self::TransportKeyRefused => {
+                tr!("The directory needs this device to join again. Ask who runs it.")
+            }
+            Self::KeyUnknown => tr!("The directory doesn't know this PIN's key: helloctl enroll"),
+            Self::KeyRefused => tr!("The directory refuses this PIN's key: helloctl reset"),
+            Self::KeyOfLostDevice => {
+                tr!("This PIN is of a device that was removed. Ask who runs the directory.")
+            }
+            Self::KeyNotRegistered => tr!("The directory can't take a key now. Try again later."),
+            Self::KdfRefused => tr!("The directory refuses how this device signs. Update hellod."),
+            Self::TokenInvalid => tr!("Your session at the directory has ended. Sign in again."),
+            Self::RetryWithFreshNonce => tr!("The directory refuses the answer. Check the clock; try again."),
+            Self::Unexplained => tr!("The directory refuses, and does not say why. Ask who runs it."),
+            Self::ConditionalAccess => tr!("A rule of your organisation forbids this. Ask who runs it."),
+            Self::NeedsConsent => tr!("Your organisation hasn't allowed this application. Ask who runs it."),
+            Self::StillWaiting => tr!("Waiting for the code to be typed."),
+            Self::SlowDown => tr!("Waiting for the code to be typed, a little slower."),
+            Self::CodeExpired => tr!("The code has ended. Begin again."),
+            Self::CodeDeclined => tr!("The code was declined. Begin again if you didn't mean to."),
+            Self::SeveralAccounts => tr!("Several accounts are signed in. Choose one."),
+            Self::KeepSignedIn => tr!("The directory asks whether to stay signed in. Answer there."),
+            Self::Misconfigured => tr!("The directory knows no such application, resource or tenant."),
+            Self::Throttled => tr!("The directory has been asked too often. Wait a minute."),
+            Self::Unavailable => tr!("The directory can't answer now. Try again later."),
+            Self::Other => tr!("The directory refuses. Its reason is in the journal of hellod."),
         }
     }
 }
@@ -413,11 +421,11 @@ mod tests {
         let mut sentences = std::collections::BTreeSet::new();
         for code in 0..10_000_000 {
             if let Some(refusal) = Refusal::of_code(code) {
-                sentences.insert(refusal.says());
+                sentences.insert(refusal.says().to_string());
             }
         }
         for refusal in [Refusal::SlowDown, Refusal::CodeDeclined, Refusal::Unexplained, Refusal::Other] {
-            assert!(sentences.insert(refusal.says()), "said twice: {refusal:?}");
+            assert!(sentences.insert(refusal.says().to_string()), "said twice: {refusal:?}");
         }
         // One for each of the list, and none twice.
         assert_eq!(sentences.len(), 35);

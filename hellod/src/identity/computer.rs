@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use hello_words::tr;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -14,29 +15,25 @@ use crate::online::{Field, Header, Hosts, Keytab, KeytabError, Request};
 #[derive(Debug, Error)]
 pub enum NotAsComputer {
     /// The directory doesn't take the ticket.
-    #[error(
-        "The directory does not take the Kerberos ticket of {account}. Is this computer still in its domain, and is the \
-         name of the directory's host that of the account under which it runs (setspn -Q HOST/NAME)?"
-    )]
+    #[error("{}", tr!("The directory does not take the Kerberos ticket of {account}. Is this computer still in its domain, and is the \
+         name of the directory's host that of the account under which it runs (setspn -Q HOST/NAME)?", account))]
     Refused {
         /// The account of this computer, with its realm.
         account: String,
     },
     /// It asks for something else than a ticket.
-    #[error("The directory asks this computer for something else than a Kerberos ticket ({ways}).")]
+    #[error("{}", tr!("The directory asks this computer for something other than a Kerberos ticket ({ways}).", ways))]
     OtherWays {
         /// What it asks for, in the names of HTTP.
         ways: String,
     },
     /// It shows a page for people.
-    #[error(
-        "The directory shows a page for people where this computer has a Kerberos ticket. Its administrators say from whom \
+    #[error("{}", tr!("The directory shows a page for people where this computer has a Kerberos ticket. Its administrators say from whom \
          it takes tickets (Set-AdfsProperties -WIASupportedUserAgents, with MSAuthHost/1.0/In-Domain among them). A proxy \
-         before it that serves the outside does the same."
-    )]
+         before it that serves the outside does the same."))]
     AsksPeople,
     /// It leads from page to page.
-    #[error("The directory leads from page to page and to no end.")]
+    #[error("{}", tr!("The directory leads from page to page and to no end."))]
     NoEnd,
     /// What should be the computer's keys is something else.
     #[error("{0}")]

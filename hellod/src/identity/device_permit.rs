@@ -4,6 +4,7 @@
 //! The machine asks for a primary token in the person's name and has that redeemed. Nothing of it is kept: the person's key
 //! is going to bring the first one that lasts.
 
+use hello_words::tr;
 use thiserror::Error;
 
 use super::oauth::BROKER;
@@ -30,24 +31,22 @@ pub enum NoPermit {
     #[error(transparent)]
     Key(#[from] KeyError),
     /// There is no randomness.
-    #[error("This machine gives no random numbers.")]
+    #[error("{}", tr!("This machine gives no random numbers."))]
     Random,
     /// The sign-in brought nothing with which the machine could go on.
-    #[error("The directory has signed you in, but not so that this computer could go on in your name.")]
+    #[error("{}", tr!("The directory has signed you in, but not so that this computer could go on in your name."))]
     NoSession,
     /// The permit is of another device, or of none.
-    #[error("The directory has answered for another computer than this one.")]
+    #[error("{}", tr!("The directory has answered for another computer than this one."))]
     AnotherDevice,
     /// The permit is of somebody else than whoever has signed in.
-    #[error("The directory has answered for somebody else than who has signed in.")]
+    #[error("{}", tr!("The directory has answered for somebody other than who has signed in."))]
     SomebodyElse,
     /// The directory doesn't say who it is about.
-    #[error("The directory doesn't say who has signed in.")]
+    #[error("{}", tr!("The directory doesn't say who has signed in."))]
     Nobody,
     /// There was no second factor, or not just now.
-    #[error(
-        "Please confirm it with your second factor again: the directory takes a key only right after that."
-    )]
+    #[error("{}", tr!("Please confirm it with your second factor again: the directory takes a key only right after that."))]
     Stale,
 }
 

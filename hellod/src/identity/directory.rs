@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -117,8 +118,12 @@ impl std::fmt::Display for Directory {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Entra(tenant) => match &tenant.name {
-                Some(name) => write!(formatter, "{} (Entra ID, tenant {})", name.as_str(), tenant.id),
-                None => write!(formatter, "Entra ID, tenant {}", tenant.id),
+                Some(name) => formatter.write_str(&tr!(
+                    "{name} (Entra ID, tenant {id})",
+                    name = name.as_str(),
+                    id = tenant.id
+                )),
+                None => formatter.write_str(&tr!("Entra ID, tenant {id}", id = tenant.id)),
             },
             Self::AdFs(farm) => write!(formatter, "{} (AD FS)", farm.token.host()),
         }
@@ -138,7 +143,7 @@ pub enum DirectoryError {
     #[error(transparent)]
     Online(#[from] OnlineError),
     /// What was to be sent can't be written.
-    #[error("what was to be sent to the directory can't be written: {0}")]
+    #[error("{}", tr!("what was to be sent to the directory can't be written: {0}", _0))]
     Unwritten(#[from] JwsError),
     /// Its answer can't be used.
     #[error(transparent)]
@@ -160,7 +165,7 @@ pub enum DirectoryError {
     #[error(transparent)]
     Computer(#[from] NotAsComputer),
     /// It refuses to register a device or a key.
-    #[error("The directory does not register this (status {status}){}", in_its_words(answer.as_deref()))]
+    #[error("{}", tr!("The directory does not register this (status {status}){}", in_its_words(answer.as_deref()), status))]
     NotRegistered {
         /// RFC 9110 §15.
         status: u16,

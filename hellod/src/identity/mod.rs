@@ -24,6 +24,7 @@ mod session;
 use std::future::Future;
 use std::pin::Pin;
 
+use hello_words::{Text, tr};
 use thiserror::Error;
 
 use self::aadsts::Refusal;
@@ -139,28 +140,28 @@ pub struct Accepted {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum ProviderError {
     /// It can't be reached.
-    #[error("the identity provider can't be reached")]
+    #[error("{}", tr!("the identity provider can't be reached"))]
     Unreachable,
     /// It refuses for now, because too much was asked of it.
-    #[error("the identity provider is busy")]
+    #[error("{}", tr!("the identity provider is busy"))]
     Busy,
     /// It does not know this key for this person.
-    #[error("the identity provider does not know this key")]
+    #[error("{}", tr!("the identity provider does not know this key"))]
     UnknownKey,
     /// It has not given out this nonce, or it was used or has become too old.
-    #[error("the nonce is not one that the identity provider gave out just now")]
+    #[error("{}", tr!("the nonce is not one that the identity provider gave out just now"))]
     Nonce,
     /// The assertion is not in order.
-    #[error("the identity provider refuses the assertion: {0}")]
+    #[error("{}", tr!("the identity provider refuses the assertion: {0}", _0))]
     Assertion(&'static str),
     /// Its list of keys can't be read or written.
-    #[error("the list of keys can't be read or written")]
+    #[error("{}", tr!("the list of keys can't be read or written"))]
     Directory,
     /// It is a directory, and says no.
     #[error("{0}")]
-    Refused(&'static str),
+    Refused(Text),
     /// It answers what has no meaning.
-    #[error("the identity provider answers something that can't be used")]
+    #[error("{}", tr!("the identity provider answers something that can't be used"))]
     Unreadable,
 }
 

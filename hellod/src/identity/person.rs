@@ -2,6 +2,7 @@
 
 use std::fmt;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -83,7 +84,7 @@ struct Written {
 
 /// A record names nobody, or somebody of two directories.
 #[derive(Debug, Error)]
-#[error("a person has a tenant and an object, or a farm and a sid")]
+#[error("{}", tr!("a person has a tenant and an object, or a farm and a sid"))]
 struct Nobody;
 
 impl TryFrom<Written> for Person {

@@ -7,6 +7,7 @@
 use aws_lc_rs::hmac;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hello_words::tr;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -101,13 +102,13 @@ pub struct Unverified<'a> {
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum JwsError {
     /// Not three parts of base64url with a JSON header in the first.
-    #[error("this is no JWS in compact form")]
+    #[error("{}", tr!("this is no JWS in compact form"))]
     Malformed,
     /// The payload is not what was expected.
-    #[error("the JWS does not carry the expected claims")]
+    #[error("{}", tr!("the JWS does not carry the expected claims"))]
     Payload,
     /// The signature is not one of this key over this content.
-    #[error("the signature of the JWS is wrong")]
+    #[error("{}", tr!("the signature of the JWS is wrong"))]
     Signature,
     /// The key that should have signed could not be derived.
     #[error(transparent)]

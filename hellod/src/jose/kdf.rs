@@ -5,6 +5,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::kdf::{KbkdfCtrHmacAlgorithmId, get_kbkdf_ctr_hmac_algorithm, kbkdf_ctr_hmac};
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use zeroize::Zeroizing;
@@ -24,7 +25,7 @@ pub enum KdfVersion {
 
 /// The cryptographic library would not derive.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("no key could be derived from the session key")]
+#[error("{}", tr!("no key could be derived from the session key"))]
 pub struct NotDerived;
 
 impl KdfVersion {

@@ -1,5 +1,6 @@
 //! Everything that can go wrong with a key, as a closed list.
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -14,16 +15,16 @@ use super::tpm::wire::Step;
 #[serde(rename_all = "snake_case")]
 pub enum KeyError {
     /// The TPM refused the PIN.
-    #[error("Wrong PIN, {tries_left} tries left.")]
+    #[error("{}", tr!("Wrong PIN, {tries_left} tries left.", tries_left))]
     WrongPin {
         /// Before the PIN is locked.
         tries_left: u32,
     },
     /// Too many wrong PINs in a row. Waiting doesn't help; a new PIN has to be set up.
-    #[error("This PIN is locked after too many wrong tries.")]
+    #[error("{}", tr!("This PIN is locked after too many wrong tries."))]
     Locked,
     /// The TPM's common lockout, which is nobody's PIN.
-    #[error("The security chip has locked itself; it tries again in {retry_after} seconds.")]
+    #[error("{}", tr!("The security chip has locked itself; it tries again in {retry_after} seconds.", retry_after))]
     TpmLocked {
         /// In seconds, for one more try.
         retry_after: u32,
@@ -32,92 +33,92 @@ pub enum KeyError {
     #[error(transparent)]
     Refused(PinRefused),
     /// The TPM can't be opened, and was asked nothing.
-    #[error("The security chip can't be opened.")]
+    #[error("{}", tr!("The security chip can't be opened."))]
     NoTpm,
     /// The TPM has stopped answering.
-    #[error("The security chip doesn't answer.")]
+    #[error("{}", tr!("The security chip doesn't answer."))]
     TpmGone,
     /// The storage root key or the PIN counter isn't the one that this key was made with: the TPM was cleared or
     /// replaced, or somebody stands between. Nothing that depends on the PIN was sent.
-    #[error("The security chip has been cleared or replaced since this PIN was set up.")]
+    #[error("{}", tr!("The security chip has been cleared or replaced since this PIN was set up."))]
     TpmReplaced,
     /// The record contradicts itself or belongs to somebody else. No TPM command was sent.
-    #[error("What is stored has been tampered with ({what}).")]
+    #[error("{}", tr!("What is stored has been tampered with ({what}).", what))]
     Tampered {
         /// What doesn't fit.
         what: Part,
     },
     /// No room for another PIN counter.
-    #[error("The security chip has no room for another PIN.")]
+    #[error("{}", tr!("The security chip has no room for another PIN."))]
     NoSpace,
     /// The TPM can't guard a PIN, and enrolment refuses.
-    #[error("The security chip can't guard a PIN safely: {why}.")]
+    #[error("{}", tr!("The security chip can't guard a PIN safely: {why}.", why))]
     NotSafe {
         /// The first reason found.
         why: Unsafe,
     },
     /// The owner of the TPM has set a password that hellod doesn't have.
-    #[error("The security chip has an owner password, so nothing can be set up or removed in it.")]
+    #[error("{}", tr!("The security chip has an owner password, so nothing can be set up or removed in it."))]
     OwnerAuth,
     /// Too many attempts of the same user are waiting.
-    #[error("Too many attempts are waiting already.")]
+    #[error("{}", tr!("Too many attempts are waiting already."))]
     Busy,
     /// The TPM or its child process took longer than the step may take; the child was killed.
-    #[error("The security chip took too long ({step}).")]
+    #[error("{}", tr!("The security chip took too long ({step}).", step))]
     Stalled {
         /// What it was about to do.
         step: Step,
     },
     /// The PIN didn't arrive through its pipe: none, cut short, too long or too late.
-    #[error("The PIN didn't arrive.")]
+    #[error("{}", tr!("The PIN didn't arrive."))]
     PinPipe,
     /// The program that asked does not take what was opened.
-    #[error("The program that asked was gone.")]
+    #[error("{}", tr!("The program that asked was gone."))]
     Outlet,
     /// The password is empty, or longer than a TPM seals.
-    #[error("A password of more than {} bytes can't be kept.", crate::secret::Password::LONGEST)]
+    #[error("{}", tr!("A password of more than {} bytes can't be kept.", crate::secret::Password::LONGEST))]
     PasswordLength,
     /// What was encrypted to this machine can't be decrypted, or isn't a session key.
-    #[error("What was sent to this machine can't be opened with its key.")]
+    #[error("{}", tr!("What was sent to this machine can't be opened with its key."))]
     Ciphertext,
     /// More is to be signed than [`LONGEST_MESSAGE`](super::LONGEST_MESSAGE). The TPM was asked nothing.
-    #[error("What is to be signed is too long.")]
+    #[error("{}", tr!("What is to be signed is too long."))]
     TooLong,
     /// The parameters for stretching are out of bounds.
-    #[error("The stored key has unusable parameters.")]
+    #[error("{}", tr!("The stored key has unusable parameters."))]
     Stretch,
     /// No PIN has been typed since the TPM was started, or none since fingers were last shut out.
-    #[error("A finger counts only after the PIN.")]
+    #[error("{}", tr!("A finger counts only after the PIN."))]
     GateShut,
     /// Whoever keeps the finger key has not signed.
-    #[error("What signs for a finger did not.")]
+    #[error("{}", tr!("The finger matched, and the key for it did not sign."))]
     FingerKey,
     /// The organisation can't be asked for a new PIN, or has not answered.
     #[error(transparent)]
     Escrow(EscrowError),
     /// The new PIN holds, and what was to follow did not come about.
-    #[error("The new PIN is set, but not all that belongs to it could be done: {why}")]
+    #[error("{}", tr!("The new PIN is set, but not all that belongs to it could be done: {why}", why))]
     HalfDone {
         /// Why.
         why: String,
     },
     /// A signature came back that the public key refuses.
-    #[error("The security chip's signature is wrong.")]
+    #[error("{}", tr!("The security chip's signature is wrong."))]
     BadSignature,
     /// The child process couldn't be started, or failed before it was let to the TPM.
-    #[error("The part of hellod that talks to the security chip failed before it could.")]
+    #[error("{}", tr!("The part of hellod that talks to the security chip failed, and did nothing."))]
     Unasked,
     /// The child process died, or said something out of turn.
-    #[error("The part of hellod that talks to the security chip failed.")]
+    #[error("{}", tr!("The part of hellod that talks to the security chip failed."))]
     Child,
     /// The step isn't possible with this protector or in this order.
-    #[error("This key can't do that.")]
+    #[error("{}", tr!("This key can't do that."))]
     Unsupported,
     /// The caller's own step between two of ours failed, and everything was stopped there.
-    #[error("The caller stopped.")]
+    #[error("{}", tr!("The caller stopped."))]
     Stopped,
     /// The TPM refused a command for a reason that has no name here.
-    #[error("The security chip refused a command ({step}, 0x{code:03x}).")]
+    #[error("{}", tr!("The security chip refused a command ({step}, {code}).", step, code = format_args!("0x{code:03x}")))]
     Tpm {
         /// What was attempted.
         step: Step,
@@ -131,43 +132,43 @@ pub enum KeyError {
 #[serde(rename_all = "snake_case")]
 pub enum Part {
     /// The storage root key.
-    #[error("storage root")]
+    #[error("{}", tr!("storage root"))]
     StorageRoot,
     /// The public area of the key: its template or its policy, and with the policy the person and the device.
-    #[error("key")]
+    #[error("{}", tr!("key"))]
     Key,
     /// The PIN counter: its handle or its Name.
-    #[error("PIN counter")]
+    #[error("{}", tr!("PIN counter"))]
     Index,
     /// The Name of the one-time key.
-    #[error("first-write key")]
+    #[error("{}", tr!("first-write key"))]
     Init,
     /// The handle of the gate.
-    #[error("gate")]
+    #[error("{}", tr!("gate"))]
     Gate,
     /// The public area of the finger key.
-    #[error("finger key")]
+    #[error("{}", tr!("finger key"))]
     Finger,
     /// The public area of the reset object.
-    #[error("reset object")]
+    #[error("{}", tr!("reset object"))]
     Reset,
     /// The public area of the vault.
-    #[error("vault")]
+    #[error("{}", tr!("vault"))]
     Vault,
     /// The public area of what is kept for the keyring, or what is in it.
-    #[error("kept password")]
+    #[error("{}", tr!("kept password"))]
     Kept,
     /// The public area of the key that signs for the machine.
-    #[error("device key")]
+    #[error("{}", tr!("device key"))]
     Device,
     /// The public area of the key that decrypts for the machine.
-    #[error("transport key")]
+    #[error("{}", tr!("transport key"))]
     Transport,
     /// The public area of the key that tokens are wrapped with, or what is in it.
-    #[error("token key")]
+    #[error("{}", tr!("token key"))]
     Tokens,
     /// A private part, refused by the TPM.
-    #[error("private part")]
+    #[error("{}", tr!("private part"))]
     Private,
 }
 
@@ -176,16 +177,16 @@ pub enum Part {
 #[serde(rename_all = "snake_case")]
 pub enum Unsafe {
     /// PIN counters came with revision 1.38 of the library specification.
-    #[error("it is too old to count wrong PINs")]
+    #[error("{}", tr!("it is too old to count wrong PINs"))]
     Revision,
     /// A scratch counter didn't count, didn't lock, or couldn't be made.
-    #[error("it doesn't count wrong PINs as it should")]
+    #[error("{}", tr!("it doesn't count wrong PINs as it should"))]
     SelfTest,
     /// Without a lockout password, anybody at the keyboard resets the common lockout between two guesses.
-    #[error("its lockout has no password")]
+    #[error("{}", tr!("its lockout has no password"))]
     LockoutAuth,
     /// What stands at the storage root's handle isn't a storage key that never leaves this TPM.
-    #[error("its storage root key isn't usable")]
+    #[error("{}", tr!("its storage root key isn't usable"))]
     StorageRoot,
 }
 

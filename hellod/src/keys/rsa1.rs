@@ -3,6 +3,7 @@
 
 use aws_lc_rs::digest::{SHA256, digest};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
+use hello_words::tr;
 use thiserror::Error;
 
 use super::PublicKey;
@@ -11,10 +12,10 @@ use super::PublicKey;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Rsa1Error {
     /// The key is on a curve, or its numbers are not those of RSA with 2048 bits.
-    #[error("only RSA keys of 2048 bits can be registered there")]
+    #[error("{}", tr!("only RSA keys of 2048 bits can be registered there"))]
     NotRsa2048,
     /// The octets are not the public blob of such a key, and nothing else.
-    #[error("this is no public key of 2048 bits in the form of Windows")]
+    #[error("{}", tr!("this is no public key of 2048 bits in the form of Windows"))]
     Malformed,
 }
 

@@ -1,5 +1,6 @@
 //! Why nothing was fetched, as an administrator reads it: what failed, then what to do.
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -8,31 +9,31 @@ use thiserror::Error;
 #[serde(rename_all = "snake_case")]
 pub enum OnlineError {
     /// What was to be fetched is out of form; nobody was asked.
-    #[error("the request can't be sent: {0}")]
+    #[error("{}", tr!("the request can't be sent: {0}", _0))]
     Malformed(String),
     /// The request, or a redirect that it wished to follow, leads elsewhere than it may.
-    #[error("{host} is none of the hosts of this organisation; nothing was sent there")]
+    #[error("{}", tr!("{host} is none of the hosts of this organisation; nothing was sent there", host))]
     HostNotAllowed {
         /// With the port, where it isn't 443.
         host: String,
     },
     /// No address outside the machine can be reached.
-    #[error("this machine has no network; connect it, then try again")]
+    #[error("{}", tr!("this machine has no network; connect it, then try again"))]
     NoNetwork,
     /// The name servers know no address for the host.
-    #[error("no name server knows {host}; check its spelling, and the name servers of this network")]
+    #[error("{}", tr!("no name server knows {host}; check its spelling, and the name servers of this network", host))]
     NameNotFound {
         /// Which.
         host: String,
     },
     /// No name server answers.
-    #[error("no name server says where {host} is; check those of this network (resolvectl status)")]
+    #[error("{}", tr!("no name server says where {host} is; check those of this network (resolvectl status)", host))]
     NoNameService {
         /// Which host was asked for.
         host: String,
     },
     /// There are addresses, and none takes a connection.
-    #[error("{host} can't be reached: {why}")]
+    #[error("{}", tr!("{host} can't be reached: {why}", host, why))]
     Unreachable {
         /// Which.
         host: String,
@@ -40,7 +41,7 @@ pub enum OnlineError {
         why: Unreached,
     },
     /// The proxy stands in the way.
-    #[error("the proxy {proxy} does not lead to {host}: {why}")]
+    #[error("{}", tr!("the proxy {proxy} does not lead to {host}: {why}", proxy, host, why))]
     Proxy {
         /// As in hellod.toml.
         proxy: String,
@@ -50,7 +51,7 @@ pub enum OnlineError {
         why: ProxyRefusal,
     },
     /// The certificate is for the host, and this machine does not trust it.
-    #[error("the certificate of {host} is not trusted ({certificate}): {why}")]
+    #[error("{}", tr!("the certificate of {host} is not trusted ({certificate}): {why}", host, certificate, why))]
     NotTrusted {
         /// Which.
         host: String,
@@ -60,10 +61,8 @@ pub enum OnlineError {
         why: Distrust,
     },
     /// Something else answers in the place of the host.
-    #[error(
-        "something else answers as {host}: {found}. Networks that ask you to sign in do that: open a \
-         web page first. If there is none, ask who runs the network"
-    )]
+    #[error("{}", tr!("something else answers as {host}: {found}. Networks that ask you to sign in do that: open a \
+         web page first. If there is none, ask who runs the network", host, found))]
     Intercepted {
         /// Which.
         host: String,
@@ -71,7 +70,7 @@ pub enum OnlineError {
         found: Interceptor,
     },
     /// The host and this machine find no way to encrypt, or it does not take this device's certificate.
-    #[error("{host} ends the encrypted connection: {reason}; TLS 1.2 or 1.3 is needed")]
+    #[error("{}", tr!("{host} ends the encrypted connection: {reason}; TLS 1.2 or 1.3 is needed", host, reason))]
     Encryption {
         /// Which.
         host: String,
@@ -79,7 +78,7 @@ pub enum OnlineError {
         reason: String,
     },
     /// It took too long.
-    #[error("{host} did not answer in time, while {stage}; try again later")]
+    #[error("{}", tr!("{host} did not answer in time, while {stage}; try again later", host, stage))]
     Timeout {
         /// Which.
         host: String,
@@ -87,7 +86,7 @@ pub enum OnlineError {
         stage: Stage,
     },
     /// The answer is larger than whoever asked can use. No more of it was read.
-    #[error("{host} answers with more than {bound} octets, which no answer of its kind has")]
+    #[error("{}", tr!("{host} answers with more than {bound} octets, which no answer of its kind has", host, bound))]
     TooLarge {
         /// Which.
         host: String,
@@ -95,22 +94,20 @@ pub enum OnlineError {
         bound: u32,
     },
     /// What came back is not HTTP, or breaks off.
-    #[error("{host} answers something that is not HTTP; see what runs at that address")]
+    #[error("{}", tr!("{host} answers something that is not HTTP; see what runs at that address", host))]
     NotHttp {
         /// Which.
         host: String,
     },
     /// The host asked for this device's certificate, and the key did not sign.
-    #[error("this device's key did not sign for {host}; `helloctl doctor` looks at the TPM")]
+    #[error("{}", tr!("this device's key did not sign for {host}; `helloctl doctor` looks at the TPM", host))]
     KeyDidNotSign {
         /// Which.
         host: String,
     },
     /// Its domain gives this computer no ticket for the host.
-    #[error(
-        "{account} gets no Kerberos ticket. As root, `kinit -k -t FILE '{account}'` (krb5-user) tries the same \
-         with the file of its keys. What Kerberos says: \"{why}\""
-    )]
+    #[error("{}", tr!("{account} gets no Kerberos ticket. As root, `kinit -k -t FILE '{account}'` (krb5-user) tries the same \
+         with the file of its keys. What Kerberos says: \"{why}\"", account, why))]
     NoTicket {
         /// The account of this computer, with its realm.
         account: String,
@@ -118,25 +115,25 @@ pub enum OnlineError {
         why: String,
     },
     /// Nobody of its domain answers.
-    #[error("no domain controller answers {account}; check network, VPN and name servers")]
+    #[error("{}", tr!("no domain controller answers {account}; check network, VPN and name servers", account))]
     NoDomainController {
         /// The account of this computer, with its realm.
         account: String,
     },
     /// Too much is being fetched already.
-    #[error("too many requests wait for {host} already; try again later")]
+    #[error("{}", tr!("too many requests wait for {host} already; try again later", host))]
     Busy {
         /// Which.
         host: String,
     },
     /// hellod-online is not there.
-    #[error("hellod-online can't be started: {0}; see `systemctl status hellod-online`")]
+    #[error("{}", tr!("hellod-online can't be started: {0}; see `systemctl status hellod-online`", _0))]
     ServiceMissing(String),
     /// hellod-online went away in the middle. Whether the host got the request is unknown.
-    #[error("hellod-online ended while it worked; `journalctl -u hellod-online` says why")]
+    #[error("{}", tr!("hellod-online ended while it worked; `journalctl -u hellod-online` says why"))]
     ServiceLost,
     /// hellod-online said something that the contract does not have.
-    #[error("hellod-online answers something unexpected; install both packages in one version")]
+    #[error("{}", tr!("hellod-online answers something unexpected; install both packages in one version"))]
     ServiceConfused,
 }
 
@@ -145,19 +142,19 @@ pub enum OnlineError {
 #[serde(rename_all = "snake_case")]
 pub enum Unreached {
     /// It has addresses of IP version 6 alone, and this network has no way there.
-    #[error("it has IPv6 addresses only, and this network has no IPv6")]
+    #[error("{}", tr!("it has IPv6 addresses only, and this network has no IPv6"))]
     OnlyIpv6,
     /// It has addresses of IP version 4 alone, and this network has no way there.
-    #[error("it has IPv4 addresses only, and this network has no IPv4")]
+    #[error("{}", tr!("it has IPv4 addresses only, and this network has no IPv4"))]
     OnlyIpv4,
     /// Nothing listens there, or a firewall says no.
-    #[error("the connection is refused; a firewall or a server that is down does that")]
+    #[error("{}", tr!("the connection is refused; a firewall or a server that is down does that"))]
     Refused,
     /// The network says that there is no way there.
-    #[error("the network has no way there; check routes, VPN and firewall")]
+    #[error("{}", tr!("the network has no way there; check routes, VPN and firewall"))]
     NoRoute,
     /// The connection broke off.
-    #[error("the connection breaks off; a firewall that looks into traffic does that")]
+    #[error("{}", tr!("the connection breaks off; a firewall that looks into traffic does that"))]
     BrokenOff,
 }
 
@@ -166,13 +163,13 @@ pub enum Unreached {
 #[serde(rename_all = "snake_case")]
 pub enum ProxyRefusal {
     /// It can't be spoken to.
-    #[error("it can't be reached; check `proxy` in hellod.toml")]
+    #[error("{}", tr!("it can't be reached; check `proxy` in hellod.toml"))]
     Unreachable,
     /// It wants to know who asks (407).
-    #[error("it asks for a password, which hellod has none of; let this machine through without")]
+    #[error("{}", tr!("it asks for a password, and hellod has none; let this machine through without one"))]
     WantsPassword,
     /// It answered otherwise than with 200.
-    #[error("it refuses; ask whoever runs it to let this machine through")]
+    #[error("{}", tr!("it refuses; ask whoever runs it to let this machine through"))]
     Refuses,
 }
 
@@ -181,19 +178,17 @@ pub enum ProxyRefusal {
 #[serde(rename_all = "snake_case")]
 pub enum Distrust {
     /// Nobody whom this machine trusts has issued it.
-    #[error(
-        "no authority of this machine issued it. If your organisation has one of its own, install its \
-         certificate (update-ca-certificates)"
-    )]
+    #[error("{}", tr!("no authority of this machine issued it. If your organisation has one of its own, install its \
+         certificate (update-ca-certificates)"))]
     UnknownIssuer,
     /// By this machine's clock it is no longer valid.
-    #[error("it ended {days} days before today by this machine's clock; check the clock first")]
+    #[error("{}", tr!("it ended {days} days before today by this machine's clock; check the clock first", days))]
     Expired {
         /// Since when, rounded down.
         days: u64,
     },
     /// By this machine's clock it is not valid yet.
-    #[error("it begins {days} days after today by this machine's clock; check the clock first")]
+    #[error("{}", tr!("it begins {days} days after today by this machine's clock; check the clock first", days))]
     NotYetValid {
         /// Until when, rounded down.
         days: u64,
@@ -208,10 +203,10 @@ pub enum Distrust {
 #[serde(rename_all = "snake_case")]
 pub enum Interceptor {
     /// Something that does not encrypt, where encryption belongs.
-    #[error("it does not encrypt")]
+    #[error("{}", tr!("it does not encrypt"))]
     Plain,
     /// Something with a certificate for other names.
-    #[error("its certificate is for {names}")]
+    #[error("{}", tr!("its certificate is for {names}", names))]
     Named {
         /// Those that it names.
         names: String,
@@ -223,18 +218,18 @@ pub enum Interceptor {
 #[serde(rename_all = "snake_case")]
 pub enum Stage {
     /// For a connection, encryption included.
-    #[error("connecting")]
+    #[error("{}", tr!("connecting"))]
     Connect,
     /// For a domain controller.
-    #[error("asking a domain controller for a ticket")]
+    #[error("{}", tr!("asking a domain controller for a ticket"))]
     Ticket,
     /// For the head of the answer.
-    #[error("waiting for its answer")]
+    #[error("{}", tr!("waiting for its answer"))]
     Head,
     /// For the rest.
-    #[error("reading its answer")]
+    #[error("{}", tr!("reading its answer"))]
     Body,
     /// For hellod-online.
-    #[error("waiting for hellod-online")]
+    #[error("{}", tr!("waiting for hellod-online"))]
     Service,
 }

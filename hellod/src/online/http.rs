@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hello_words::tr;
 use reqwest::dns::{Name, Resolve, Resolving};
 use reqwest::header::{HeaderMap, HeaderValue};
 use reqwest::{Client, Proxy, redirect, retry};
@@ -51,10 +52,10 @@ pub enum FetcherError {
     #[error(transparent)]
     Trust(#[from] TrustError),
     /// HTTP can't be set up.
-    #[error("HTTP can't be set up: {0}")]
+    #[error("{}", tr!("HTTP can't be set up: {0}", _0))]
     Http(#[from] reqwest::Error),
     /// TLS can't be set up.
-    #[error("TLS can't be set up")]
+    #[error("{}", tr!("TLS can't be set up"))]
     Tls,
 }
 

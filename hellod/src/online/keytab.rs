@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use hello_dbus::secret_pipe::MAX_FILE;
+use hello_words::tr;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -15,12 +16,10 @@ use super::frame::Reader;
 #[derive(Debug, Error, PartialEq, Eq)]
 pub enum KeytabError {
     /// It has none of a computer, or is something else.
-    #[error("There are no keys of a computer's account in that file. What is in it: klist -k FILE")]
+    #[error("{}", tr!("There are no keys of a computer's account in that file. What is in it: klist -k FILE"))]
     None,
     /// It has several, and none is called as this computer is.
-    #[error(
-        "There are keys of several accounts in that file ({0}$), and none is called {1}$, as this computer."
-    )]
+    #[error("{}", tr!("There are keys of several accounts in that file ({0}$), and none is called {1}$, as this computer.", _0, _1))]
     Several(String, String),
 }
 

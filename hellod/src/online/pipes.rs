@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 
+use hello_words::tr;
 use rustix::fs::{Mode, fchmod};
 use rustix::pipe::{PipeFlags, pipe_with};
 use thiserror::Error;
@@ -21,10 +22,10 @@ use super::frame::LENGTH;
 #[derive(Debug, Error)]
 pub(crate) enum Cut {
     /// A frame above what its reader takes.
-    #[error("a frame is too long")]
+    #[error("{}", tr!("a frame is too long"))]
     TooLong,
     /// The other end is gone, or what it handed out is no pipe.
-    #[error("the other end is gone")]
+    #[error("{}", tr!("the other end is gone"))]
     Gone,
 }
 

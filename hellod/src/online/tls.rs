@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, mpsc as replies};
 use std::time::Duration;
 
+use hello_words::tr;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::client::{Resumption, WebPkiServerVerifier, verify_server_name};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
@@ -36,7 +37,7 @@ pub(super) struct Trust {
 #[derive(Debug, ThisError)]
 pub enum TrustError {
     /// A file can't be read.
-    #[error("{path} can't be read: {source}")]
+    #[error("{}", tr!("{path} can't be read: {source}", path = path.display(), source))]
     Io {
         /// Which.
         path: PathBuf,
@@ -44,19 +45,19 @@ pub enum TrustError {
         source: std::io::Error,
     },
     /// Others than root could add an authority.
-    #[error("{path} must belong to root and be writable by root alone")]
+    #[error("{}", tr!("{path} must belong to root and be writable by root alone", path = path.display()))]
     Open {
         /// Which.
         path: PathBuf,
     },
     /// Something in a file is no certificate in PEM.
-    #[error("{path} holds something that is no certificate in PEM")]
+    #[error("{}", tr!("{path} holds something that is no certificate in PEM", path = path.display()))]
     Malformed {
         /// Which.
         path: PathBuf,
     },
     /// Nothing to trust.
-    #[error("this machine trusts no authority: install the package ca-certificates")]
+    #[error("{}", tr!("this machine trusts no authority: install the package ca-certificates"))]
     Nobody,
 }
 
@@ -214,9 +215,9 @@ fn distrust(error: &CertificateError) -> Distrust {
 /// Why this end breaks a handshake off, kept until it is explained.
 #[derive(Debug, ThisError)]
 enum Refusal {
-    #[error("the certificate is refused")]
+    #[error("{}", tr!("the certificate is refused"))]
     Certificate(Box<Refused>),
-    #[error("the key of the device did not sign")]
+    #[error("{}", tr!("the key of the device did not sign"))]
     NoSignature,
 }
 

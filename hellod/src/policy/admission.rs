@@ -1,5 +1,6 @@
 //! Who may ask for whose gesture, and where.
 
+use hello_words::{Text, tr};
 use serde::Deserialize;
 
 use crate::accounts::Account;
@@ -122,17 +123,17 @@ pub enum Decline {
 }
 
 impl Decline {
-    /// The reason, for the event log.
+    /// The reason.
     #[must_use]
-    pub fn reason(self) -> &'static str {
+    pub fn reason(self) -> Text {
         match self {
-            Self::TurnedOff => "Hello is turned off by policy",
-            Self::Service => "this service is not on the list of those that may ask",
-            Self::Remote => "the request comes from a remote session",
-            Self::SomebodyElse => "the one who asks is somebody else",
-            Self::NoSession => "the request comes from no session that logind knows",
-            Self::Locked => "the account is locked",
-            Self::ProofPending => "the password is being asked for just now",
+            Self::TurnedOff => tr!("Hello is turned off by policy"),
+            Self::Service => tr!("this service is not on the list of those that may ask"),
+            Self::Remote => tr!("the request comes from a remote session"),
+            Self::SomebodyElse => tr!("the one who asks is somebody else"),
+            Self::NoSession => tr!("the request comes from no session that logind knows"),
+            Self::Locked => tr!("the account is locked"),
+            Self::ProofPending => tr!("the password is being asked for just now"),
         }
     }
 }

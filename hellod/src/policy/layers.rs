@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use toml::{Table, Value};
@@ -32,7 +33,7 @@ pub struct Setting {
 
 /// Why a file, and with it the whole, is not taken.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("{file} is not valid: {reason}")]
+#[error("{}", tr!("{file} is not valid: {reason}", file, reason))]
 pub struct PolicyError {
     /// Which file.
     pub file: String,

@@ -6,6 +6,7 @@ mod reader;
 
 use std::time::Duration;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 
 pub use admission::{Admission, Asked, Class, Decline, Surfaces};
@@ -115,10 +116,10 @@ pub enum Launch {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum NoPlace {
     /// The TPM is a program.
-    #[error("The TPM of this computer is a program, and policy wants a chip (RequireSecurityDevice).")]
+    #[error("{}", tr!("The TPM of this computer is a program, and policy wants a chip (RequireSecurityDevice)."))]
     NoSecurityDevice,
     /// Enough people have one.
-    #[error("All places that policy has for PINs on this computer are taken (MaximumPeople = {0}).")]
+    #[error("{}", tr!("All places that policy has for PINs on this computer are taken (MaximumPeople = {0}).", _0))]
     Full(u32),
 }
 

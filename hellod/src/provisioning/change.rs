@@ -1,6 +1,8 @@
 //! Changing a PIN: the old one, the new one twice, and one TPM command that swaps them. The key stays.
 
 use hello_dbus::{Outcome, Role, Style};
+use hello_words::{english, tr};
+use std::fmt::Display;
 
 use super::choose::{Chosen, choose};
 use super::{AT_WORK, REPLACED, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, too_often};
@@ -51,7 +53,7 @@ pub(super) async fn run(
             return Ok(outcome);
         }
     }
-    let text = "Your PIN was not changed. Again:\n  helloctl pin change";
+    let text = tr!("Your PIN was not changed. Again:\n  helloctl pin change");
     terminal.refuse(Refusal::NOT_A_NEW_PIN, text).await?;
     Ok(Outcome::Refused)
 }
@@ -83,7 +85,7 @@ async fn round(
     }
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
     let Reply::Secret(pin) =
-        terminal.secret("Current PIN: ", Role::Current, former.shape_at_a_prompt()).await?
+        terminal.secret(tr!("Current PIN: "), Role::Current, former.shape_at_a_prompt()).await?
     else {
         return Ok(Round::Over(Outcome::Refused));
     };
@@ -102,7 +104,7 @@ async fn round(
         return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = account.still_exists().await {
-        let why = format!("This account can't be found any more: {error}.");
+        let why = tr!("This account can't be found any more: {error}.", error);
         return fail(parts, account, tried, &why, terminal).await;
     }
     let enrolled = match parts.enrolments.of(account) {
@@ -162,7 +164,7 @@ async fn tell(
         Ok(Swap::Made) => {
             parts.record(&Event::PinChanged, account, tried.service);
             parts.offers.note(account.uid, None);
-            let _ = terminal.show(Style::Info, "Done. Your new PIN works from now on.").await;
+            let _ = terminal.show(Style::Info, tr!("Done. Your new PIN works from now on.")).await;
             Ok(Round::Over(Outcome::Success))
         }
         Ok(Swap::Repeats) => {
@@ -175,12 +177,13 @@ async fn tell(
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
             parts.record(&event, account, tried.service);
-            let text = format!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.");
+            let text =
+                tr!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.", tries_left);
             terminal.refuse(&event, &text).await?;
             Ok(Round::Over(Outcome::Refused))
         }
         Err(error) if error.is_uncertain() => {
-            let event = Event::PinChangeFailed { why: error.to_string() };
+            let event = Event::PinChangeFailed { why: english(&error) };
             parts.record(&event, account, tried.service);
             terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Round::Over(Outcome::Unavailable))
@@ -192,11 +195,11 @@ async fn tell(
 pub(super) fn put_off(may: MayTry) -> String {
     match may {
         MayTry::After(wait) => {
-            format!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1))
+            tr!("Too many wrong PINs; the next try is possible in {} s.", wait.as_secs().max(1))
         }
-        MayTry::Uncounted => UNCOUNTED.to_owned(),
+        MayTry::Uncounted => UNCOUNTED.to_string(),
         MayTry::Now | MayTry::AtLogin => {
-            "Too many wrong PINs; sign in once with your PIN at a text console first.".to_owned()
+            tr!("Too many wrong PINs; sign in once with your PIN at a text console first.").to_string()
         }
     }
 }
@@ -275,20 +278,23 @@ async fn fail(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,
-    why: &str,
+    why: impl Display,
     terminal: &mut Terminal,
 ) -> Result<Round, Gone> {
-    let event = Event::PinChangeFailed { why: why.to_owned() };
+    let event = Event::PinChangeFailed { why: english(&why) };
     parts.record(&event, account, tried.service);
-    terminal.refuse(&event, &format!("{why}\nYour PIN was not changed.")).await?;
+    terminal.refuse(&event, &tr!("{why}\nYour PIN was not changed.", why)).await?;
     Ok(Round::Over(Outcome::Unavailable))
 }
 
 fn repeats(history: u8) -> String {
     match history {
-        1 => "That is the PIN you have. Choose another. From the start:".to_owned(),
+        1 => tr!("That is the PIN you have. Choose another. From the start:").to_string(),
         _ => {
-            format!("You have had this PIN: choose one that is none of your\nlast {history}. From the start:")
+            tr!(
+                "You have had this PIN: choose one that is none of your\nlast {history}. From the start:",
+                history
+            )
         }
     }
 }

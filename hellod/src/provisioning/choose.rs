@@ -1,6 +1,7 @@
 //! Choosing a PIN: typed twice, judged by policy. Only the TPM child sees it.
 
 use hello_dbus::{Role, Shape};
+use hello_words::tr;
 
 use crate::conversation::{Gone, Reply, Terminal};
 use crate::gesture::pin::PinShape;
@@ -21,7 +22,7 @@ pub(super) enum Chosen {
 /// Asks until there is a PIN that policy accepts.
 pub(super) async fn choose(choosing: &mut Choosing, terminal: &mut Terminal) -> Result<Chosen, Gone> {
     for _ in 0..ROUNDS {
-        let Reply::Secret(pin) = terminal.secret("New PIN: ", Role::New, Shape::Any).await? else {
+        let Reply::Secret(pin) = terminal.secret(tr!("New PIN: "), Role::New, Shape::Any).await? else {
             return Ok(Chosen::Nothing);
         };
         let shape = match choosing.first(pin).await {
@@ -32,13 +33,16 @@ pub(super) async fn choose(choosing: &mut Choosing, terminal: &mut Terminal) -> 
             }
             Err(error) => return Ok(Chosen::Failed(error)),
         };
-        let Reply::Secret(pin) = terminal.secret("The same PIN again: ", Role::Repeat, Shape::Any).await?
+        let Reply::Secret(pin) =
+            terminal.secret(tr!("The same PIN again: "), Role::Repeat, Shape::Any).await?
         else {
             return Ok(Chosen::Nothing);
         };
         match choosing.repeat(pin).await {
             Ok(Same::Yes) => return Ok(Chosen::Pin(shape)),
-            Ok(Same::No) => terminal.refuse(Refusal::NOT_A_NEW_PIN, "Those two were not the same.").await?,
+            Ok(Same::No) => {
+                terminal.refuse(Refusal::NOT_A_NEW_PIN, tr!("Those two were not the same.")).await?
+            }
             Err(error) => return Ok(Chosen::Failed(error)),
         }
     }

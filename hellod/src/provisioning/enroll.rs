@@ -1,6 +1,8 @@
 //! Enrolling, and replacing an enrolment whose PIN is forgotten.
 
 use hello_dbus::{Outcome, Style, Way};
+use hello_words::{Text, english, tr};
+use std::fmt::Display;
 
 use super::choose::{Chosen, choose};
 use super::fingers;
@@ -142,12 +144,12 @@ impl Enrolling<'_> {
         }
         // From here on, and not while somebody sits before the questions, who would so keep root from taking the PIN away.
         let Some(_note) = at_work(parts, account.uid).await else {
-            self.failed("it is being worked on in another window");
+            self.failed(tr!("it is being worked on in another window"));
             terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
             return Ok(Outcome::Refused);
         };
         if let Some(outcome) = self.out_of_place(former.as_ref(), terminal).await? {
-            self.failed("it was set up, replaced or removed in another window meanwhile");
+            self.failed(tr!("it was set up, replaced or removed in another window meanwhile"));
             return Ok(outcome);
         }
         let _claim = self.claimed(&registering).await?;
@@ -262,7 +264,7 @@ impl Enrolling<'_> {
         }
         self.is_free(person).await?;
         if !again {
-            let text = format!("Signed in as {}. {CHOOSE}", person.upn.as_str());
+            let text = tr!("Signed in as {}. {CHOOSE}", person.upn.as_str(), CHOOSE);
             terminal.show(Style::Info, &text).await?;
         }
         Ok(vouched)
@@ -290,7 +292,7 @@ impl Enrolling<'_> {
         match choose(choosing, terminal).await? {
             Chosen::Pin(shape) => Ok(shape),
             Chosen::Nothing => {
-                self.failed("no PIN was chosen");
+                self.failed(tr!("no PIN was chosen"));
                 Err(Stop::Told(Outcome::Refused))
             }
             Chosen::Failed(error) => Err(error.into()),
@@ -318,30 +320,32 @@ impl Enrolling<'_> {
     }
 
     async fn give_up(&self, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-        let event = self.failed(&failure.to_string());
+        let event = self.failed(failure);
         let (outcome, remedy) = match failure {
             Failure::SomebodyElse(_) | Failure::InAnotherAccount(_) | Failure::NobodySignedIn => {
-                (Outcome::Refused, "Nothing was changed.")
+                (Outcome::Refused, tr!("Nothing was changed."))
             }
-            Failure::NoPlace(_) => (Outcome::Unavailable, "Ask your administrator, or see: helloctl doctor"),
+            Failure::NoPlace(_) => {
+                (Outcome::Unavailable, tr!("Ask your administrator, or see: helloctl doctor"))
+            }
             Failure::TooOften(_) | Failure::Account(_) | Failure::Replaced => {
-                (Outcome::Unavailable, "Nothing was changed.")
+                (Outcome::Unavailable, tr!("Nothing was changed."))
             }
             Failure::Membership(_) => (Outcome::Unavailable, UNJOINED),
             Failure::NoPermit(NoPermit::Directory(error)) | Failure::Directory(error) if error.passes() => {
-                (Outcome::Unavailable, "No PIN was set up. Try again later.")
+                (Outcome::Unavailable, tr!("No PIN was set up. Try again later."))
             }
             Failure::NoPermit(NoPermit::Directory(_) | NoPermit::Stale) | Failure::Directory(_) => {
                 (Outcome::Unavailable, ALONE)
             }
-            _ => (Outcome::Unavailable, "No PIN was set up. What to do: helloctl doctor"),
+            _ => (Outcome::Unavailable, tr!("No PIN was set up. What to do: helloctl doctor")),
         };
         terminal.refuse(&event, &format!("{failure}\n{remedy}")).await?;
         Ok(outcome)
     }
 
-    fn failed(&self, why: &str) -> Event {
-        let event = Event::EnrolmentFailed { why: why.to_owned() };
+    fn failed(&self, why: impl Display) -> Event {
+        let event = Event::EnrolmentFailed { why: english(why) };
         self.parts.record(&event, self.account, self.command());
         event
     }
@@ -351,18 +355,19 @@ impl Enrolling<'_> {
     }
 }
 
-const ALREADY: &str = "You have a PIN on this machine already.\n\
+const ALREADY: Text = tr!("You have a PIN on this machine already.\n\
     To change it: helloctl pin change\n\
-    If you have forgotten it: helloctl reset";
-const NOWHERE: &str = "There is no directory at which to sign in: leave --sign-in away.\n\
-    Nothing was changed.";
-const CHOOSE: &str = "Choose the PIN now:\n\
-    the directory takes its key only within ten minutes of the second factor.";
-const LATE: &str = "Choosing has taken so long that the directory wants the second factor once more.\n\
-    The PIN that you have chosen stays.";
-const MAKING: &str = "Making your key in the security chip. This can take up to 10 seconds.";
-const DONE: &str = "Done. The PIN signs in wherever this computer asks for it.\n\
-    If its logins don't ask yet, an administrator has them ask: sudo helloctl pam enable";
-const ALONE: &str = "No PIN was set up. For one that this computer alone knows: helloctl enroll --local";
-const UNJOINED: &str = "No PIN was set up. An administrator puts that right: sudo helloctl leave --forget\n\
-    For a PIN that this computer alone knows: helloctl enroll --local";
+    If you have forgotten it: helloctl reset");
+const NOWHERE: Text = tr!("There is no directory at which to sign in: leave --sign-in away.\n\
+    Nothing was changed.");
+const CHOOSE: Text = tr!("Choose the PIN now:\n\
+    the directory takes its key only within ten minutes of the second factor.");
+const LATE: Text = tr!("Choosing has taken so long that the directory wants the second factor once more.\n\
+    The PIN that you have chosen stays.");
+const MAKING: Text = tr!("Making your key in the security chip. This can take up to 10 seconds.");
+const DONE: Text = tr!("Done. The PIN signs in wherever this computer asks for it.\n\
+    If its logins don't ask yet, an administrator has them ask: sudo helloctl pam enable");
+const ALONE: Text = tr!("No PIN was set up. For one that this computer alone knows: helloctl enroll --local");
+const UNJOINED: Text =
+    tr!("No PIN was set up. An administrator puts that right: sudo helloctl leave --forget\n\
+    For a PIN that this computer alone knows: helloctl enroll --local");

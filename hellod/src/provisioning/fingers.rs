@@ -1,9 +1,11 @@
 //! Fingers: added after the PIN, listed, and taken away.
 
+use std::fmt::Display;
 use std::rc::Rc;
 
 use hello_dbus::finger::{Finger, Seen};
 use hello_dbus::{Outcome, Style};
+use hello_words::{Text, Told, english, tr};
 
 use super::change::put_off;
 use super::{AT_WORK, at_work, for_the_entitled, is_counted, is_yes, proven};
@@ -65,11 +67,11 @@ pub(super) async fn offer(
     if !is_counted(&enrolled) || parts.fingers.reader().look(&account.name).await.is_err() {
         return Ok(());
     }
-    let typed = terminal.text("Sign in with a finger, too? Type yes or no: ").await?;
+    let typed = terminal.text(tr!("Sign in with a finger, too? Type yes or no: ")).await?;
     if is_yes(typed) {
         return add(parts, caller, account, None, terminal).await.map(drop);
     }
-    terminal.show(Style::Info, "Should you want that later: helloctl finger add").await
+    terminal.show(Style::Info, tr!("Should you want that later: helloctl finger add")).await
 }
 
 /// The PIN, then the finger. Whoever adds one has a second way in, so it takes more than a session that stands open.
@@ -83,14 +85,16 @@ async fn add(
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
         Ok(None) => return Ok(Outcome::NotEnrolled),
-        Err(error) => return fail(parts, account, &format!("{error}."), terminal).await,
+        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
     };
     let why_not = if !parts.fingers.are_allowed() {
-        Some("The policy of this machine allows no fingers (UseBiometrics).")
+        Some(tr!("The policy of this machine allows no fingers (UseBiometrics)."))
     } else if !is_counted(&enrolled) {
-        Some("This security chip has no counter of its own for your PIN, and lets no finger stand for it.")
+        Some(tr!(
+            "This security chip has no counter of its own for your PIN, and lets no finger stand for it."
+        ))
     } else if !is_at_the_reader(parts, caller) {
-        Some("The fingerprint reader is at the machine itself. Run this there.")
+        Some(tr!("The fingerprint reader is at the machine itself. Run this there."))
     } else {
         None
     };
@@ -99,7 +103,7 @@ async fn add(
     }
     let there = match parts.fingers.reader().look(&account.name).await {
         Ok(sensor) => sensor,
-        Err(error) => return fail(parts, account, &format!("{error}."), terminal).await,
+        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
     };
     let known = known_at(parts, account, &enrolled.record.kid, &there);
     let strangers: Vec<String> =
@@ -108,7 +112,7 @@ async fn add(
         return Ok(Outcome::Refused);
     }
     let Some(finger) = next(finger, &there, &strangers) else {
-        let why = "That finger is there already. Which are: helloctl finger list";
+        let why = tr!("That finger is there already. Which are: helloctl finger list");
         return fail(parts, account, why, terminal).await;
     };
     if let Some(outcome) = proven_by_pin(parts, account, &enrolled, terminal).await? {
@@ -116,11 +120,11 @@ async fn add(
     }
     for stranger in &strangers {
         if let Err(error) = parts.fingers.reader().remove(&account.name, stranger).await {
-            return fail(parts, account, &format!("{error}."), terminal).await;
+            return fail(parts, account, Told(|| format!("{error}.")), terminal).await;
         }
     }
     if let Err(why) = learn(parts, account, finger, terminal).await? {
-        return fail(parts, account, &format!("{why}."), terminal).await;
+        return fail(parts, account, Told(|| format!("{why}.")), terminal).await;
     }
     noted(parts, account, (&enrolled, &strangers), finger, terminal).await
 }
@@ -153,17 +157,17 @@ async fn noted(
     }
     let there = match parts.fingers.reader().look(&account.name).await {
         Ok(sensor) => sensor,
-        Err(error) => return fail(parts, account, &format!("{error}."), terminal).await,
+        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
     };
     // No other than that one and those before it: a program may have added one meanwhile, also in the place of a stranger.
     let mut fingers = known_at(parts, account, kid, &there);
     fingers.retain(|known| !strangers.contains(known) && known != finger.word());
     fingers.push(finger.word().to_owned());
     if let Err(error) = parts.fingers.put(account, kid, Sensor { fingers, ..there }) {
-        return fail(parts, account, &format!("{error}."), terminal).await;
+        return fail(parts, account, Told(|| format!("{error}.")), terminal).await;
     }
     parts.record(&Event::FingerAdded { finger: finger.to_string() }, account, "finger add");
-    let _ = terminal.show(Style::Info, &format!("Done. Your {finger} signs in.\n{DONE}")).await;
+    let _ = terminal.show(Style::Info, &tr!("Done. Your {finger} signs in.\n{DONE}", finger, DONE)).await;
     Ok(Outcome::Success)
 }
 
@@ -172,18 +176,18 @@ async fn may_go(strangers: &[String], terminal: &mut Terminal) -> Result<bool, G
     if strangers.is_empty() {
         return Ok(true);
     }
-    let list: Vec<String> = strangers.iter().map(|word| word.replace('-', " ")).collect();
-    let text = format!(
+    let list: Vec<String> = strangers.iter().map(|word| in_words(word)).collect();
+    let text = tr!(
         "The reader knows fingers of yours that were not set up with\nthis PIN: {}.\n\
          They would not count, and have to go first.",
         list.join(", ")
     );
     terminal.show(Style::Info, &text).await?;
-    let typed = terminal.text("Remove them from the reader? Type yes or no: ").await?;
+    let typed = terminal.text(tr!("Remove them from the reader? Type yes or no: ")).await?;
     if is_yes(typed) {
         return Ok(true);
     }
-    terminal.show(Style::Info, "Nothing was changed.").await?;
+    terminal.show(Style::Info, tr!("Nothing was changed.")).await?;
     Ok(false)
 }
 
@@ -207,13 +211,13 @@ async fn proven_by_pin(
     terminal: &mut Terminal,
 ) -> Result<Option<Outcome>, Gone> {
     let shape = enrolled.record.shape_at_a_prompt();
-    let Reply::Secret(pin) = terminal.pin("Your PIN: ", shape, Or::default()).await? else {
-        terminal.show(Style::Info, "Nothing was changed.").await?;
+    let Reply::Secret(pin) = terminal.pin(tr!("Your PIN: "), shape, Or::default()).await? else {
+        terminal.show(Style::Info, tr!("Nothing was changed.")).await?;
         return Ok(Some(Outcome::Refused));
     };
     let gate = match parts.fingers.opening(account, enrolled).await {
         Ok(gate) => gate,
-        Err(error) => return fail(parts, account, &format!("{error}."), terminal).await.map(Some),
+        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await.map(Some),
     };
     let charge = match parts.tries.charge(account.uid, Class::Own) {
         Ok(charge) => charge,
@@ -221,7 +225,7 @@ async fn proven_by_pin(
     };
     let mut message = [0; 32];
     if aws_lc_rs::rand::fill(&mut message).is_err() {
-        return fail(parts, account, "This machine gives no random numbers.", terminal).await.map(Some);
+        return fail(parts, account, tr!("This machine gives no random numbers."), terminal).await.map(Some);
     }
     let wanted = SignIn { message: &message, keyring: None, tokens: None, request: None, rules: None, gate };
     let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await;
@@ -231,7 +235,7 @@ async fn proven_by_pin(
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
             parts.record(&event, account, "finger add");
-            let text = format!("Wrong PIN; {tries_left} tries left. No finger was added.");
+            let text = tr!("Wrong PIN; {tries_left} tries left. No finger was added.", tries_left);
             terminal.refuse(&event, &text).await?;
             Ok(Some(Outcome::Refused))
         }
@@ -265,7 +269,7 @@ async fn watched(
     terminal: &mut Terminal,
 ) -> Result<Result<(), String>, Gone> {
     terminal
-        .show(Style::Info, &format!("Touch the fingerprint reader with your {finger}, again and again."))
+        .show(Style::Info, &tr!("Touch the fingerprint reader with your {finger}, again and again.", finger))
         .await?;
     let mut silent = 0;
     loop {
@@ -279,9 +283,9 @@ async fn watched(
             Ok(Seen::Part { done, of }) => {
                 silent = 0;
                 let text = if of > done {
-                    format!("{done} of {of}. Lift the finger, and touch again.")
+                    tr!("{done} of {of}. Lift the finger, and touch again.", done, of)
                 } else {
-                    format!("{done}. Lift the finger, and touch again.")
+                    tr!("{done}. Lift the finger, and touch again.", done)
                 };
                 terminal.show(Style::Info, &text).await?;
             }
@@ -292,7 +296,7 @@ async fn watched(
             Ok(Seen::Nothing | Seen::Match | Seen::NoMatch | Seen::Only(_)) => {
                 silent += 1;
                 if silent > LONGEST_SILENCE {
-                    return Ok(Err("no finger has touched the reader".into()));
+                    return Ok(Err(tr!("no finger has touched the reader").to_string()));
                 }
             }
         }
@@ -322,7 +326,7 @@ async fn remove(
         let (out, stay) = known.fingers.into_iter().partition(is_meant);
         gone = out;
         if let Err(error) = parts.fingers.put(account, &kid, Sensor { name: known.name, fingers: stay }) {
-            return fail_to_remove(&format!("{error}."), terminal).await;
+            return fail_to_remove(Told(|| format!("{error}.")), terminal).await;
         }
     }
     if parts.fingers.set_up(account, &kid).is_none() {
@@ -346,15 +350,15 @@ async fn remove(
         parts.record(&event, account, "finger remove");
     }
     match left {
-        Some(error) if gone.is_empty() => fail_to_remove(&format!("{error}."), terminal).await,
-        None if gone.is_empty() => fail_to_remove("There is no such finger of yours.", terminal).await,
+        Some(error) if gone.is_empty() => fail_to_remove(Told(|| format!("{error}.")), terminal).await,
+        None if gone.is_empty() => fail_to_remove(tr!("There is no such finger of yours."), terminal).await,
         Some(error) => {
-            let text = format!("It signs in no longer. The reader may go on knowing it: {error}.");
+            let text = tr!("It signs in no longer. The reader may go on knowing it: {error}.", error);
             terminal.show(Style::Info, &text).await?;
             Ok(Outcome::Success)
         }
         None => {
-            let _ = terminal.show(Style::Info, "Done. Your PIN works as before.").await;
+            let _ = terminal.show(Style::Info, tr!("Done. Your PIN works as before.")).await;
             Ok(Outcome::Success)
         }
     }
@@ -365,9 +369,9 @@ async fn list(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resu
     let Some(kid) = kid else { return Ok(Outcome::NotEnrolled) };
     let known = parts.fingers.of(account, &kid);
     let text = match known {
-        None => "No finger signs in. To add one: helloctl finger add".to_owned(),
+        None => tr!("No finger signs in. To add one: helloctl finger add").to_string(),
         Some(Sensor { name, fingers }) => {
-            let list: Vec<String> = fingers.iter().map(|word| word.replace('-', " ")).collect();
+            let list: Vec<String> = fingers.iter().map(|word| in_words(word)).collect();
             format!("{} ({name})", list.join(", "))
         }
     };
@@ -375,20 +379,31 @@ async fn list(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resu
     Ok(Outcome::Success)
 }
 
-async fn fail(parts: &Parts, account: &Account, why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    let event = Event::FingerNotAdded { why: why.to_owned() };
+async fn fail(
+    parts: &Parts,
+    account: &Account,
+    why: impl Display,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let event = Event::FingerNotAdded { why: english(&why) };
     parts.record(&event, account, "finger add");
-    terminal.refuse(&event, &format!("{}\nNo finger was added.", capital(why))).await?;
+    terminal.refuse(&event, &tr!("{}\nNo finger was added.", capital(why))).await?;
     Ok(Outcome::Unavailable)
 }
 
-async fn fail_to_remove(why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+async fn fail_to_remove(why: impl Display, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     terminal.refuse(Refusal::FINGER_STAYS, &capital(why)).await?;
     Ok(Outcome::Unavailable)
 }
 
+/// A finger, as people call it.
+fn in_words(word: &str) -> String {
+    Finger::parse(word).map_or_else(|| word.to_owned(), |finger| finger.to_string())
+}
+
 /// As a sentence begins.
-fn capital(why: &str) -> String {
+fn capital(why: impl Display) -> String {
+    let why = why.to_string();
     let mut chars = why.chars();
     chars.next().map(|first| first.to_uppercase().chain(chars).collect()).unwrap_or_default()
 }
@@ -398,7 +413,7 @@ fn is_at_the_reader(parts: &Parts, caller: &Caller) -> bool {
     parts.surfaces.is_at_the_reader(caller, class, "")
 }
 
-const DONE: &str = "At a prompt for the PIN, press Enter and touch the reader.\n\
-    After each start of the machine your PIN is needed first.";
+const DONE: Text = tr!("At a prompt for the PIN, press Enter and touch the reader.\n\
+    After each start of the machine your PIN is needed first.");
 /// How often the reader may say in a row that nothing happens: for half a minute.
 const LONGEST_SILENCE: u32 = 43;

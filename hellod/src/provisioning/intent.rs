@@ -5,6 +5,7 @@
 
 use std::rc::Rc;
 
+use hello_words::english;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
@@ -201,7 +202,7 @@ async fn settle_recorded(parts: &Parts, intent: &Intent) {
     let event = match intent.settle(parts).await {
         Ok(Settled { outcome: Outcome::Finished, .. }) => Event::Recovered { outcome: "it was finished" },
         Ok(Settled { outcome: Outcome::Undone, .. }) => Event::Recovered { outcome: "it was undone" },
-        Err(error) => Event::RecoveryFailed { why: error.to_string() },
+        Err(error) => Event::RecoveryFailed { why: english(&error) },
     };
     parts.record(&event, &intent.account(), "hellod");
 }

@@ -1,6 +1,7 @@
 //! Consent: whether the password of an account may be kept for its keyring. Asked once, and called what it is.
 
 use hello_dbus::{Outcome, Style};
+use hello_words::{Text, tr};
 
 use super::{end, entitled, is_counted, is_yes, proven};
 use crate::accounts::Account;
@@ -52,13 +53,15 @@ async fn agree(
         return Ok(Outcome::Declined);
     }
     let why_not = if caller.uid != account.uid {
-        Some("Only the person can agree to this: run it in your own account, without sudo.")
+        Some(tr!("Only the person can agree to this: run it in your own account, without sudo."))
     } else if !parts.keyrings.are_allowed() {
-        Some("The policy of this machine does not allow passwords to be kept. Ask your administrator.")
+        Some(tr!("The policy of this machine does not allow passwords to be kept. Ask your administrator."))
     } else if !parts.enrolments.exists(account.uid) {
         return Ok(Outcome::NotEnrolled);
     } else if !has_counter(parts, account) {
-        Some("This security chip has no counter of its own for your PIN, and keeps no password under it.")
+        Some(tr!(
+            "This security chip has no counter of its own for your PIN, and keeps no password under it."
+        ))
     } else {
         None
     };
@@ -83,14 +86,14 @@ async fn forget(
         return Ok(Outcome::Declined);
     }
     if parts.keyrings.of(account).is_none() {
-        let _ = terminal.show(Style::Info, "Your password was not kept. Nothing was changed.").await;
+        let _ = terminal.show(Style::Info, tr!("Your password was not kept. Nothing was changed.")).await;
         return Ok(Outcome::Success);
     }
     // The answer is kept: whoever wants it no longer is not to be asked again.
     match parts.keyrings.answer(account, Consent::Refused, parts.clock.now().wall) {
         Ok(()) => {
             parts.record(&Event::PasswordForgotten, account, "keyring forget");
-            let _ = terminal.show(Style::Info, "Done. Your password is not kept.").await;
+            let _ = terminal.show(Style::Info, tr!("Done. Your password is not kept.")).await;
             Ok(Outcome::Success)
         }
         Err(error) => not_noted(&error, terminal).await,
@@ -100,7 +103,7 @@ async fn forget(
 /// Anything but a clear yes is a no.
 async fn ask(terminal: &mut Terminal) -> Result<Consent, Gone> {
     terminal.show(Style::Info, EXPLANATION).await?;
-    let typed = terminal.text("Keep your password for the keyring? Type yes or no: ").await?;
+    let typed = terminal.text(tr!("Keep your password for the keyring? Type yes or no: ")).await?;
     Ok(if is_yes(typed) { Consent::Given } else { Consent::Refused })
 }
 
@@ -130,7 +133,7 @@ async fn note(
 }
 
 async fn not_noted(error: &StoreError, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    let text = format!("Your answer can't be written down: {error}. Try again later.");
+    let text = tr!("Your answer can't be written down: {error}. Try again later.", error);
     terminal.refuse(Refusal::NO_KEYRING, &text).await?;
     Ok(Outcome::Unavailable)
 }
@@ -140,7 +143,7 @@ fn has_counter(parts: &Parts, account: &Account) -> bool {
     parts.enrolments.of(account).ok().flatten().is_some_and(|enrolled| is_counted(&enrolled))
 }
 
-const EXPLANATION: &str = "\
+const EXPLANATION: Text = tr!("\
     Your keyring (stored passwords of browser, mail and Wi-Fi)\n\
     opens with your password. After a sign-in by PIN it stays\n\
     shut, and asks for the password later.\n\
@@ -148,10 +151,10 @@ const EXPLANATION: &str = "\
     security chip so that only your PIN opens it. It then is a\n\
     stored password: with your PIN and this machine, somebody\n\
     has your password, too, and so has a program of yours that\n\
-    stands between when a keyring is opened.";
-const AGREED: &str = "\
+    stands between when a keyring is opened.");
+const AGREED: Text = tr!("\
     Your password will be kept from your next sign-in with it.\n\
-    To end that: helloctl keyring forget";
-const REFUSED: &str = "\
+    To end that: helloctl keyring forget");
+const REFUSED: Text = tr!("\
     Your password is not kept.\n\
-    Should you want it later: helloctl keyring keep";
+    Should you want it later: helloctl keyring keep");

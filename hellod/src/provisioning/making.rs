@@ -1,5 +1,7 @@
 //! Making a key and having it registered, from the chosen PIN to the record in force, or to nothing at all.
 
+use hello_words::tr;
+
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
 use crate::enrolments::{Enrolment, VERSION};
@@ -31,11 +33,11 @@ pub(super) enum Failure {
     Store(#[from] StoreError),
     #[error(transparent)]
     NoPlace(#[from] NoPlace),
-    #[error("This machine gives no random numbers.")]
+    #[error("{}", tr!("This machine gives no random numbers."))]
     Random,
     #[error("{0}")]
     TooOften(String),
-    #[error("This account can't be found any more: {0}.")]
+    #[error("{}", tr!("This account can't be found any more: {0}.", _0))]
     Account(#[from] NoAccount),
     #[error("{REPLACED}")]
     Replaced,
@@ -45,17 +47,15 @@ pub(super) enum Failure {
     NoPermit(#[from] NoPermit),
     #[error(transparent)]
     Directory(#[from] DirectoryError),
-    #[error("Nobody has signed in at the directory.")]
+    #[error("{}", tr!("Nobody has signed in at the directory."))]
     NobodySignedIn,
-    #[error(
-        "{0} has signed in, and this account is set up for somebody else there. To change that: helloctl unenroll"
-    )]
+    #[error("{}", tr!("{0} has signed in, and this account is set up for somebody else there. To change that: helloctl unenroll", _0))]
     SomebodyElse(String),
-    #[error("{0} has a PIN in another account of this computer. Remove it there first: helloctl unenroll")]
+    #[error("{}", tr!("{0} has a PIN in another account of this computer. Remove it there first: helloctl unenroll", _0))]
     InAnotherAccount(String),
-    #[error("This computer was taken out of the directory meanwhile.")]
+    #[error("{}", tr!("This computer was taken out of the directory meanwhile."))]
     Left,
-    #[error("The directory says that it has registered the key for {0}, who has not signed in here.")]
+    #[error("{}", tr!("The directory says that it has registered the key for {0}, who has not signed in here.", _0))]
     AnotherKey(String),
 }
 

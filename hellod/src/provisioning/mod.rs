@@ -15,6 +15,7 @@ mod unenroll;
 use std::time::Duration;
 
 use hello_dbus::Outcome;
+use hello_words::{Text, english, tr};
 use tokio::time::sleep;
 
 use crate::accounts::Account;
@@ -62,7 +63,7 @@ async fn entitled(
     };
     let event = Event::Declined(decline);
     parts.record(&event, account, command);
-    let text = format!("This can't be done from here: {}.", decline.reason());
+    let text = tr!("This can't be done from here: {}.", decline.reason());
     terminal.refuse(&event, &text).await?;
     Ok(false)
 }
@@ -82,9 +83,10 @@ async fn for_the_entitled(
     end(terminal, outcome).await;
 }
 
-/// Anything but a clear yes is a no.
+/// Anything but a clear yes is a no: the English one, or that of the language in which the question was asked.
 fn is_yes(typed: Option<String>) -> bool {
-    typed.is_some_and(|typed| matches!(typed.trim().to_lowercase().as_str(), "yes" | "y"))
+    let Some(typed) = typed.map(|typed| typed.trim().to_lowercase()) else { return false };
+    matches!(typed.as_str(), "yes" | "y") || typed == tr!("yes").to_string()
 }
 
 /// Whether a PIN counter of the person's own guards the key, and so what may be kept under the PIN, and the gate for a finger.
@@ -110,10 +112,16 @@ async fn proven(
     let has_only_the_pin = has_only_the_pin(parts, account).await;
     if has_only_the_pin && matches!(action, Action::Reset | Action::Unenroll) {
         let (why, command) = match action {
-            Action::Unenroll => ("An administrator removes your PIN:", "unenroll"),
-            _ => ("Forgotten? An administrator sets a new one with you:", "reset"),
+            Action::Unenroll => (tr!("An administrator removes your PIN:"), "unenroll"),
+            _ => (tr!("Forgotten? An administrator sets a new one with you:"), "reset"),
         };
-        let text = format!("{ONLY_THE_PIN}\n{why}\n  sudo helloctl {command} --user {}", account.name);
+        let text = tr!(
+            "{ONLY_THE_PIN}\n{why}\n  sudo helloctl {command} --user {}",
+            account.name,
+            ONLY_THE_PIN,
+            why,
+            command
+        );
         terminal.refuse(Refusal::NO_PROOF, &text).await?;
         return Ok(false);
     }
@@ -124,22 +132,24 @@ async fn proven(
     // While it stands, the PIN answers no question of polkit's, and so the password would.
     let note = (!has_only_the_pin).then(|| parts.proving.begin(account.uid));
     let Some(_note) = note.map_or(Some(None), |note| note.map(Some)) else {
-        let text = "You are being asked for your password already.\nAnswer there, or close that window.";
+        let text = tr!("You are being asked for your password already.\nAnswer there, or close that window.");
         terminal.refuse(Refusal::ASKED_ALREADY, text).await?;
         return Ok(false);
     };
     let Err(why) = parts.prover.prove(caller, action).await else { return Ok(true) };
-    let event = Event::ProofRefused { why: why.to_string() };
+    let event = Event::ProofRefused { why: english(why) };
     parts.record(&event, account, "helloctl");
     let text = match why {
         NoProof::Refused => {
-            "Your password is needed for this, and was not given, or not right. Nothing was changed."
+            tr!("Your password is needed for this, and was not given, or not right. Nothing was changed.")
         }
         NoProof::NobodyAsks => {
-            "Nothing here can ask for your password. Run this in a terminal, or as root:\n  sudo helloctl enroll --user NAME"
+            tr!(
+                "Nothing here can ask for your password. Run this in a terminal, or as root:\n  sudo helloctl enroll --user NAME"
+            )
         }
         NoProof::Unreachable => {
-            "polkit, which asks for your password, can't be reached. Is the package polkitd installed?"
+            tr!("polkit, which asks for your password, can't be reached. Is the package polkitd installed?")
         }
     };
     terminal.refuse(&event, text).await?;
@@ -159,7 +169,7 @@ async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
 fn too_often(may: MayWrite) -> Option<String> {
     match may {
         MayWrite::Now => None,
-        MayWrite::After(wait) => Some(format!(
+        MayWrite::After(wait) => Some(tr!(
             "Each new PIN wears the security chip, and there were many lately. The next is possible in {}.",
             in_words(wait)
         )),
@@ -168,12 +178,16 @@ fn too_often(may: MayWrite) -> Option<String> {
 
 /// What to say of a key that is gone here and that a directory goes on listing, or may.
 fn still_listed(directory: &str) -> String {
-    format!("{directory} may go on listing a key of this computer that opens nothing any more.\n{REMOVE}")
+    tr!(
+        "{directory} may go on listing a key of this computer that opens nothing any more.\n{REMOVE}",
+        directory,
+        REMOVE
+    )
 }
 
 /// What whoever chooses a PIN is told, where an organisation may set another one.
 fn recoverable(organisation: &Organisation) -> String {
-    format!(
+    tr!(
         "If you forget this PIN, your organisation can let you\nset a new one (its key: {}).",
         organisation.short()
     )
@@ -209,15 +223,15 @@ async fn end(terminal: Terminal, outcome: Result<Outcome, Gone>) {
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;
 }
 
-const ONLY_THE_PIN: &str = "Your password is no proof here: policy has only your PIN let you in.";
-const AT_WORK: &str = "Your PIN is being worked on in another window just now. Try again in a minute.";
+const ONLY_THE_PIN: Text = tr!("Your password is no proof here: policy has only your PIN let you in.");
+const AT_WORK: Text = tr!("Your PIN is being worked on in another window just now. Try again in a minute.");
 
 /// No directory lets a device take a key off a person's list.
-const REMOVE: &str = "An administrator can remove it, and in Entra ID you can:\n\
-    https://mysignins.microsoft.com/security-info";
+const REMOVE: Text = tr!("An administrator can remove it, and in Entra ID you can:\n\
+    https://mysignins.microsoft.com/security-info");
 
-const UNCERTAIN: &str = "Your PIN may have been changed. Try the new one first, then the old one.";
+const UNCERTAIN: Text = tr!("Your PIN may have been changed. Try the new one first, then the old one.");
 
-const REPLACED: &str = "Your PIN was replaced or removed in another window meanwhile.";
+const REPLACED: Text = tr!("Your PIN was replaced or removed in another window meanwhile.");
 
-const NOT_ROOT: &str = "root has no PIN: a PIN is for a person who signs in.";
+const NOT_ROOT: Text = tr!("root has no PIN: a PIN is for a person who signs in.");

@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use hello_dbus::{Outcome, Style};
+use hello_words::{Text, tr};
 use tokio::time::timeout;
 
 use super::change::{self, Tried};
@@ -65,7 +66,7 @@ async fn renew(
     outdated: &Outdated,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    terminal.show(Style::Info, &format!("{outdated}\nChoose another one now.")).await?;
+    terminal.show(Style::Info, &tr!("{outdated}\nChoose another one now.", outdated)).await?;
     let outcome = change::run(parts, account, tried, terminal).await?;
     if outcome != Outcome::Success {
         terminal.show(Style::Info, AS_BEFORE).await?;
@@ -90,7 +91,7 @@ async fn replace(
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
     terminal.show(Style::Info, &in_full(parts, account, why)).await?;
-    let wanted = is_yes(terminal.word("Choose a new PIN now? Type yes or no: ").await?);
+    let wanted = is_yes(terminal.word(tr!("Choose a new PIN now? Type yes or no: ")).await?);
     parts.record(&Event::PinOffered { answer: if wanted { "yes" } else { "no" } }, account, "offer");
     let outcome = if wanted { replaced(parts, caller, account, terminal).await? } else { Outcome::Refused };
     if outcome != Outcome::Success {
@@ -175,7 +176,7 @@ async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<
     let Ok(looked) = timeout(A_LOOK, parts.tpm.probe(Asker::Looking(account.uid))).await else { return None };
     let why = match looked {
         Ok(report) if report.counts_pins() && !report.owner_auth_set => return Some(launch),
-        Ok(_) => "the security chip can't keep a PIN".to_owned(),
+        Ok(_) => tr!("the security chip can't keep a PIN").to_string(),
         Err(error) => error.to_string(),
     };
     parts.record(&Event::PinNotOffered { why }, account, service);
@@ -205,7 +206,7 @@ async fn offer(
         }
         Launch::Offered => {
             terminal.show(Style::Info, OFFER).await?;
-            is_yes(terminal.word("Set it up now? Type yes or no: ").await?)
+            is_yes(terminal.word(tr!("Set it up now? Type yes or no: ")).await?)
         }
     };
     let answer = if launch == Launch::Required {
@@ -226,12 +227,9 @@ async fn offer(
         (Launch::Required, _) => terminal.show(Style::Info, NEXT_TIME).await?,
         (Launch::Offered, Outcome::Refused) => {
             let later = if refused(parts, account) {
-                format!(
-                    "You will be asked again in {} days at the earliest.",
-                    parts.policy.post_logon_pause_days
-                )
+                tr!("You will be asked again in {} days at the earliest.", parts.policy.post_logon_pause_days)
             } else {
-                "You will be asked again at your next sign-in.".to_owned()
+                tr!("You will be asked again at your next sign-in.").to_string()
             };
             terminal.show(Style::Info, &format!("{later}\n{SOONER}")).await?;
         }
@@ -243,16 +241,16 @@ async fn offer(
 
 /// How long a look at the chip may take, which may be busy with others.
 const A_LOOK: Duration = Duration::from_secs(3);
-const OFFER: &str = "\
+const OFFER: Text = tr!("\
     A short PIN can sign you in on this computer from now on,\n\
     in the place of your password, which works as before.\n\
-    The PIN is good on this computer alone.";
-const REQUIRED: &str = "\
+    The PIN is good on this computer alone.");
+const REQUIRED: Text = tr!("\
     On this computer people sign in with a PIN of their own.\n\
-    Choose yours now. It is good on this computer alone.";
-const AS_BEFORE: &str = "Nothing was changed. You are asked again at your next sign-in.";
-const LATER: &str = "Nothing was changed. For a new PIN later:\n  helloctl reset";
-const SAME_KEY: &str = "Your organisation can let you keep its key:\n  helloctl reset --request";
-const SOONER: &str = "To set it up sooner: helloctl enroll";
-const NEXT_TIME: &str =
-    "You are signed in without one this time, and are asked again\nat the next. Or: helloctl enroll";
+    Choose yours now. It is good on this computer alone.");
+const AS_BEFORE: Text = tr!("Nothing was changed. You are asked again at your next sign-in.");
+const LATER: Text = tr!("Nothing was changed. For a new PIN later:\n  helloctl reset");
+const SAME_KEY: Text = tr!("Your organisation can let you keep its key:\n  helloctl reset --request");
+const SOONER: Text = tr!("To set it up sooner: helloctl enroll");
+const NEXT_TIME: Text =
+    tr!("You are signed in without one this time, and are asked again\nat the next. Or: helloctl enroll");

@@ -1,6 +1,7 @@
 //! Who it is, at the directory: the person signs in there with a second factor, and the machine has it said on which device.
 
 use hello_dbus::{Style, Way};
+use hello_words::{Text, tr};
 
 use crate::accounts::Account;
 use crate::clock::Stamp;
@@ -42,7 +43,7 @@ pub(super) async fn sign_in(
     (joined, way): (Joined, Option<Way>),
     terminal: &mut Terminal,
 ) -> Result<SignedIn, Gone> {
-    let text = format!("This computer belongs to {}.\n{SIGN_IN}", joined.directory());
+    let text = tr!("This computer belongs to {}.\n{SIGN_IN}", joined.directory(), SIGN_IN);
     terminal.show(Style::Info, &text).await?;
     // Whoever enrols has it fetched, and takes nothing from the machine.
     let online = parts.online.for_person(account.uid);
@@ -113,8 +114,8 @@ impl DeviceKeys for InTheTpm<'_> {
     }
 }
 
-const SIGN_IN: &str = "Sign in there as the person for whom the PIN is to be, with a second factor.\n\
-    (For a PIN that this computer alone knows: helloctl enroll --local)";
+const SIGN_IN: Text = tr!("Sign in there as the person for whom the PIN is to be, with a second factor.\n\
+    (For a PIN that this computer alone knows: helloctl enroll --local)");
 
 /// How long a second factor counts. The directory gives ten minutes, of which two are left for making the key.
 const FRESH: std::time::Duration = std::time::Duration::from_secs(480);

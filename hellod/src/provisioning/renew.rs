@@ -1,8 +1,10 @@
 //! A new PIN for the same key, by word of the organisation: a code for its administrator, an answer to that, and the new PIN twice.
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use hello_dbus::{Outcome, Style};
+use hello_words::{Text, english, tr};
 use tokio::time::Instant;
 
 use super::choose::{Chosen, choose};
@@ -45,7 +47,7 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
         Err(error) => return fail(parts, account, &error.to_string(), terminal).await,
     };
     parts.record(&Event::ResetRequested, account, COMMAND);
-    let text = format!("{GIVE}\n\n{code}\n\nIts number, to read to them: {number}");
+    let text = tr!("{GIVE}\n\n{code}\n\nIts number, to read to them: {number}", GIVE, code, number);
     terminal.show(Style::Info, &text).await?;
     match answered(&mut choosing, terminal).await? {
         Heard::Answer => {}
@@ -72,7 +74,7 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
         return Ok(Outcome::Refused);
     };
     if let Err(error) = account.still_exists().await {
-        let why = format!("This account can't be found any more: {error}.");
+        let why = tr!("This account can't be found any more: {error}.", error);
         return fail(parts, account, &why, terminal).await;
     }
     match parts.enrolments.of(account) {
@@ -98,7 +100,7 @@ async fn answered(choosing: &mut Choosing, terminal: &mut Terminal) -> Result<He
     let deadline = Instant::now() + A_WHILE;
     let mut before = String::new();
     for _ in 0..ROUNDS {
-        let line = match terminal.word_until("The answer: ", deadline).await? {
+        let line = match terminal.word_until(tr!("The answer: "), deadline).await? {
             Waited::For(line) if !line.trim().is_empty() => line,
             Waited::For(_) | Waited::ForNothing => return Ok(Heard::Nothing),
             Waited::TooLong => return Ok(Heard::TooLate),
@@ -192,12 +194,12 @@ async fn tell(
         Err(Refused::Key(error @ KeyError::HalfDone { .. })) => {
             parts.record(&Event::PinRenewed, account, COMMAND);
             parts.offers.note(account.uid, None);
-            let text = format!("{error}\nIf it is refused as locked: helloctl reset --request");
+            let text = tr!("{error}\nIf it is refused as locked: helloctl reset --request", error);
             terminal.refuse(Refusal::HALF_RENEWED, &text).await?;
             Ok(Outcome::Unavailable)
         }
         Err(Refused::Key(error)) if error.is_uncertain() => {
-            let event = Event::PinNotRenewed { why: error.to_string() };
+            let event = Event::PinNotRenewed { why: english(&error) };
             parts.record(&event, account, COMMAND);
             terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Outcome::Unavailable)
@@ -206,10 +208,15 @@ async fn tell(
     }
 }
 
-async fn fail(parts: &Parts, account: &Account, why: &str, terminal: &mut Terminal) -> Result<Outcome, Gone> {
-    let event = Event::PinNotRenewed { why: why.to_owned() };
+async fn fail(
+    parts: &Parts,
+    account: &Account,
+    why: impl Display,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    let event = Event::PinNotRenewed { why: english(&why) };
     parts.record(&event, account, COMMAND);
-    terminal.refuse(&event, &format!("{why}\nYour PIN was not changed.")).await?;
+    terminal.refuse(&event, &tr!("{why}\nYour PIN was not changed.", why)).await?;
     Ok(Outcome::Unavailable)
 }
 
@@ -219,15 +226,15 @@ const ROUNDS: u32 = 6;
 /// How long an administrator may take.
 const A_WHILE: Duration = Duration::from_secs(3600);
 
-const TOO_LATE: &str = "Nobody has answered for an hour, and the code is void.\n\
-    For a new one: helloctl reset --request";
-const NOT_KEPT: &str = "No organisation can let you set a new PIN for your key.\n\
-    For a new PIN with a new key: helloctl reset";
-const GIVE: &str = "Send this code to your administrator, by mail or picture.\n\
+const TOO_LATE: Text = tr!("Nobody has answered for an hour, and the code is void.\n\
+    For a new one: helloctl reset --request");
+const NOT_KEPT: Text = tr!("No organisation can let you set a new PIN for your key.\n\
+    For a new PIN with a new key: helloctl reset");
+const GIVE: Text = tr!("Send this code to your administrator, by mail or picture.\n\
     Their tool, hello-reset, answers it with one line.\n\
     Keep this open: the answer works only here, and only for\n\
-    an hour. An empty line ends it, and voids the code.";
-const DONE: &str = "Done. Your new PIN works from now on; your key is the same.";
+    an hour. An empty line ends it, and voids the code.");
+const DONE: Text = tr!("Done. Your new PIN works from now on; your key is the same.");
 
-const STOPPED: &str = "Your PIN was not changed, and the code is void.\n\
-    For a new one: helloctl reset --request";
+const STOPPED: Text = tr!("Your PIN was not changed, and the code is void.\n\
+    For a new one: helloctl reset --request");

@@ -1,6 +1,7 @@
 //! Removing an enrolment.
 
 use hello_dbus::{Outcome, Style};
+use hello_words::{english, tr};
 
 use super::intent::{Footprint, Intent, Unfinished, settle_earlier};
 use super::{AT_WORK, at_work, end, entitled, proven, still_listed};
@@ -54,18 +55,20 @@ async fn run(
     match remove(parts, account).await {
         Ok(left_at) => {
             parts.record(&Event::Unenrolled, account, "unenroll");
-            let _ =
-                terminal.show(Style::Info, "Done. Your PIN and its key are gone from this machine.").await;
+            let _ = terminal
+                .show(Style::Info, tr!("Done. Your PIN and its key are gone from this machine."))
+                .await;
             if let Some(directory) = left_at {
                 let _ = terminal.show(Style::Info, &still_listed(&directory)).await;
             }
             Ok(Outcome::Success)
         }
         Err(error) => {
-            let event = Event::UnenrolFailed { why: error.to_string() };
+            let event = Event::UnenrolFailed { why: english(&error) };
             parts.record(&event, account, "unenroll");
-            let text = format!(
-                "{error}\nYour PIN no longer signs you in; the rest is cleared up at the next start."
+            let text = tr!(
+                "{error}\nYour PIN no longer signs you in; the rest is cleared up at the next start.",
+                error
             );
             terminal.refuse(&event, &text).await?;
             Ok(Outcome::Unavailable)

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 
 use hello_dbus::{Outcome, Style, Way};
+use hello_words::{Text, english, tr};
 
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
 use crate::audit::Event;
@@ -45,7 +46,7 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     let (directory, unasked) = match found(parts, &domain).await {
         Ok(Some(found)) => found,
         Ok(None) => {
-            let text = format!("No directory answers for {domain}. {CHECK_DOMAIN}");
+            let text = tr!("No directory answers for {domain}. {CHECK_DOMAIN}", domain, CHECK_DOMAIN);
             terminal.refuse(Refusal::NO_DIRECTORY, &text).await?;
             return Ok(Outcome::Refused);
         }
@@ -67,18 +68,19 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     let (way, next) = match way(&directory, wanted.way) {
         Ok(way) => way,
         Err(why) => {
-            let text = format!("{domain} belongs to {directory}.\n{why}");
+            let text = tr!("{domain} belongs to {directory}.", domain, directory) + &format!("\n{why}");
             terminal.refuse(Refusal::NOT_THAT_WAY, &text).await?;
             return Ok(Outcome::Refused);
         }
     };
-    terminal.show(Style::Info, format!("{domain} belongs to {directory}.\n{next}").trim_end()).await?;
+    let next = next.map(|text| format!("\n{text}")).unwrap_or_default();
+    terminal.show(Style::Info, tr!("{domain} belongs to {directory}.", domain, directory) + &next).await?;
     let asking =
         Asking { online: &parts.online, directory: &directory, freshness: Freshness::AsTheTenantHasIt, way };
     let permit = match asking.ask(terminal).await? {
         Asked::Permitted(permit) => permit,
         Asked::GivenUp => {
-            let text = "Nobody has signed in. Nothing was changed.";
+            let text = tr!("Nobody has signed in. Nothing was changed.");
             terminal.refuse(Refusal::NOBODY_SIGNED_IN, text).await?;
             return Ok(Outcome::Refused);
         }
@@ -89,7 +91,7 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
         Ok(joined) => {
             let device = joined.device();
             record(parts, &Event::Joined { directory: joined.directory().to_string(), device }, "join");
-            let done = format!("Done. This computer is the device {device} there.\n{NEXT}");
+            let done = tr!("Done. This computer is the device {device} there.\n{NEXT}", device, NEXT);
             // It stands, whether or not anybody is left to read this.
             let _ = terminal.show(Style::Info, &done).await;
             Ok(Outcome::Success)
@@ -103,7 +105,7 @@ async fn domain(given: &str, terminal: &mut Terminal) -> Result<Option<Domain>, 
     if !given.is_empty() {
         return Ok(Domain::parse(given));
     }
-    let typed = terminal.word("Domain of your organisation: ").await?;
+    let typed = terminal.word(tr!("Domain of your organisation: ")).await?;
     Ok(typed.and_then(|typed| Domain::parse(&typed)))
 }
 
@@ -129,13 +131,13 @@ async fn found(
 }
 
 /// How somebody signs in there, and what is said before; or why not so. An AD FS lets computers join, and Entra people.
-fn way(directory: &Directory, wanted: Option<Way>) -> Result<(Option<Way>, &'static str), &'static str> {
+fn way(directory: &Directory, wanted: Option<Way>) -> Result<(Option<Way>, Option<Text>), Text> {
     match (directory, wanted) {
-        (_, Some(Way::Token)) => Ok((wanted, "")),
-        (Directory::AdFs(_), None | Some(Way::Computer)) => Ok((Some(Way::Computer), BY_ITS_ACCOUNT)),
+        (_, Some(Way::Token)) => Ok((wanted, None)),
+        (Directory::AdFs(_), None | Some(Way::Computer)) => Ok((Some(Way::Computer), Some(BY_ITS_ACCOUNT))),
         (Directory::AdFs(_), Some(_)) => Err(OF_THE_COMPUTER),
         (Directory::Entra(_), Some(Way::Computer)) => Err(OF_A_PERSON),
-        (Directory::Entra(_), _) => Ok((wanted, SIGN_IN)),
+        (Directory::Entra(_), _) => Ok((wanted, Some(SIGN_IN))),
     }
 }
 
@@ -143,11 +145,11 @@ fn way(directory: &Directory, wanted: Option<Way>) -> Result<(Option<Way>, &'sta
 async fn already(joined: &Joined, wanted: &Directory, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     let there = joined.directory();
     if there.is(wanted) {
-        let text = format!("This computer is joined already: device {} at {there}.", joined.device());
+        let text = tr!("This computer is joined already: device {} at {there}.", joined.device(), there);
         terminal.show(Style::Info, &text).await?;
         return Ok(Outcome::Success);
     }
-    let text = format!("This computer is joined to {there}. Take it out first:\n  sudo helloctl leave");
+    let text = tr!("This computer is joined to {there}. Take it out first:\n  sudo helloctl leave", there);
     terminal.refuse(Refusal::JOINED_ELSEWHERE, &text).await?;
     Ok(Outcome::Refused)
 }
@@ -239,32 +241,29 @@ fn system() -> String {
 }
 
 fn of_the_farm(directory: &Directory, domain: &Domain) -> String {
-    format!(
+    tr!(
         "{} Join again later; or, if {directory} is meant:\n  \
          sudo helloctl join {domain} --keytab /etc/krb5.keytab",
-        unknown(domain)
+        unknown(domain),
+        directory,
+        domain
     )
 }
 
 fn unknown(domain: &Domain) -> String {
-    format!("Whether {domain} is in Entra ID can't be found out now.")
+    tr!("Whether {domain} is in Entra ID can't be found out now.", domain)
 }
 
 fn greeting(permit: &Permit) -> String {
-    permit
-        .claims
-        .upn
-        .as_ref()
-        .map(|person| format!("Signed in as {}.\n", person.as_str()))
-        .unwrap_or_default()
+    permit.claims.upn.as_ref().map(|person| tr!("Signed in as {}.\n", person.as_str())).unwrap_or_default()
 }
 
 async fn refused(parts: &Parts, failure: &Failure, terminal: &mut Terminal) -> Result<Outcome, Gone> {
     let remedy = match failure {
-        Failure::Key(_) => "This computer was not joined. What to do: helloctl doctor",
+        Failure::Key(_) => tr!("This computer was not joined. What to do: helloctl doctor"),
         _ if failure.passes() => AGAIN,
         Failure::Directory(DirectoryError::NotRegistered { .. }) => NOT_PERMITTED,
-        _ => "This computer was not joined.",
+        _ => tr!("This computer was not joined."),
     };
     stay_out(parts, failure, remedy, terminal).await
 }
@@ -275,23 +274,28 @@ async fn stay_out(
     remedy: impl Display,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    let event = Event::NotJoined { why: failure.to_string() };
+    let event = Event::NotJoined { why: english(failure) };
     record(parts, &event, "join");
     give_up(&event, failure, remedy, terminal).await
 }
 
-const NO_DOMAIN: &str = "That is no domain, such as corp.example. Nothing was changed.";
-const CHECK_DOMAIN: &str = "Is it spelt right?\n\
-    It is the part behind the @ of the name with which people sign in there.";
-const SIGN_IN: &str = "Sign in there as somebody who may join computers.";
-const BY_ITS_ACCOUNT: &str = "It registers computers of its domain, by the account that they have there.";
-const OF_THE_COMPUTER: &str = "It registers computers of its domain, by the account that they have there, and not in\n\
-    a person's name. Leave --sign-in out: sudo helloctl join DOMAIN";
-const OF_A_PERSON: &str = "It registers computers in the name of somebody who may join them. Leave --keytab out:\n\
-    sudo helloctl join DOMAIN";
-const MAKING: &str = "Making this computer's keys in the security chip. This can take up to half a minute.";
-const NEXT: &str = "Whoever has an account there can now have a PIN of theirs registered: helloctl enroll";
-const FORGET_FIRST: &str = "To begin anew: sudo helloctl leave --forget";
-const NOT_PERMITTED: &str =
-    "This computer was not joined. Its administrators say who may join computers, and how many.";
-const AGAIN: &str = "This computer was not joined. Join again later; it goes on with the same keys.";
+const NO_DOMAIN: Text = tr!("That is no domain, such as corp.example. Nothing was changed.");
+const CHECK_DOMAIN: Text = tr!("Is it spelt right?\n\
+    It is the part behind the @ of the name with which people sign in there.");
+const SIGN_IN: Text = tr!("Sign in there as somebody who may join computers.");
+const BY_ITS_ACCOUNT: Text =
+    tr!("It registers computers of its domain, by the account that they have there.");
+const OF_THE_COMPUTER: Text =
+    tr!("It registers computers of its domain, by the account that they have there, and not in\n\
+    a person's name. Leave --sign-in out: sudo helloctl join DOMAIN");
+const OF_A_PERSON: Text =
+    tr!("It registers computers in the name of somebody who may join them. Leave --keytab out:\n\
+    sudo helloctl join DOMAIN");
+const MAKING: Text =
+    tr!("Making this computer's keys in the security chip. This can take up to half a minute.");
+const NEXT: Text =
+    tr!("Whoever has an account there can now have a PIN of theirs registered: helloctl enroll");
+const FORGET_FIRST: Text = tr!("To begin anew: sudo helloctl leave --forget");
+const NOT_PERMITTED: Text =
+    tr!("This computer was not joined. Its administrators say who may join computers, and how many.");
+const AGAIN: Text = tr!("This computer was not joined. Join again later; it goes on with the same keys.");

@@ -1,6 +1,7 @@
 //! Leaving: the directory deletes the device, and then this machine forgets it.
 
 use hello_dbus::{Outcome, Style};
+use hello_words::{Text, english, tr};
 
 use super::{AT_WORK, Failure, MACHINE, give_up, record};
 use crate::audit::Event;
@@ -26,7 +27,7 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
     let joined = match parts.membership.joined() {
         Ok(Some(joined)) => joined,
         Ok(None) => {
-            terminal.show(Style::Info, "This computer belongs to no directory.").await?;
+            terminal.show(Style::Info, tr!("This computer belongs to no directory.")).await?;
             return Ok(Outcome::Success);
         }
         Err(_) if forget => return forgotten(parts, "the record was damaged", terminal).await,
@@ -39,7 +40,12 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
     match deleted(parts, &joined).await {
         Ok(Deleted::Done) => {}
         Ok(Deleted::Unknown) => {
-            let text = format!("{} has no device {device} any more.\n{ONLY_FORGET}", joined.directory());
+            let text = tr!(
+                "{} has no device {device} any more.\n{ONLY_FORGET}",
+                joined.directory(),
+                device,
+                ONLY_FORGET
+            );
             terminal.refuse(Refusal::NO_SUCH_DEVICE, &text).await?;
             return Ok(Outcome::Refused);
         }
@@ -47,10 +53,10 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
     }
     // The directory has let it go: what fails from here on is found out by whoever runs this again.
     if let Err(error) = forget_all(parts) {
-        return stay(parts, &error.into(), "Run this again.", terminal).await;
+        return stay(parts, &error.into(), tr!("Run this again."), terminal).await;
     }
     record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
-    let text = format!("Done. The device is deleted there, and its keys are gone here.\n{PINS}");
+    let text = tr!("Done. The device is deleted there, and its keys are gone here.\n{PINS}", PINS);
     let _ = terminal.show(Style::Info, &text).await;
     Ok(Outcome::Success)
 }
@@ -58,10 +64,10 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
 async fn stay(
     parts: &Parts,
     failure: &Failure,
-    remedy: &str,
+    remedy: Text,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    let event = Event::NotLeft { why: failure.to_string() };
+    let event = Event::NotLeft { why: english(failure) };
     record(parts, &event, "leave");
     give_up(&event, failure, remedy, terminal).await
 }
@@ -71,9 +77,10 @@ async fn forgotten(parts: &Parts, what: &str, terminal: &mut Terminal) -> Result
         return stay(parts, &error.into(), NOTHING_CHANGED, terminal).await;
     }
     record(parts, &Event::Forgotten { what: what.to_owned() }, "leave");
-    let text = format!(
+    let text = tr!(
         "Done. This computer has forgotten its directory.\n\
-         If the device is still there, an administrator of the directory deletes it.\n{PINS}"
+         If the device is still there, an administrator of the directory deletes it.\n{PINS}",
+        PINS
     );
     let _ = terminal.show(Style::Info, &text).await;
     Ok(Outcome::Success)
@@ -90,8 +97,10 @@ async fn deleted(parts: &Parts, joined: &Joined) -> Result<Deleted, Failure> {
     Ok(joined.directory().delete(&parts.online, &joined.certificate, &key).await?)
 }
 
-const PINS: &str = "PINs that were registered there sign nobody in any more; passwords and other PINs do.\n\
-    Whoever had one sets up another: helloctl reset";
-const ONLY_FORGET: &str = "To have this computer forget it: sudo helloctl leave --forget";
-const NOTHING_CHANGED: &str = "Nothing was changed. Run this again; to do without the directory's word:\n\
-    sudo helloctl leave --forget";
+const PINS: Text =
+    tr!("PINs that were registered there sign nobody in any more; passwords and other PINs do.\n\
+    Whoever had one sets up another: helloctl reset");
+const ONLY_FORGET: Text = tr!("To have this computer forget it: sudo helloctl leave --forget");
+const NOTHING_CHANGED: Text =
+    tr!("Nothing was changed. Run this again; to do without the directory's word:\n\
+    sudo helloctl leave --forget");

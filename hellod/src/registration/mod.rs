@@ -8,6 +8,7 @@ mod trace;
 use std::fmt::Display;
 
 use hello_dbus::Outcome;
+use hello_words::{Text, tr};
 use thiserror::Error;
 
 use crate::accounts::Account;
@@ -67,7 +68,7 @@ fn record(parts: &Parts, event: &Event, command: &str) {
     parts.record(event, &Account { name: "root".into(), uid: 0 }, command);
 }
 
-const AT_WORK: &str = "This computer is being joined or taken out in another window just now.";
+const AT_WORK: Text = tr!("This computer is being joined or taken out in another window just now.");
 
 /// The number under which work on the machine is noted, beside that on people: none of them has it.
 const MACHINE: u32 = u32::MAX;

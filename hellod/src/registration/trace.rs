@@ -1,6 +1,7 @@
 //! Telling an administrator what passes between this machine and a directory, for as long as they want to hear it.
 
 use hello_dbus::Outcome;
+use hello_words::{Text, tr};
 
 use crate::conversation::Terminal;
 use crate::online::Lines;
@@ -23,6 +24,6 @@ pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
     terminal.end(if said { Outcome::Success } else { Outcome::Unavailable }).await;
 }
 
-const UNTIL: &str = "Join, enrol or sign in elsewhere now. Enter ends the transcript: ";
+const UNTIL: Text = tr!("Join, enrol or sign in elsewhere now. Enter ends the transcript: ");
 
-const TOO_MANY: &str = "Too many transcripts are being written already. End one of them first.";
+const TOO_MANY: Text = tr!("Too many transcripts are being written already. End one of them first.");

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use hello_words::{Text, tr};
 use thiserror::Error;
 
 use crate::clock::Stamp;
@@ -33,7 +34,7 @@ pub enum NotAnApp {
 
 impl NotAnApp {
     /// The same as `Display`.
-    pub(super) const fn says(self) -> &'static str {
+    pub(super) const fn says(self) -> Text {
         match self {
             Self::Client => CLIENT,
             Self::Resource => RESOURCE,
@@ -104,14 +105,14 @@ enum Came {
         lifetime: u64,
     },
     Denied {
-        why: &'static str,
+        why: Text,
         at: Stamp,
     },
 }
 
 impl Lately {
     /// What may be said again.
-    pub(super) fn of(&self, app: &App, now: &Stamp) -> Option<Result<AppToken, &'static str>> {
+    pub(super) fn of(&self, app: &App, now: &Stamp) -> Option<Result<AppToken, Text>> {
         let (_, came) = self.0.iter().find(|(known, _)| known == app)?;
         came.left(now).map(|left| match came {
             Came::Token { token, .. } => Ok(AppToken { token: Arc::clone(token), left }),
@@ -134,7 +135,7 @@ impl Lately {
     }
 
     /// Keeps a no for a minute, so that a program that asks in a loop asks nobody but hellod.
-    pub(super) fn denied(&mut self, app: &App, why: &'static str, now: &Stamp) {
+    pub(super) fn denied(&mut self, app: &App, why: Text, now: &Stamp) {
         self.put(app, Came::Denied { why, at: now.clone() }, now);
     }
 
@@ -181,9 +182,9 @@ const RESERVED_RESOURCES: [&str; 4] = [
     "urn:aad:tb:update:prt",
 ];
 
-const CLIENT: &str = "an application is named by its id, such as 04b07795-8ddb-461a-bbee-02f9e1bf7b46";
-const RESOURCE: &str = "a resource is named by an address or an id, such as https://graph.microsoft.com";
-const RESERVED: &str = "tokens with which devices and keys are registered are given to nobody";
+const CLIENT: Text = tr!("an application is named by its id, such as 04b07795-8ddb-461a-bbee-02f9e1bf7b46");
+const RESOURCE: Text = tr!("a resource is named by an address or an id, such as https://graph.microsoft.com");
+const RESERVED: Text = tr!("tokens with which devices and keys are registered are given to nobody");
 
 #[cfg(test)]
 mod tests {
@@ -303,8 +304,8 @@ mod tests {
     fn a_no_holds_for_a_minute() {
         let mut lately = Lately::default();
         let graph = app("https://graph.microsoft.com");
-        lately.denied(&graph, "no", &at(0));
-        assert!(matches!(lately.of(&graph, &at(59)), Some(Err("no"))));
+        lately.denied(&graph, RESERVED, &at(0));
+        assert!(matches!(lately.of(&graph, &at(59)), Some(Err(RESERVED))));
         assert!(lately.of(&graph, &at(60)).is_none());
     }
 

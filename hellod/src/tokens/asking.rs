@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hello_words::Text;
 use thiserror::Error;
 
 use super::fate::{Fate, Over, Wish, fate};
@@ -54,7 +55,7 @@ impl Missed {
     }
 
     /// What a person reads of a refusal.
-    pub(super) fn says(&self) -> &'static str {
+    pub(super) fn says(&self) -> Text {
         match self {
             Self::Directory(DirectoryError::Refused { refusal, .. }) => refusal.says(),
             Self::NotAnApp(why) => why.says(),

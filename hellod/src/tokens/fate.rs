@@ -1,5 +1,6 @@
 //! What becomes of a primary token when the directory refuses something. Pure.
 
+use hello_words::tr;
 use thiserror::Error;
 
 use crate::identity::aadsts::Refusal;
@@ -36,31 +37,31 @@ pub(super) enum Fate {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum Over {
     /// By the directory's word.
-    #[error("the directory has ended it")]
+    #[error("{}", tr!("the directory has ended it"))]
     Revoked,
     /// The same by an AD FS, which does not say whether it is the token, the person or the device.
-    #[error("the directory refuses it, and does not say why")]
+    #[error("{}", tr!("the directory refuses it, and does not say why"))]
     Unexplained,
     /// The account was disabled.
-    #[error("the directory has disabled the account")]
+    #[error("{}", tr!("the directory has disabled the account"))]
     PersonDisabled,
     /// The account is gone.
-    #[error("the directory no longer knows the account")]
+    #[error("{}", tr!("the directory no longer knows the account"))]
     PersonGone,
     /// The device was disabled.
-    #[error("the directory has disabled this computer")]
+    #[error("{}", tr!("the directory has disabled this computer"))]
     DeviceDisabled,
     /// The device is gone, or not what it says it is.
-    #[error("the directory no longer knows this computer")]
+    #[error("{}", tr!("the directory no longer knows this computer"))]
     DeviceGone,
     /// It was not renewed in time.
-    #[error("its time is over")]
+    #[error("{}", tr!("its time is over"))]
     Expired,
     /// This machine has left the directory, or joined another.
-    #[error("this computer no longer belongs to the directory as that device")]
+    #[error("{}", tr!("this computer no longer belongs to the directory as that device"))]
     NotJoined,
     /// The directory answered with a token of somebody else.
-    #[error("the directory answered for somebody else")]
+    #[error("{}", tr!("the directory answered for somebody else"))]
     SomebodyElse,
 }
 

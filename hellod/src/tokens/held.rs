@@ -3,6 +3,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 
+use hello_words::english;
 use tokio::sync::{Semaphore, watch};
 
 use super::apps::Lately;
@@ -148,7 +149,7 @@ impl Tokens {
     pub(super) fn write_or_say_so(&self, owner: &Owner, wrapped: &Wrapped, primary: &Primary) -> bool {
         let written = self.write(owner, wrapped, primary);
         if let Err(error) = &written {
-            self.note(owner, &Event::TokenNotKept { why: error.to_string() });
+            self.note(owner, &Event::TokenNotKept { why: english(error) });
         }
         written.is_ok()
     }
@@ -185,12 +186,12 @@ impl Tokens {
 fn event(why: Over) -> Event {
     match why {
         Over::Expired => Event::TokenExpired,
-        Over::DeviceDisabled | Over::DeviceGone => Event::DeviceStruckOff { why: why.to_string() },
+        Over::DeviceDisabled | Over::DeviceGone => Event::DeviceStruckOff { why: english(why) },
         Over::Revoked
         | Over::Unexplained
         | Over::PersonDisabled
         | Over::PersonGone
         | Over::NotJoined
-        | Over::SomebodyElse => Event::TokenOver { why: why.to_string() },
+        | Over::SomebodyElse => Event::TokenOver { why: english(why) },
     }
 }

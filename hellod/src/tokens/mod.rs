@@ -43,6 +43,7 @@ use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Duration;
 
+use hello_words::{Text, tr};
 use thiserror::Error;
 use tokio::sync::{Notify, Semaphore};
 use tokio::time::timeout;
@@ -199,7 +200,7 @@ pub struct Received {
 
 /// The directory's answer is not about the person who was asked for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
-#[error("the directory answered for somebody else")]
+#[error("{}", tr!("the directory answered for somebody else"))]
 pub struct SomebodyElse;
 
 /// What a wrapping key has opened.
@@ -229,25 +230,25 @@ pub struct TokenState {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoToken {
     /// Nobody has signed in at the directory since the start of the machine.
-    #[error("you have not signed in at a directory yet. Sign in once with your PIN, with a network")]
+    #[error("{}", tr!("you have not signed in at a directory yet. Sign in once with your PIN, with a network"))]
     NotSignedIn,
     /// The token has ended just now.
-    #[error("you have to sign in with your PIN again, because {0}")]
+    #[error("{}", tr!("you have to sign in with your PIN again, because {0}", _0))]
     Over(Over),
     /// The directory says no, and will again.
     #[error("{0}")]
-    Denied(&'static str),
+    Denied(Text),
     /// The address is none at which the directory signs people in.
-    #[error("that is no page at which your directory signs people in")]
+    #[error("{}", tr!("that is no page at which your directory signs people in"))]
     NoPage,
     /// The directory is asked too often.
-    #[error("the directory has been asked too often. Wait a minute")]
+    #[error("{}", tr!("the directory has been asked too often. Wait a minute"))]
     Busy,
     /// Not now.
     #[error("{0}")]
     Later(String),
     /// It took too long.
-    #[error("the directory does not answer in time. Try again later")]
+    #[error("{}", tr!("the directory does not answer in time. Try again later"))]
     Late,
 }
 

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use hello_words::tr;
 use serde::{Deserialize, Serialize};
 
 use crate::clock::Stamp;
@@ -39,12 +40,12 @@ impl Failures {
 #[must_use]
 pub fn in_words(wait: Duration) -> String {
     let seconds = wait.as_secs().max(1);
-    let (number, unit) = match seconds {
-        ..120 => (seconds, "second"),
-        120..7200 => (seconds.div_ceil(60), "minute"),
-        7200.. => (seconds.div_ceil(3600), "hour"),
-    };
-    format!("{number} {unit}{}", if number == 1 { "" } else { "s" })
+    match seconds {
+        1 => tr!("1 second").to_string(),
+        ..120 => tr!("{n} seconds", n = seconds),
+        120..7200 => tr!("{n} minutes", n = seconds.div_ceil(60)),
+        7200.. => tr!("{n} hours", n = seconds.div_ceil(3600)),
+    }
 }
 
 /// How long to wait after so many failures: nothing for the first three, then 30 s, doubling to 15 min.

@@ -11,6 +11,7 @@ pub mod registration;
 pub mod tokens;
 mod values;
 
+use hello_words::tr;
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
@@ -25,13 +26,13 @@ pub use values::{Hosts, Line, Sid, Upn, Url};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum WireError {
     /// Longer than [`LONGEST`].
-    #[error("the answer of the directory is too long ({0})")]
+    #[error("{}", tr!("the answer of the directory is too long ({0})", _0))]
     TooLong(What),
     /// Not JSON, or something is missing, of another type or out of bounds.
-    #[error("the answer of the directory is not in the form that was expected ({0})")]
+    #[error("{}", tr!("the answer of the directory is not in the form that was expected ({0})", _0))]
     Form(What),
     /// An address that isn't https, or not on a host where it should be.
-    #[error("the answer of the directory leads somewhere else ({0})")]
+    #[error("{}", tr!("the answer of the directory leads somewhere else ({0})", _0))]
     Elsewhere(What),
 }
 

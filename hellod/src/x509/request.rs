@@ -1,5 +1,6 @@
 //! The request for a device certificate (RFC 2986), in two steps: its bytes, and its bytes with a signature.
 
+use hello_words::tr;
 use thiserror::Error;
 use x509_cert::attr::AttributeTypeAndValue;
 use x509_cert::der::Encode;
@@ -24,13 +25,13 @@ pub struct CertificationRequest {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum RequestError {
     /// A device registers with RSA and 2048 bits, and with nothing else.
-    #[error("only an RSA key of 2048 bits can be a device key")]
+    #[error("{}", tr!("only an RSA key of 2048 bits can be a device key"))]
     Key,
     /// The signature isn't this key's over this request.
-    #[error("the signature on the request for a device certificate is wrong")]
+    #[error("{}", tr!("the signature on the request for a device certificate is wrong"))]
     Signature,
     /// The library would not write it.
-    #[error("the request for a device certificate can't be written")]
+    #[error("{}", tr!("the request for a device certificate can't be written"))]
     Encoding,
 }
 

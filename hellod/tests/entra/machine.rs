@@ -182,6 +182,7 @@ impl Machine {
             ruser: String::new(),
             tries: 1,
             account: Shadow::Open,
+            locale: String::new(),
         };
         let person = Person { pin, ..self.person(DORA) };
         self.talk(person, |terminal| authentication::sign_in(&self.parts, root(), &request, terminal)).await

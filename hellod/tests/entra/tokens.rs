@@ -289,7 +289,7 @@ fn an_application_that_is_refused_ends_nothing_and_is_not_asked_for_in_a_loop() 
         desk.enrolled.house.lab.idp.switch(&json!({"conditional_access": 53003})).unwrap();
         desk.asked();
         let Some(NoToken::Denied(why)) = desk.graph().await.err() else { panic!("it was not denied") };
-        assert!(why.contains("rule of your organisation"), "{why}");
+        assert!(why.to_string().contains("rule of your organisation"), "{why}");
         assert_eq!(desk.asked(), 2);
         assert!(matches!(desk.graph().await.err(), Some(NoToken::Denied(_))));
         assert_eq!(desk.asked(), 0);

@@ -6,6 +6,7 @@ use aws_lc_rs::cipher::{AES_256, DecryptingKey, DecryptionContext, UnboundCipher
 use aws_lc_rs::iv::FixedLength;
 use base64::Engine;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE_NO_PAD};
+use hello_words::tr;
 use serde::Deserialize;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use thiserror::Error;
@@ -27,17 +28,17 @@ pub struct Answer(Zeroizing<Vec<u8>>);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum JweError {
     /// Not five parts of base64url with a JSON header in the first, or too long.
-    #[error("this is no JWE in compact form")]
+    #[error("{}", tr!("this is no JWE in compact form"))]
     Malformed,
     /// Another algorithm, or a part that this one doesn't have.
-    #[error("the JWE is not encrypted as agreed")]
+    #[error("{}", tr!("the JWE is not encrypted as agreed"))]
     Algorithm,
     /// It does not open to JSON with this key. What exactly is wrong is never said: whoever can try often enough
     /// decrypts answers with that (Vaudenay 2002), for one of the two ciphers authenticates nothing.
-    #[error("the JWE can't be decrypted with the session key")]
+    #[error("{}", tr!("the JWE can't be decrypted with the session key"))]
     Decryption,
     /// It opens to JSON that is not what was expected.
-    #[error("the JWE does not say what was expected")]
+    #[error("{}", tr!("the JWE does not say what was expected"))]
     Content,
 }
 

@@ -3,6 +3,7 @@
 //! for the key that was sent.
 
 use aws_lc_rs::digest::{SHA1_FOR_LEGACY_USE_ONLY, digest};
+use hello_words::tr;
 use thiserror::Error;
 use x509_cert::certificate::{CertificateInner, Raw};
 use x509_cert::der::Decode;
@@ -52,19 +53,19 @@ pub enum JoinType {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum CertificateError {
     /// Not X.509, or longer than any such certificate.
-    #[error("what the directory sent is no certificate")]
+    #[error("{}", tr!("what the directory sent is no certificate"))]
     Malformed,
     /// Its subject is not just the id of a device.
-    #[error("the certificate names no device")]
+    #[error("{}", tr!("the certificate names no device"))]
     Subject,
     /// An extension is there twice, or is no id, or says another device than the subject.
-    #[error("the certificate contradicts itself ({0})")]
+    #[error("{}", tr!("the certificate contradicts itself ({0})", _0))]
     Extension(&'static str),
     /// It ends before it begins.
-    #[error("the certificate is valid at no time")]
+    #[error("{}", tr!("the certificate is valid at no time"))]
     Validity,
     /// The key in it is not the one that was sent.
-    #[error("the certificate is for another key")]
+    #[error("{}", tr!("the certificate is for another key"))]
     AnotherKey,
 }
 
