@@ -19,10 +19,10 @@ MACHINES = $(or $(CARGO_TARGET_DIR),target)/machines
 DEB = $(abspath $(or $(CARGO_TARGET_DIR),target))/deb
 
 BUILD_PACKAGES := clang libclang-dev libkrb5-dev libpam0g-dev libtss2-dev pkg-config
-DEB_PACKAGES := build-essential debhelper dh-apparmor lintian pandoc
+DEB_PACKAGES := build-essential debhelper dh-apparmor gettext lintian pandoc
 CONTAINER_PACKAGES := debootstrap systemd-container
 MACHINE_PACKAGES := debootstrap e2fsprogs nbdkit qemu-system-x86 qemu-utils swtpm util-linux
-LAB_PACKAGES := curl dbus dbus-daemon fprintd gdb iproute2 krb5-admin-server krb5-kdc libnss-systemd libtss2-tcti-device0 libtss2-tcti-swtpm0 login openssl pamtester pkexec polkitd procps python3-venv sudo swtpm tpm2-tools util-linux
+LAB_PACKAGES := curl dbus dbus-daemon fprintd gdb iproute2 krb5-admin-server krb5-kdc libnss-systemd libtss2-tcti-device0 libtss2-tcti-swtpm0 locales login openssl pamtester pkexec polkitd procps python3-venv sudo swtpm tpm2-tools util-linux
 PACKAGES := $(BUILD_PACKAGES) $(DEB_PACKAGES) $(CONTAINER_PACKAGES) $(LAB_PACKAGES)
 
 # Lockers and what runs them without a screen, for the tests alone: 40 MB. Plasma 5 is Debian 12's.

@@ -53,7 +53,7 @@ impl Album {
             if before == *text {
                 continue;
             }
-            if accepts() {
+            if accepts(ACCEPT) {
                 let written = fs::create_dir_all(folder()).and_then(|()| fs::write(&path, text));
                 assert!(written.is_ok(), "{}: {written:?}", path.display());
             } else {
@@ -61,7 +61,7 @@ impl Album {
             }
         }
         for file in files().into_iter().filter(|file| self.owns(file) && !self.files.contains_key(file)) {
-            if accepts() {
+            if accepts(ACCEPT) {
                 fs::remove_file(folder().join(&file)).expect("the folder can be written");
             } else {
                 wrong.push(format!("{file} is of no scene"));
@@ -144,12 +144,14 @@ fn folder() -> PathBuf {
     source_root().join(Path::new("tests/snapshots"))
 }
 
+/// Whether what is seen is to be kept as it is from now on: whether the variable is `write`.
 #[expect(
     clippy::disallowed_methods,
     reason = "this is run by whoever has changed a text, and never as another account"
 )]
-fn accepts() -> bool {
-    std::env::var_os(ACCEPT).is_some_and(|value| value == "write")
+#[must_use]
+pub fn accepts(what: &str) -> bool {
+    std::env::var_os(what).is_some_and(|value| value == "write")
 }
 
 /// What makes the tests keep what they see, where it is `write`.

@@ -40,6 +40,8 @@ mod sitting;
 mod swapper;
 mod talk;
 mod terminal;
+pub mod texts;
+pub mod tongue;
 mod touched;
 mod tpm;
 mod transcript;
@@ -49,7 +51,7 @@ mod wayland;
 mod wire;
 mod world;
 
-pub use album::{Album, Block, alike, files};
+pub use album::{Album, Block, accepts, alike, files};
 pub use bus::{Bus, Polkit};
 pub use container::Container;
 pub use corp::{Corp, DOMAIN, DORA, DORAS_PASSWORD};

@@ -352,7 +352,7 @@ fn whoever_has_set_up_a_pin_is_asked_about_a_finger_and_doctor_says_how_it_stand
     helloctl.finish_ok();
     touched.the_finger_answers_sudo("index");
     let doctor = |touched: &Touched| touched.world.helloctl("alice", &["doctor"], &[]).stdout;
-    assert!(doctor(&touched).contains("1 of them sign in"), "{}", doctor(&touched));
+    assert!(doctor(&touched).contains("after Enter at the prompt: 1"), "{}", doctor(&touched));
     touched.reboot();
     assert!(doctor(&touched).contains("once you have typed your PIN"), "{}", doctor(&touched));
 }

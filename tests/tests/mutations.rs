@@ -143,8 +143,9 @@ fn is_test(name: &str) -> bool {
 
 fn tests_in_the_sources() -> BTreeSet<String> {
     let mut names = BTreeSet::new();
-    let mut directories: Vec<_> =
-        ["dbus", "hellod", "helloctl", "pam_hello", "tests"].map(|part| source_root().join(part)).into();
+    let mut directories: Vec<_> = ["dbus", "hellod", "helloctl", "pam_hello", "tests", "words"]
+        .map(|part| source_root().join(part))
+        .into();
     while let Some(directory) = directories.pop() {
         for path in fs::read_dir(directory).unwrap().flatten().map(|entry| entry.path()) {
             if path.is_dir() {

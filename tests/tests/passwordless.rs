@@ -129,7 +129,7 @@ fn the_password_still_lets_in_whoever_is_exempt_has_no_pin_or_has_one_that_is_lo
     let doctor = |user| world.helloctl(user, &["doctor"], &[]).stdout;
     assert!(doctor("bob").contains("you are exempt") && doctor("alice").contains("nothing else lets you in"));
     world.lab.run_as("root", ["sed", "-i", "/^keepers:/d", "/etc/group"]).ok();
-    assert!(doctor("bob").contains("there is no group \"keepers\""), "{}", doctor("bob"));
+    assert!(doctor("bob").contains("there is no group 'keepers'"), "{}", doctor("bob"));
     world.tpm.replace();
     world.restart_hellod();
     until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, PIN).prompts == 0).then_some(()));

@@ -36,7 +36,7 @@ fn what_an_organisation_delivers_wins_over_the_machine_and_each_setting_says_whe
     let doctor = || world.helloctl("alice", &["doctor"], &[]).stdout;
     assert!(!doctor().contains("have changed"), "{}", doctor());
     world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = 9\n", 0o644);
-    assert!(doctor().contains("have changed since hellod has read them"), "{}", doctor());
+    assert!(doctor().contains("have changed since hellod read them"), "{}", doctor());
     assert!(doctor().contains("sudo systemctl reload hellod"), "{}", doctor());
     world.lab.write(DELIVERED, "[policy.PINComplexity]\nMinimumPINLength = \"s3cret\"\n", 0o644);
     assert!(doctor().contains(&format!("{DELIVERED} is not valid")), "{}", doctor());

@@ -1,0 +1,139 @@
+//! What people read is in one catalogue, whole; it is read in their language, and what is written down is not.
+
+use std::fs;
+
+use hello_tests::tongue::{CLOSES, OPENS, marked, unmarked};
+use hello_tests::{
+    ALICE, Album, Lab, ONE_OFF, Output, PIN, Sitting, Typed, World, accepts, source_root, texts,
+};
+
+#[test]
+fn every_text_stands_in_the_template_and_no_other_does() {
+    let (texts, amiss) = texts::all(source_root());
+    assert!(texts.len() > 500, "{} texts", texts.len());
+    assert!(amiss.is_empty(), "{amiss:#?}");
+    let path = source_root().join("words/po/hello-for-linux.pot");
+    let template = texts::template(&texts);
+    if accepts("HELLO_TEXTS") {
+        fs::write(&path, &template).unwrap();
+    }
+    let there = fs::read_to_string(&path).unwrap_or_default();
+    let differs = there.lines().zip(template.lines()).find(|(there, here)| there != here);
+    assert!(there == template, "HELLO_TEXTS=write writes it anew; it differs first at {differs:?}");
+}
+
+#[test]
+fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_english() {
+    let world = World::enrolled();
+    foreign(&world.lab);
+    let says = |user: &str, arguments: &[&str], lines: &[&str]| -> Output {
+        let argv = ["env", LOCALE, "helloctl"].iter().chain(arguments);
+        world.lab.run_with_input(
+            user,
+            argv,
+            &lines.iter().map(|line| format!("{line}\n")).collect::<String>(),
+        )
+    };
+    let mut left = Vec::new();
+    let mut read = |what: &str, text: &str| {
+        let words = unmarked(text).into_iter().filter(|word| !NAMES.contains(&word.as_str()));
+        left.extend(words.map(|word| format!("{what}: {word}\n{text}")));
+    };
+    let changed = says("alice", &["pin", "change"], &[PIN, "123456", "314159", "314159"]);
+    assert!(changed.success(), "{changed:?}");
+    read("pin change", &said(&changed));
+    read("a wrong PIN", &said(&says("alice", &["pin", "change"], &[ONE_OFF, "271801", "271801"])));
+    read("doctor", &said(&says("alice", &["doctor"], &[])));
+    read("explain", &said(&says("alice", &["explain", "6400"], &[])));
+    read("explain nothing", &said(&says("alice", &["explain", "9999"], &[])));
+    read("somebody else's", &said(&says("alice", &["status", "--user", "bob"], &[])));
+    read("not root", &said(&says("alice", &["pam", "enable"], &[])));
+    read("enrolled already", &said(&says("alice", &["enroll"], &[])));
+    read("keyring", &said(&says("root", &["keyring", "forget", "--user", "alice"], &[])));
+    read("unenroll", &said(&says("root", &["unenroll", "--user", "alice"], &[])));
+    read("enroll", &said(&says("root", &["enroll", "--user", "alice"], &[PIN, PIN])));
+    assert!(left.is_empty(), "{}", left.join("\n"));
+
+    let mut sudo = world.lab.pty("alice", ["env", LOCALE, "sudo", "true"]);
+    sudo.expect("\u{ab}PIN or password: \u{bb}");
+    sudo.send_secret(ONE_OFF);
+    sudo.expect("\u{ab}Wrong PIN.");
+    sudo.expect("\u{ab}PIN or password: \u{bb}");
+    sudo.send_secret(PIN);
+    sudo.finish_ok();
+    // Whoever has no locale, or one that the program does not use, reads English.
+    world.the_pin_answers_sudo();
+    let written = said(&world.helloctl("root", &["events", "--limit", "100"], &[]));
+    for sign in [OPENS, CLOSES].map(String::from) {
+        let is_foreign = world.lab.journal().contains(&sign) || written.contains(&sign);
+        assert!(!is_foreign, "what is written down is not English: {written}");
+    }
+    assert!(!world.status(&ALICE).to_string().contains(OPENS));
+}
+
+fn said(output: &Output) -> String {
+    format!("{}{}", output.stdout, output.stderr)
+}
+
+#[test]
+fn each_translation_is_whole_and_fits_its_text() {
+    let (texts, _) = texts::all(source_root());
+    let mut seen = 0;
+    for path in fs::read_dir(source_root().join("words/po")).unwrap().map(|entry| entry.unwrap().path()) {
+        if path.extension().is_none_or(|extension| extension != "po") {
+            continue;
+        }
+        let translated = texts::translations(&fs::read_to_string(&path).unwrap());
+        let faults = translated.iter().flat_map(|(text, translation)| texts::faults(text, translation));
+        let missing = texts.keys().filter(|text| {
+            !translated.iter().any(|(there, translation)| there == *text && !translation.is_empty())
+        });
+        let wrong: Vec<String> =
+            faults.chain(missing.map(|text| format!("{text:?} is not translated"))).collect();
+        assert!(wrong.is_empty(), "{}:\n{}", path.display(), wrong.join("\n"));
+        seen += 1;
+    }
+    assert!(seen > 0);
+}
+
+#[test]
+fn people_who_read_german_meet_these_texts() {
+    let world = World::enrolled();
+    let po = fs::read_to_string(source_root().join("words/po/de.po")).unwrap();
+    world.lab.speak("de_DE", &po);
+    let mut album = Album::open("german", &[PIN, ONE_OFF, NEW.1, ALICE.password]);
+    let mut scene = |name: &str, title: &str, command: &str, sit: &dyn Fn(Sitting) -> Sitting| {
+        let argv = ["env", "LC_ALL=de_DE.UTF-8"].into_iter().chain(command.split(' '));
+        let sitting = Sitting::at(world.lab.pty("alice", argv));
+        album.keep(name, title, &[(vec![command.to_owned()], sit(sitting).end())]);
+    };
+    const ASKED: &str = "PIN oder Passwort: ";
+    scene("su", "alice mistypes her PIN, and then types it right.", "su alice -c true", &|sitting| {
+        sitting.hidden(ASKED, WRONG).hidden(ASKED, RIGHT)
+    });
+    let chosen = |sitting: Sitting, old| {
+        let sitting = sitting.hidden("Bisherige PIN: ", old).hidden("Neue PIN: ", NEW);
+        sitting.hidden("Dieselbe PIN noch einmal: ", NEW)
+    };
+    scene("pin-change", "alice mistypes her PIN.", "helloctl pin change", &|sitting| chosen(sitting, WRONG));
+    scene("pin-change", "alice changes her PIN.", "helloctl pin change", &|sitting| chosen(sitting, RIGHT));
+    scene("other", "alice has a PIN, and wants one.", "helloctl enroll", &|sitting| sitting);
+    scene("other", "alice wants to know of bob.", "helloctl status --user bob", &|sitting| sitting);
+    scene("other", "alice wants to know what an event means.", "helloctl explain 6400", &|sitting| sitting);
+    scene("other", "alice looks what there is.", "helloctl --help", &|sitting| sitting);
+    album.close();
+}
+
+const RIGHT: Typed<'_> = ("<PIN>", PIN);
+const WRONG: Typed<'_> = ("<falsche PIN>", ONE_OFF);
+const NEW: Typed<'_> = ("<neue PIN>", "31415926");
+
+/// In which every text is between signs.
+fn foreign(lab: &Lab) {
+    let (texts, _) = texts::all(source_root());
+    lab.speak("zz_ZZ", &marked(&texts));
+}
+
+const LOCALE: &str = "LC_ALL=zz_ZZ.UTF-8";
+/// Which are the same in every language.
+const NAMES: [&str; 4] = ["helloctl", "ok", "warn", "fail"];
