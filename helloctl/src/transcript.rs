@@ -83,7 +83,10 @@ impl Transcript {
         };
         screen::result(&kept)?;
         if missing > 0 {
-            screen::result(tr!("Missing, because they had no answer yet or came too fast: {missing}.", missing))?;
+            screen::result(tr!(
+                "Missing, because they had no answer yet or came too fast: {missing}.",
+                missing
+            ))?;
         }
         Ok(())
     }
