@@ -168,8 +168,14 @@ impl Corp {
     pub fn approve(&self, terminal: &mut Terminal) -> String {
         terminal.expect("type the code");
         let code = terminal.expect("\r\n").before.trim().to_owned();
-        self.idp.approve_device_code(&code, DORA, true).unwrap_or_else(|error| panic!("{code}: {error}"));
+        self.approve_code(&code);
         code
+    }
+
+    /// dora types that code into a browser elsewhere.
+    #[track_caller]
+    pub fn approve_code(&self, code: &str) {
+        self.idp.approve_device_code(code, DORA, true).unwrap_or_else(|error| panic!("{code}: {error}"));
     }
 
     /// dora signs in at an address, and returns the one at which her browser ends.
