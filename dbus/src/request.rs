@@ -125,7 +125,8 @@ impl Request {
                 "locked" => Account::Locked,
                 _ => Account::Unknown,
             },
-            locale: text("locale")?,
+            // Whatever is wrong with it, the person reads English.
+            locale: text("locale").unwrap_or_default(),
         })
     }
 }

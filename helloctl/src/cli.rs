@@ -357,6 +357,7 @@ pub(crate) struct Events {
 
 #[cfg(test)]
 mod tests {
+    use clap::Arg;
     use clap::CommandFactory;
     use clap::error::ErrorKind;
 
@@ -480,6 +481,20 @@ mod tests {
             ("helloctl dance", ErrorKind::InvalidSubcommand),
         ] {
             assert_eq!(command(line), Err(kind), "{line}");
+        }
+    }
+
+    #[test]
+    fn all_that_the_help_says_is_in_the_catalogue() {
+        fn all(command: &clap::Command) -> Vec<String> {
+            let own =
+                command.get_about().into_iter().chain(command.get_arguments().filter_map(Arg::get_help));
+            own.map(ToString::to_string).chain(command.get_subcommands().flat_map(all)).collect()
+        }
+        let catalogue = include_str!("../../words/po/hello-for-linux.pot");
+        for text in all(&Cli::command()) {
+            let id = format!("msgid {text:?}");
+            assert!(catalogue.lines().any(|line| line == id), "{id}");
         }
     }
 }

@@ -233,8 +233,8 @@ fn achieved(wish: Wish) -> Option<Text> {
         Wish::Unenroll => Some(tr!("The PIN is removed. The password works as before.")),
         Wish::KeepPassword => Some(tr!("The password will be kept for the keyring.")),
         Wish::ForgetPassword => Some(tr!("The password is kept no longer.")),
-        Wish::AddFinger(_) => Some(tr!("The finger signs in from now on.")),
-        Wish::RemoveFinger(_) => Some(tr!("The finger signs in no longer.")),
+        Wish::AddFinger(_) => Some(tr!("The finger counts from now on.")),
+        Wish::RemoveFinger(_) => Some(tr!("The finger counts no longer.")),
         Wish::ListFingers => None,
     }
 }

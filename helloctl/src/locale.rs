@@ -19,7 +19,8 @@ pub(crate) fn of_messages() -> String {
 
 fn choose(locale: Option<String>, languages: Option<String>, is_there: impl Fn(&str) -> bool) -> String {
     let locale = locale.unwrap_or_default();
-    if matches!(locale.as_str(), "" | "C" | "POSIX") {
+    let shows_utf_8 = locale.to_lowercase().replace('-', "").contains(".utf8");
+    if matches!(locale.as_str(), "" | "C" | "POSIX") || !shows_utf_8 {
         return locale;
     }
     let languages = languages.unwrap_or_default();
@@ -40,6 +41,8 @@ mod tests {
             ("fr_FR.UTF-8", "nl:de:en", "de"),
             ("de_DE.UTF-8", "nl:en_GB:de", "en_GB"),
             ("nl_NL.UTF-8", "fr", "nl_NL.UTF-8"),
+            ("de_DE.ISO-8859-1", "de", "de_DE.ISO-8859-1"),
+            ("de_DE.utf8", "nl:de", "de"),
             ("C", "de", "C"),
             ("", "de", ""),
         ];

@@ -363,6 +363,21 @@ impl Conversation {
     }
 }
 
+/// Whether somebody has said yes or no, in English or in the language in which they were asked, whole or by how the word begins. What
+/// could be either is a no.
+#[must_use]
+pub fn said(typed: &str) -> Option<bool> {
+    let typed = typed.trim().to_lowercase();
+    let is = |word: &str| {
+        let word = word.to_lowercase();
+        typed == word || word.chars().next().is_some_and(|first| typed == first.to_string())
+    };
+    if is("no") || is(&tr!("no").to_string()) {
+        return Some(false);
+    }
+    (is("yes") || is(&tr!("yes").to_string())).then_some(true)
+}
+
 /// A question without a pipe, to which nothing is no answer.
 fn question(text: impl Display, role: Role, shape: Shape) -> Prompt {
     let text = text.to_string();

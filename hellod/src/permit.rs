@@ -16,7 +16,7 @@ use qrcode::render::unicode::Dense1x2;
 use tokio::time::{Instant, sleep};
 use zeroize::Zeroizing;
 
-use crate::conversation::{Gone, Reply, Terminal};
+use crate::conversation::{Gone, Reply, Terminal, said};
 use crate::identity::aadsts::Refusal;
 use crate::identity::{Directory, DirectoryError, Freshness, NotAsComputer, Permit, Polled, SignIn};
 use crate::online::{Keytab, Online};
@@ -190,8 +190,8 @@ async fn typed_elsewhere(
     let (ends, mut interval) = (Instant::now() + Duration::from_secs(code.lifetime), code.interval);
     while Instant::now() < ends {
         let asked = Instant::now();
-        let said = terminal.word(tr!("Enter once you have signed in there, or no to stop: ")).await?;
-        if said.is_some_and(|said| matches!(said.trim().to_lowercase().as_str(), "no" | "n")) {
+        let typed = terminal.word(tr!("Enter once you have signed in there, or no to stop: ")).await?;
+        if typed.is_some_and(|typed| said(&typed) == Some(false)) {
             return Ok(Asked::GivenUp);
         }
         sleep(Duration::from_secs(interval).saturating_sub(asked.elapsed())).await;

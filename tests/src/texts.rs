@@ -51,10 +51,15 @@ pub fn all(root: &Path) -> (Texts, Vec<Amiss>) {
 #[must_use]
 pub fn template(texts: &Texts) -> String {
     let mut template = HEAD.to_owned();
+    let mut texts: Vec<_> = texts.iter().collect();
+    texts.sort_by_key(|(text, files)| (files.first(), *text));
     for (text, files) in texts {
         template.push('\n');
         for file in files {
             template.push_str(&format!("#: {file}\n"));
+        }
+        if !places(text).is_empty() {
+            template.push_str("#, python-brace-format\n");
         }
         template.push_str(&entry(text, ""));
     }
@@ -67,12 +72,15 @@ pub fn entry(text: &str, translation: &str) -> String {
     format!("msgid {}\nmsgstr {}\n", quoted(text), quoted(translation))
 }
 
-/// The texts and translations of a .po file, without its head.
+/// The texts and translations of a .po file, without its head; none for a text that has none yet.
 #[must_use]
 pub fn translations(po: &str) -> Vec<(String, String)> {
     let mut entries: Vec<(String, String)> = Vec::new();
-    let mut is_translation = false;
+    let (mut is_translation, mut is_guessed) = (false, false);
     for line in po.lines() {
+        if line.starts_with("#,") {
+            is_guessed = line.contains("fuzzy");
+        }
         let string = match (line.strip_prefix("msgid "), line.strip_prefix("msgstr ")) {
             (Some(string), _) => {
                 entries.push((String::new(), String::new()));
@@ -81,7 +89,8 @@ pub fn translations(po: &str) -> Vec<(String, String)> {
             }
             (None, Some(string)) => {
                 is_translation = true;
-                string
+                // What msgmerge(1) has guessed is none, and msgfmt(1) leaves it out.
+                if std::mem::take(&mut is_guessed) { "\"\"" } else { string }
             }
             (None, None) => line,
         };
@@ -90,7 +99,7 @@ pub fn translations(po: &str) -> Vec<(String, String)> {
             (if is_translation { translation } else { text }).push_str(&string.value());
         }
     }
-    entries.retain(|(text, _)| !text.is_empty());
+    entries.retain(|(text, translation)| !text.is_empty() && !translation.is_empty());
     entries
 }
 
@@ -115,7 +124,9 @@ pub fn faults(text: &str, translation: &str) -> Vec<String> {
         };
         behind.filter(is_one).filter(|rest| rest.split(' ').count() < 6).map(str::to_owned).collect()
     };
-    let ends = |text: &str| (text.starts_with('\n'), text.ends_with('\n'), text.ends_with(' '));
+    let ends = |text: &str| {
+        [text.starts_with('\n'), text.ends_with('\n'), text.starts_with(' '), text.ends_with(' ')]
+    };
     let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     let lines = |text: &str| text.lines().count();
     [
@@ -220,18 +231,21 @@ fn mismatch(text: &str, arguments: &[String]) -> Option<Amiss> {
     Some(Amiss { text: text.to_owned(), why })
 }
 
-/// What clap's derive makes of documentation: the first paragraph, without the point at its end.
+/// What clap's derive makes of documentation: the first paragraph, without the point at its end. Commands and what they take are
+/// variants and fields; of all types, the first is documented for people.
 fn in_help(source: &str) -> Vec<String> {
     let mut texts = Vec::new();
     let mut paragraph: Vec<&str> = Vec::new();
-    for line in source.lines() {
-        match line.trim_start().strip_prefix("///") {
-            Some(words) => paragraph.push(words.trim()),
-            None if !paragraph.is_empty() => {
-                let first: Vec<&str> = paragraph.drain(..).take_while(|words| !words.is_empty()).collect();
+    for line in source.lines().map(str::trim_start) {
+        if let Some(words) = line.strip_prefix("///") {
+            paragraph.push(words.trim());
+        } else if !line.starts_with("#[") && !paragraph.is_empty() {
+            let first: Vec<&str> = paragraph.drain(..).take_while(|words| !words.is_empty()).collect();
+            let line = line.trim_start_matches("pub(crate) ");
+            let is_internal = ["fn ", "enum ", "impl ", "struct "].iter().any(|kind| line.starts_with(kind));
+            if !is_internal || texts.is_empty() {
                 texts.push(first.join(" ").trim_end_matches('.').to_owned());
             }
-            None => {}
         }
     }
     texts
@@ -269,10 +283,16 @@ fn quoted(text: &str) -> String {
 const WIDTH: usize = 60;
 
 const HEAD: &str = "\
-# What people read of Hello for Linux, in English. words/README.md tells how it becomes another language.
+# Hello for Linux: what people read. words/README.md tells how it becomes another language.
 msgid \"\"
 msgstr \"\"
 \"Project-Id-Version: hello-for-linux\\n\"
+\"Report-Msgid-Bugs-To: \\n\"
+\"POT-Creation-Date: 2026-11-29 00:00+0000\\n\"
+\"PO-Revision-Date: YEAR-MO-DA HO:MI+ZONE\\n\"
+\"Last-Translator: FULL NAME <EMAIL@ADDRESS>\\n\"
+\"Language-Team: LANGUAGE <LL@li.org>\\n\"
+\"Language: \\n\"
 \"MIME-Version: 1.0\\n\"
 \"Content-Type: text/plain; charset=UTF-8\\n\"
 \"Content-Transfer-Encoding: 8bit\\n\"
@@ -307,9 +327,9 @@ mod tests {
         let entries =
             [("a \"b\"\nc", "d\ne"), ("", ""), ("f", "")].map(|(text, translation)| entry(text, translation));
         let read = translations(&(po + &entries.concat()));
-        let expected =
-            [("a \"b\"\nc", "d\ne"), ("f", "")].map(|(text, there)| (text.to_owned(), there.to_owned()));
-        assert_eq!(read, expected);
+        assert_eq!(read, [("a \"b\"\nc".to_owned(), "d\ne".to_owned())]);
+        let guessed = "#, fuzzy\nmsgid \"a\"\nmsgstr \"b\"\n";
+        assert_eq!(translations(guessed), []);
     }
 
     #[test]

@@ -148,7 +148,7 @@ fn a_pin_is_changed_by_whoever_knows_it() {
     assert_eq!(world.status(&ALICE)["enrolment"]["key_id"], key, "the same key");
 
     let wrong = world.helloctl("alice", &["pin", "change"], &[PIN, ONE_OFF, ONE_OFF]);
-    assert!(!wrong.success() && wrong.says("The current PIN was wrong; 31 tries left"), "{wrong:?}");
+    assert!(!wrong.success() && wrong.says("The current PIN was wrong; tries left: 31"), "{wrong:?}");
     let back = world.helloctl("alice", &["pin", "change"], &[OTHER, PIN, PIN]);
     back.ok();
     world.the_pin_answers_sudo();

@@ -46,7 +46,7 @@ fn an_empty_line_leads_on_to_the_password_and_a_wrong_pin_changes_nothing() {
         passwd.expect(prompt);
         passwd.send_secret(OTHER);
     }
-    passwd.expect("The current PIN was wrong; 31 tries left.");
+    passwd.expect("The current PIN was wrong; tries left: 31.");
     drop(passwd);
     world.the_pin_answers_sudo();
 

@@ -20,7 +20,7 @@ pub(crate) enum PamFailure {
     #[error("{}", tr!("/etc/pam.d/common-* were changed by hand, so pam-auth-update leaves them as they are"))]
     ChangedByHand,
     /// What it wrote is not what it wrote in the copy.
-    #[error("{}", tr!("pam-auth-update wrote something other than it had shown; it was undone"))]
+    #[error("{}", tr!("pam-auth-update wrote something other than what it had shown; it was undone"))]
     NotAsRehearsed,
     /// A program is missing, or failed.
     #[error("{}", tr!("{program} failed: {why}", program, why))]

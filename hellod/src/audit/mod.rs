@@ -13,6 +13,7 @@ use crate::clock::{Clock, Stamp};
 pub use event::Event;
 pub use file::Entry;
 use file::EventFile;
+use hello_words::english;
 
 /// Records events.
 pub struct Audit {
@@ -52,7 +53,7 @@ impl Audit {
             user: about.user.clone(),
             uid: about.uid,
             service: about.service.clone(),
-            sentence: event.to_string(),
+            sentence: english(event),
         };
         journal(event, &entry);
         self.file.borrow_mut().append(&entry);

@@ -3,6 +3,7 @@
 use std::os::fd::OwnedFd;
 
 use hello_dbus::{Outcome, Request, Role, Shape};
+use hello_words::english;
 
 use super::admitted;
 use crate::accounts::Account;
@@ -75,10 +76,10 @@ async fn keep(
         // The program found it too long for the pipe.
         Reply::Nothing | Reply::Declined => Err(KeyError::PasswordLength),
     };
-    let sealed = sealed.map_err(|error| error.to_string());
+    let sealed = sealed.map_err(english);
     let kept = sealed.and_then(|sealed| {
         let kept = Kept { kid: enrolled.record.kid.clone(), since: parts.clock.now().wall, sealed };
-        parts.keyrings.keep(account, kept).map_err(|error| error.to_string())
+        parts.keyrings.keep(account, kept).map_err(english)
     });
     match kept {
         Ok(true) => {

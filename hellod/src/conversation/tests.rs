@@ -215,3 +215,16 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_yes_is_whole_or_how_it_begins_and_anything_else_is_none() {
+    for yes in ["yes", "y", " YES ", "Y"] {
+        assert_eq!(said(yes), Some(true), "{yes:?}");
+    }
+    for no in ["no", "n", "No"] {
+        assert_eq!(said(no), Some(false), "{no:?}");
+    }
+    for neither in ["", " ", "ye", "yes please", "1", "ja"] {
+        assert_eq!(said(neither), None, "{neither:?}");
+    }
+}

@@ -40,7 +40,7 @@ pub enum NoPermit {
     #[error("{}", tr!("The directory has answered for another computer than this one."))]
     AnotherDevice,
     /// The permit is of somebody else than whoever has signed in.
-    #[error("{}", tr!("The directory has answered for somebody other than who has signed in."))]
+    #[error("{}", tr!("The directory has answered for somebody other than whoever has signed in."))]
     SomebodyElse,
     /// The directory doesn't say who it is about.
     #[error("{}", tr!("The directory doesn't say who has signed in."))]

@@ -1,11 +1,13 @@
 //! Changing a PIN: the old one, the new one twice, and one TPM command that swaps them. The key stays.
 
 use hello_dbus::{Outcome, Role, Style};
-use hello_words::{english, tr};
+use hello_words::{Told, english, tr};
 use std::fmt::Display;
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, too_often};
+use super::{
+    AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, too_often,
+};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -75,10 +77,10 @@ async fn round(
     let former = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled.record,
         Ok(None) => return Ok(Round::Over(Outcome::NotEnrolled)),
-        Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+        Err(error) => return fail(parts, account, tried, error, terminal).await,
     };
     if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Changed)) {
-        return fail(parts, account, tried, &why, terminal).await;
+        return fail(parts, account, tried, why, terminal).await;
     }
     if let Some(keep) = parts.escrows.missing(account, &former) {
         terminal.show(Style::Info, &recoverable(&keep.organisation)).await?;
@@ -90,12 +92,12 @@ async fn round(
         return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = choosing.current(pin).await {
-        return fail(parts, account, tried, &error.to_string(), terminal).await;
+        return fail(parts, account, tried, error, terminal).await;
     }
     let shape = match choose(&mut choosing, terminal).await? {
         Chosen::Pin(shape) => shape,
         Chosen::Nothing => return Ok(Round::Over(Outcome::Refused)),
-        Chosen::Failed(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+        Chosen::Failed(error) => return fail(parts, account, tried, error, terminal).await,
     };
     // From here on, and not while somebody sits before the questions, who would so keep everybody else from the
     // enrolment.
@@ -104,8 +106,8 @@ async fn round(
         return Ok(Round::Over(Outcome::Refused));
     };
     if let Err(error) = account.still_exists().await {
-        let why = tr!("This account can't be found any more: {error}.", error);
-        return fail(parts, account, tried, &why, terminal).await;
+        let why = Told(|| tr!("This account can't be found any more: {error}.", error));
+        return fail(parts, account, tried, why, terminal).await;
     }
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) if enrolled.record.kid == former.kid => enrolled,
@@ -113,33 +115,39 @@ async fn round(
             return fail(parts, account, tried, REPLACED, terminal).await;
         }
         Ok(None) => return Ok(Round::Over(Outcome::NotEnrolled)),
-        Err(error) => return fail(parts, account, tried, &error.to_string(), terminal).await,
+        Err(error) => return fail(parts, account, tried, error, terminal).await,
     };
     match counted(parts, account, tried, (choosing, shape, enrolled)).await {
-        Err(why) => fail(parts, account, tried, &why, terminal).await,
+        Err(why) => fail(parts, account, tried, why, terminal).await,
         Ok(swapped) => tell(parts, account, tried, swapped, terminal).await,
     }
+}
+
+/// Why nothing is tried now.
+#[derive(Debug, thiserror::Error)]
+enum NotNow {
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
+    #[error("{}", put_off(*_0))]
+    Tries(MayTry),
 }
 
 /// The change as a try, and as a write to the TPM. Both are counted before the PIN is stretched.
 ///
 /// # Errors
-/// Why it may not be made now.
+/// [`NotNow`].
 async fn counted(
     parts: &Parts,
     account: &Account,
     tried: Tried<'_>,
     (choosing, shape, enrolled): (Choosing, PinShape, Enrolled),
-) -> Result<Result<Swap, KeyError>, String> {
-    let writing = parts
-        .tries
-        .begin_new_pin(account.uid, NewPin::Changed)
-        .map_err(|may| too_often(may).unwrap_or_default())?;
+) -> Result<Result<Swap, KeyError>, NotNow> {
+    let writing = parts.tries.begin_new_pin(account.uid, NewPin::Changed).map_err(TooOften::of)?;
     let charge = match parts.tries.charge(account.uid, tried.class) {
         Ok(charge) => charge,
         Err(may) => {
             parts.tries.not_written(writing);
-            return Err(put_off(may));
+            return Err(NotNow::Tries(may));
         }
     };
     let swapped = swap(parts, (account, enrolled), choosing, shape).await;
@@ -177,8 +185,10 @@ async fn tell(
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
             parts.record(&event, account, tried.service);
-            let text =
-                tr!("The current PIN was wrong; {tries_left} tries left. Your PIN is as it was.", tries_left);
+            let text = tr!(
+                "The current PIN was wrong; tries left: {tries_left}. Your PIN is as it was.",
+                tries_left
+            );
             terminal.refuse(&event, &text).await?;
             Ok(Round::Over(Outcome::Refused))
         }
@@ -188,7 +198,7 @@ async fn tell(
             terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Round::Over(Outcome::Unavailable))
         }
-        Err(error) => fail(parts, account, tried, &error.to_string(), terminal).await,
+        Err(error) => fail(parts, account, tried, error, terminal).await,
     }
 }
 

@@ -1,6 +1,6 @@
 //! Making a key and having it registered, from the chosen PIN to the record in force, or to nothing at all.
 
-use hello_words::tr;
+use hello_words::{english, tr};
 
 use crate::accounts::{Account, NoAccount};
 use crate::audit::Event;
@@ -20,7 +20,7 @@ use crate::tries::{LIMIT, NewPin};
 
 use super::intent::{Footprint, Intent, settle_earlier};
 use super::person::Vouched;
-use super::{REPLACED, too_often};
+use super::{REPLACED, TooOften};
 
 /// Why no enrolment came about. `Display` is what the person reads.
 #[derive(Debug, thiserror::Error)]
@@ -35,8 +35,8 @@ pub(super) enum Failure {
     NoPlace(#[from] NoPlace),
     #[error("{}", tr!("This machine gives no random numbers."))]
     Random,
-    #[error("{0}")]
-    TooOften(String),
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
     #[error("{}", tr!("This account can't be found any more: {0}.", _0))]
     Account(#[from] NoAccount),
     #[error("{REPLACED}")]
@@ -118,10 +118,7 @@ impl Making<'_> {
         let party = self.registering.party();
         let spec = self.specify(&party).await?;
         // Never taken back: an enrolment that fails has worn the chip, too.
-        let _writing = parts
-            .tries
-            .begin_new_pin(account.uid, NewPin::Made)
-            .map_err(|may| Failure::TooOften(too_often(may).unwrap_or_default()))?;
+        let _writing = parts.tries.begin_new_pin(account.uid, NewPin::Made).map_err(TooOften::of)?;
         if !spec.proven {
             Intent::trial(account).declare(&parts.store)?;
         }
@@ -244,7 +241,7 @@ impl Making<'_> {
         }
         let directory = vouched.member.joined.directory();
         // From here on an answer may get lost, and the key be on the list all the same.
-        Intent::note_listed(&parts.store, account, Some(directory.to_string()))?;
+        Intent::note_listed(&parts.store, account, Some(english(directory)))?;
         let online = parts.online.for_person(account.uid);
         let answer = directory.register_key(&online, &vouched.permit, key.public_key()).await;
         if matches!(&answer, Err(DirectoryError::NotRegistered { status, .. }) if *status < 500) {
@@ -255,7 +252,7 @@ impl Making<'_> {
         if !answer.person.is(&vouched.person().upn) {
             return Err(Failure::AnotherKey(answer.person.as_str().to_owned()));
         }
-        let (kid, directory, id) = (key.public_key().thumbprint(), directory.to_string(), answer.id);
+        let (kid, directory, id) = (key.public_key().thumbprint(), english(directory), answer.id);
         parts.record(&Event::KeyRegistered { kid, person, directory, id }, account, self.command);
         Ok(Some(id))
     }

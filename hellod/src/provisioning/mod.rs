@@ -16,12 +16,13 @@ use std::time::Duration;
 
 use hello_dbus::Outcome;
 use hello_words::{Text, english, tr};
+use thiserror::Error;
 use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
-use crate::conversation::{Gone, Terminal};
+use crate::conversation::{Gone, Terminal, said};
 use crate::enrolments::{Enrolled, Enrolment};
 use crate::escrow::{Escrow, Organisation};
 use crate::keys::Protector;
@@ -83,10 +84,9 @@ async fn for_the_entitled(
     end(terminal, outcome).await;
 }
 
-/// Anything but a clear yes is a no: the English one, or that of the language in which the question was asked.
+/// Anything but a clear yes is a no.
 fn is_yes(typed: Option<String>) -> bool {
-    let Some(typed) = typed.map(|typed| typed.trim().to_lowercase()) else { return false };
-    matches!(typed.as_str(), "yes" | "y") || typed == tr!("yes").to_string()
+    typed.is_some_and(|typed| said(&typed) == Some(true))
 }
 
 /// Whether a PIN counter of the person's own guards the key, and so what may be kept under the PIN, and the gate for a finger.
@@ -166,13 +166,21 @@ async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
 }
 
 /// Why there can be no new PIN now, if so, and when there can be one again.
-fn too_often(may: MayWrite) -> Option<String> {
+fn too_often(may: MayWrite) -> Option<TooOften> {
     match may {
         MayWrite::Now => None,
-        MayWrite::After(wait) => Some(tr!(
-            "Each new PIN wears the security chip, and there were many lately. The next is possible in {}.",
-            in_words(wait)
-        )),
+        MayWrite::After(wait) => Some(TooOften(wait)),
+    }
+}
+
+/// Why there is no new PIN now, and when there may be.
+#[derive(Debug, Clone, Copy, Error)]
+#[error("{}", tr!("Each new PIN wears the security chip, and there were many lately. The next is possible in {}.", in_words(*_0)))]
+struct TooOften(Duration);
+
+impl TooOften {
+    fn of(may: MayWrite) -> Self {
+        too_often(may).unwrap_or(Self(Duration::ZERO))
     }
 }
 

@@ -8,7 +8,7 @@
 use std::time::Duration;
 
 use hello_dbus::{Outcome, Style};
-use hello_words::{Text, tr};
+use hello_words::{Text, english, tr};
 use tokio::time::timeout;
 
 use super::change::{self, Tried};
@@ -176,8 +176,8 @@ async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<
     let Ok(looked) = timeout(A_LOOK, parts.tpm.probe(Asker::Looking(account.uid))).await else { return None };
     let why = match looked {
         Ok(report) if report.counts_pins() && !report.owner_auth_set => return Some(launch),
-        Ok(_) => tr!("the security chip can't keep a PIN").to_string(),
-        Err(error) => error.to_string(),
+        Ok(_) => "the security chip can't keep a PIN".to_owned(),
+        Err(error) => english(error),
     };
     parts.record(&Event::PinNotOffered { why }, account, service);
     None

@@ -4,11 +4,11 @@ use std::fmt::Display;
 use std::time::Duration;
 
 use hello_dbus::{Outcome, Style};
-use hello_words::{Text, english, tr};
+use hello_words::{Text, Told, english, tr};
 use tokio::time::Instant;
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, UNCERTAIN, at_work, for_the_entitled, too_often};
+use super::{AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -32,19 +32,19 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
     let former = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled.record,
         Ok(None) => return Ok(Outcome::NotEnrolled),
-        Err(error) => return fail(parts, account, &error.to_string(), terminal).await,
+        Err(error) => return fail(parts, account, error, terminal).await,
     };
     let Some(escrow) = parts.escrows.of(&former) else {
         terminal.refuse(Refusal::NOT_KEPT, NOT_KEPT).await?;
         return Ok(Outcome::Refused);
     };
     if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
-        return fail(parts, account, &why, terminal).await;
+        return fail(parts, account, why, terminal).await;
     }
     let mut choosing = parts.tpm.choose(parts.policy.pin_complexity.clone());
     let Question { code, number } = match choosing.ask_reset(escrow).await {
         Ok(question) => question,
-        Err(error) => return fail(parts, account, &error.to_string(), terminal).await,
+        Err(error) => return fail(parts, account, error, terminal).await,
     };
     parts.record(&Event::ResetRequested, account, COMMAND);
     let text = tr!("{GIVE}\n\n{code}\n\nIts number, to read to them: {number}", GIVE, code, number);
@@ -56,10 +56,10 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
             return Ok(Outcome::Refused);
         }
         Heard::TooLate => return fail(parts, account, TOO_LATE, terminal).await,
-        Heard::Failed(error) => return fail(parts, account, &error.to_string(), terminal).await,
+        Heard::Failed(error) => return fail(parts, account, error, terminal).await,
     }
     if let Some(why) = too_often(parts.tries.judge_new_pin(account.uid, NewPin::Made)) {
-        return fail(parts, account, &why, terminal).await;
+        return fail(parts, account, why, terminal).await;
     }
     let shape = match choose(&mut choosing, terminal).await? {
         Chosen::Pin(shape) => shape,
@@ -67,15 +67,15 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
             terminal.show(Style::Info, STOPPED).await?;
             return Ok(Outcome::Refused);
         }
-        Chosen::Failed(error) => return fail(parts, account, &error.to_string(), terminal).await,
+        Chosen::Failed(error) => return fail(parts, account, error, terminal).await,
     };
     let Some(_note) = at_work(parts, account.uid).await else {
         terminal.refuse(Refusal::AT_WORK, AT_WORK).await?;
         return Ok(Outcome::Refused);
     };
     if let Err(error) = account.still_exists().await {
-        let why = tr!("This account can't be found any more: {error}.", error);
-        return fail(parts, account, &why, terminal).await;
+        let why = Told(|| tr!("This account can't be found any more: {error}.", error));
+        return fail(parts, account, why, terminal).await;
     }
     match parts.enrolments.of(account) {
         Ok(Some(enrolled)) if enrolled.record.kid == former.kid => {
@@ -83,7 +83,7 @@ async fn run(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resul
             tell(parts, account, set, terminal).await
         }
         Ok(_) => fail(parts, account, REPLACED, terminal).await,
-        Err(error) => fail(parts, account, &error.to_string(), terminal).await,
+        Err(error) => fail(parts, account, error, terminal).await,
     }
 }
 
@@ -134,10 +134,7 @@ async fn set(
         Ok(true) => Ok(()),
         Ok(false) | Err(_) => Err(KeyError::Stopped),
     };
-    let writing = parts
-        .tries
-        .begin_new_pin(account.uid, NewPin::Made)
-        .map_err(|may| Refused::TooOften(too_often(may).unwrap_or_default()))?;
+    let writing = parts.tries.begin_new_pin(account.uid, NewPin::Made).map_err(TooOften::of)?;
     let mut message = b"hello/v1/reset".to_vec();
     let mut challenge = [0; 32];
     aws_lc_rs::rand::fill(&mut challenge).map_err(|_| KeyError::Stopped)?;
@@ -174,8 +171,8 @@ async fn set(
 enum Refused {
     #[error(transparent)]
     Key(#[from] KeyError),
-    #[error("{0}")]
-    TooOften(String),
+    #[error(transparent)]
+    TooOften(#[from] TooOften),
 }
 
 async fn tell(
@@ -204,7 +201,7 @@ async fn tell(
             terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
             Ok(Outcome::Unavailable)
         }
-        Err(refused) => fail(parts, account, &refused.to_string(), terminal).await,
+        Err(refused) => fail(parts, account, refused, terminal).await,
     }
 }
 

@@ -90,7 +90,7 @@ async fn run(parts: &Parts, wanted: &Wanted, terminal: &mut Terminal) -> Result<
     match registered(parts, directory, &domain, &permit).await {
         Ok(joined) => {
             let device = joined.device();
-            record(parts, &Event::Joined { directory: joined.directory().to_string(), device }, "join");
+            record(parts, &Event::Joined { directory: english(joined.directory()), device }, "join");
             let done = tr!("Done. This computer is the device {device} there.\n{NEXT}", device, NEXT);
             // It stands, whether or not anybody is left to read this.
             let _ = terminal.show(Style::Info, &done).await;

@@ -55,7 +55,7 @@ async fn run(parts: &Parts, forget: bool, terminal: &mut Terminal) -> Result<Out
     if let Err(error) = forget_all(parts) {
         return stay(parts, &error.into(), tr!("Run this again."), terminal).await;
     }
-    record(parts, &Event::Left { directory: joined.directory().to_string(), device }, "leave");
+    record(parts, &Event::Left { directory: english(joined.directory()), device }, "leave");
     let text = tr!("Done. The device is deleted there, and its keys are gone here.\n{PINS}", PINS);
     let _ = terminal.show(Style::Info, &text).await;
     Ok(Outcome::Success)

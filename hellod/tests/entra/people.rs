@@ -156,7 +156,7 @@ fn a_directory_that_answers_for_another_device_person_or_proof_gets_no_pin_made(
         let machine = Machine::joined(25, json!({})).await;
         for (confusion, sentence) in [
             ("device", "for another computer than this one"),
-            ("person", "for somebody other than who has signed in"),
+            ("person", "for somebody other than whoever has signed in"),
             ("second-factor", "Please confirm it with your second factor again"),
             ("key-owner", "another.dora@corp.example, who has not signed in here"),
         ] {

@@ -1,5 +1,7 @@
 //! A new PIN by word of the organisation, which one child asks, hears, and obeys.
 
+use hello_words::english;
+
 use super::{
     super::{
         CheckedKey, KeyError,
@@ -44,8 +46,9 @@ impl Choosing {
         let job = Job::Renew { key: bound(key), limit, message: message.to_vec() };
         match self.shared.done(&mut worker, &place, job).await? {
             // The PIN is set by then, whatever this says.
-            Reply::Renewed(Octets(signature)) => verified(key, message, &signature)
-                .map_err(|error| KeyError::HalfDone { why: error.to_string() }),
+            Reply::Renewed(Octets(signature)) => {
+                verified(key, message, &signature).map_err(|error| KeyError::HalfDone { why: english(error) })
+            }
             _ => Err(KeyError::Child),
         }
     }

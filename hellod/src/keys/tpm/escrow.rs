@@ -3,6 +3,7 @@
 //! That value is in the vault, which the PIN opens, and sealed for the organisation. It is in this process and nowhere else of this
 //! computer, from the moment at which the answer is opened.
 
+use hello_words::english;
 use tss_esapi::{handles::ObjectHandle, interface_types::reserved_handles::NvAuth, structures::MaxNvBuffer};
 
 use super::{
@@ -60,7 +61,7 @@ pub(super) fn renew(
     };
     finish().map_err(|error| match error {
         error if error.is_uncertain() => error,
-        error => KeyError::HalfDone { why: error.to_string() },
+        error => KeyError::HalfDone { why: english(error) },
     })
 }
 
