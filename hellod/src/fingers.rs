@@ -6,12 +6,15 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
+use hello_words::english;
 use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::enrolments::Enrolled;
 use crate::finger::{FingerError, FingerKey, Reader, Sensor};
-use crate::keys::{KeyError, Protector, child};
+use crate::keys::child::{self, Counts, Octets, Tpm};
+use crate::keys::{KeyError, Part, Protector, PublicKey, passing};
+use crate::policy::Reach;
 use crate::store::{Kind, Store, StoreError};
 
 /// The fingers of everybody here, and the way to the reader.
@@ -19,6 +22,19 @@ pub struct Fingers {
     store: Rc<Store>,
     reader: Rc<dyn Reader>,
     allowed: bool,
+}
+
+/// By which key a finger of one person unlocks a screen. What it is worth is for the TPM to say: it signs for nobody any more after
+/// the next start.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Passing {
+    version: u32,
+    user: String,
+    uid: u32,
+    /// Beside which key.
+    kid: String,
+    key: PublicKey,
 }
 
 /// What was set up with one person's PIN.
@@ -95,6 +111,7 @@ impl Fingers {
     pub async fn delete(&self, uid: u32) -> Result<(), StoreError> {
         let existed = !matches!(self.store.get::<Record>(Kind::Fingers, &uid.to_string()), Ok(None));
         self.store.delete(Kind::Fingers, &uid.to_string())?;
+        self.store.delete(Kind::Passing, &uid.to_string())?;
         // It opens nothing without that key.
         if existed && let Err(error) = self.reader.forget(uid).await {
             tracing::warn!("what signed for a finger stays in memory: {error}");
@@ -106,8 +123,23 @@ impl Fingers {
     /// Nobody waits long for that to be found out.
     pub async fn counts(&self, account: &Account, enrolled: &Enrolled) -> Option<Sensor> {
         let sensor = self.of(account, &enrolled.record.kid)?;
-        let has = self.reader.has(account.uid, &enrolled.record.kid).await;
-        (has == Ok(true)).then_some(sensor)
+        (self.are_open(account, enrolled).await == Ok(true)).then_some(sensor)
+    }
+
+    /// Whether what signs for a finger is there, and known here.
+    async fn are_open(&self, account: &Account, enrolled: &Enrolled) -> Result<bool, FingerError> {
+        let kid = &enrolled.record.kid;
+        let is_known = is_counted(enrolled) || self.passing(account, kid).is_some();
+        Ok(is_known && self.reader.has(account.uid, kid).await?)
+    }
+
+    /// Where their fingers count: as the last PIN that has opened the way for one has left it.
+    #[must_use]
+    pub fn reach(&self, account: &Account, enrolled: &Enrolled) -> Reach {
+        match is_counted(enrolled) && self.passing(account, &enrolled.record.kid).is_none() {
+            true => Reach::Everywhere,
+            false => Reach::OwnScreen,
+        }
     }
 
     /// The pipe by which a PIN that is typed now lets a finger count; nothing where none was set up, or where they count
@@ -129,14 +161,81 @@ impl Fingers {
         account: &Account,
         enrolled: &Enrolled,
     ) -> Result<Option<OwnedFd>, FingerError> {
-        let Protector::PinFail(counter) = &enrolled.record.key.protector else { return Ok(None) };
-        let kid = &enrolled.record.kid;
-        if self.reader.has(account.uid, kid).await? {
+        if self.are_open(account, enrolled).await? {
             return Ok(None);
         }
-        let key = FingerKey { srk: enrolled.record.key.srk.clone(), blob: counter.finger.clone() };
-        self.reader.keep(account.uid, kid, &key).await.map(Some)
+        // What the TPM made before, it may have forgotten; what it makes now is another, and is noted last.
+        self.store.delete(Kind::Passing, &account.uid.to_string()).map_err(|error| {
+            tracing::warn!("how fingers count can't be written down: {error}");
+            FingerError::Refused(english(KeyError::Unnoted))
+        })?;
+        let srk = enrolled.record.key.srk.clone();
+        let key = match &enrolled.record.key.protector {
+            Protector::PinFail(counter) => FingerKey { srk, blob: counter.finger.clone(), passing: false },
+            Protector::DaAuth => FingerKey::to_come(srk),
+        };
+        self.reader.keep(account.uid, &enrolled.record.kid, &key).await.map(Some)
     }
+
+    /// Takes note of what a right PIN has brought about: whether a finger counts from now on, and by which key.
+    ///
+    /// # Errors
+    /// [`KeyError`]; then none does that did not before.
+    pub fn opened(
+        &self,
+        account: &Account,
+        enrolled: &Enrolled,
+        came: Option<&Result<Counts, KeyError>>,
+    ) -> Result<(), KeyError> {
+        let Some(came) = came else { return Ok(()) };
+        let (user, uid, kid) = (account.name.clone(), account.uid, enrolled.record.kid.clone());
+        let noted = match came.as_ref().map_err(Clone::clone)? {
+            Counts::ByTheGate => self.store.delete(Kind::Passing, &uid.to_string()),
+            Counts::ByAPassingKey(Octets(area)) => {
+                let key = passing::public_key(area).ok_or(KeyError::Tampered { what: Part::Finger })?;
+                self.store.put(
+                    Kind::Passing,
+                    &uid.to_string(),
+                    &Passing { version: VERSION, user, uid, kid, key },
+                )
+            }
+        };
+        noted.map_err(|error| {
+            tracing::warn!("how fingers count can't be written down: {error}");
+            KeyError::Unnoted
+        })
+    }
+
+    /// Unlocks a screen by a finger that has matched.
+    ///
+    /// # Errors
+    /// [`KeyError::GateShut`] where no PIN has come before it, and what keeps the TPM from signing.
+    pub async fn unlock(
+        &self,
+        tpm: &Tpm,
+        (account, kid): (&Account, &str),
+        matched: &Matched,
+    ) -> Result<(), KeyError> {
+        let key = self.passing(account, kid).ok_or(KeyError::GateShut)?;
+        let proven = tpm.prove_by_finger(account.uid, &key, matched).await;
+        if proven == Err(KeyError::BadSignature) {
+            // That of a key which is not the one that was noted: the next PIN makes another.
+            let _ = self.reader.forget(account.uid).await;
+            return Err(KeyError::FingerKey);
+        }
+        proven
+    }
+
+    fn passing(&self, account: &Account, kid: &str) -> Option<PublicKey> {
+        let record: Passing = self.store.get(Kind::Passing, &account.uid.to_string()).ok().flatten()?;
+        let is_theirs = record.version == VERSION && record.user == account.name && record.uid == account.uid;
+        (is_theirs && record.kid == kid).then_some(record.key)
+    }
+}
+
+/// Whether the key has a branch for fingers, behind a gate.
+fn is_counted(enrolled: &Enrolled) -> bool {
+    matches!(enrolled.record.key.protector, Protector::PinFail(_))
 }
 
 /// A finger that has matched. It signs once.

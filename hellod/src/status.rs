@@ -190,6 +190,7 @@ fn last_sign_in(parts: &Parts, account: &Account) -> Value {
         ("pin", false, Event::SignedInOffline.id()),
         ("finger", true, Event::SignedInByFinger.id()),
         ("finger", false, Event::SignedInByFingerOffline.id()),
+        ("finger", false, Event::UnlockedByFinger.id()),
     ];
     let events = parts.audit.last(usize::MAX, Some(account.uid));
     let last = events.iter().rev().find_map(|entry| {

@@ -45,6 +45,8 @@ pub enum Kind {
     Keyring,
     /// Which fingers sign in, named by uid.
     Fingers,
+    /// By which key a finger unlocks a screen until the TPM's next start, named by uid.
+    Passing,
     /// Which PINs somebody has had, as only their TPM can tell, named by uid.
     History,
     /// What an organisation could set somebody a new PIN with, as it alone can open it, named by uid.
@@ -232,6 +234,7 @@ impl Kind {
         Self::Footprint,
         Self::Keyring,
         Self::Fingers,
+        Self::Passing,
         Self::History,
         Self::Escrow,
         Self::Token,
@@ -250,6 +253,7 @@ impl Kind {
             Self::Footprint => "footprints",
             Self::Keyring => "keyrings",
             Self::Fingers => "fingers",
+            Self::Passing => "passing",
             Self::History => "histories",
             Self::Escrow => "escrows",
             Self::Token => "tokens",

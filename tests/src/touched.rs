@@ -50,9 +50,32 @@ impl Touched {
         Self { world, finger, sensor, _polkit: polkit }
     }
 
+    /// The same on a chip that has no room for a counter or a gate. alice's key is under its common lockout.
+    #[track_caller]
+    pub fn in_a_full_chip() -> Self {
+        let touched = Self::bare(&Config::with("[policy]\nAllowDaAuth = true\n"));
+        // The first PIN has shown what the chip can do.
+        touched.world.fill_the_chip();
+        touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+        touched.world.plug_the_chip();
+        touched.world.enrol(&ALICE, PIN);
+        touched
+    }
+
     /// Adds a finger that the reader will know by `print`.
     #[track_caller]
     pub fn add(&self, user: &str, arguments: &[&str], print: &str) {
+        self.add_until("Done. Your", user, arguments, print);
+    }
+
+    /// Adds one to alice's that only unlocks her screen.
+    #[track_caller]
+    pub fn add_for_the_screen(&self, print: &str) {
+        self.add_until("unlocks the screen.", "alice", &[], print);
+    }
+
+    #[track_caller]
+    fn add_until(&self, done: &str, user: &str, arguments: &[&str], print: &str) {
         let mut helloctl = self.adding(user, arguments);
         helloctl.expect("Your PIN: ");
         helloctl.send_secret(PIN);
@@ -60,7 +83,7 @@ impl Touched {
         for _ in 0..PARTS {
             self.sensor.touch(print);
         }
-        helloctl.expect("Done. Your");
+        helloctl.expect(done);
         helloctl.finish_ok();
     }
 

@@ -164,6 +164,37 @@ impl World {
     }
 }
 
+/// A chip without room.
+impl World {
+    /// Fills what the counters that there are leave free. The common lockout, which then guards keys, gets a password, and is to bear
+    /// some wrong PINs.
+    #[track_caller]
+    pub fn fill_the_chip(&self) {
+        self.tpm2(
+            "tpm2_changeauth -c lockout word && tpm2_dictionarylockout -s -n 1000 -t 1000 -l 1000 -p word",
+        );
+        self.tpm2(FILL);
+    }
+
+    /// Makes room again for one small thing.
+    #[track_caller]
+    pub fn make_room(&self) {
+        self.tpm2("for index in $(tpm2_getcap handles-nv-index | grep -i 0x15); do tpm2_nvundefine -Q -C o ${index#- }; done");
+    }
+
+    /// Takes up the room that a counter has left.
+    #[track_caller]
+    pub fn plug_the_chip(&self) {
+        self.tpm2(PLUG);
+    }
+
+    #[track_caller]
+    fn tpm2(&self, commands: &str) {
+        let script = format!("export TPM2TOOLS_TCTI={}; {commands}", Tpm::TCTI);
+        self.lab.run_as("root", ["sh", "-c", &script]).ok();
+    }
+}
+
 /// How people sign in.
 impl World {
     /// One try at the console as login(1) makes it, on a connection of its own and without a terminal.
@@ -246,3 +277,11 @@ pub fn leave(login: &mut Terminal) {
 fn tries_file(person: &Person) -> String {
     format!("/var/lib/hellod/tries/{}.json", person.uid)
 }
+
+/// The last octets go to indices as large as a counter.
+const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size in 2048 512 64 8 1; do \
+    while tpm2_nvdefine -Q -C o -s $size -L policy -p hex:$(printf %064d 1) -a 'policyread|policywrite|ownerread' \
+    $(printf 0x15%05x $i) 2>/dev/null; do i=$((i+1)); done; done; test $i -gt 1";
+
+const PLUG: &str = "cd /tmp && tpm2_nvdefine -Q -C o -s 8 -L policy -p hex:$(printf %064d 1) \
+    -a 'policyread|policywrite|ownerread' 0x1600000 2>/dev/null || true";

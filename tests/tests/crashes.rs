@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Config, Ending, Lab, PATIENCE, Terminal, Tpm, World, until};
+use hello_tests::{ALICE, Config, Ending, Lab, PATIENCE, Terminal, World, until};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::inotify;
 use rustix::process::{Pid, Signal, kill_process};
@@ -111,12 +111,7 @@ fn world(story: &Story, tapped: bool) -> World {
     }
     world.enrol(&ALICE, OLD);
     if story.full {
-        // The common lockout guards where it has a password; here it is to bear some wrong PINs.
-        tpm2(
-            &world,
-            "tpm2_changeauth -c lockout word && tpm2_dictionarylockout -s -n 1000 -t 1000 -l 1000 -p word",
-        );
-        tpm2(&world, FILL);
+        world.fill_the_chip();
     }
     world
 }
@@ -156,20 +151,6 @@ fn renewal(world: &World) -> String {
     helloctl.output()
 }
 
-/// Fills what alice's counter leaves free. The last octets go to indices as large as a counter.
-const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size in 2048 512 64 8; do \
-    while tpm2_nvdefine -Q -C o -s $size -L policy -p hex:$(printf %064d 1) -a 'policyread|policywrite|ownerread' \
-    $(printf 0x15%05x $i) 2>/dev/null; do i=$((i+1)); done; done; test $i -gt 1";
-
-/// Takes up the room that alice's counter has left.
-const PLUG: &str = "cd /tmp && tpm2_nvdefine -Q -C o -s 8 -L policy -p hex:$(printf %064d 1) \
-    -a 'policyread|policywrite|ownerread' 0x1600000 2>/dev/null || true";
-
-fn tpm2(world: &World, commands: &str) {
-    let script = format!("export TPM2TOOLS_TCTI={}; {commands}", Tpm::TCTI);
-    world.lab.run_as("root", ["sh", "-c", &script]).ok();
-}
-
 /// Puts the world into the state that the story begins with.
 fn prepare(world: &World, story: &Story) {
     world.forget_delays(&ALICE);
@@ -181,7 +162,7 @@ fn prepare(world: &World, story: &Story) {
         world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
     }
     if story.full {
-        tpm2(world, PLUG);
+        world.plug_the_chip();
     }
     if story.enrolled_before && (story.name != "PIN change" || !enrolled) {
         world.enrol(&ALICE, OLD);
@@ -374,7 +355,7 @@ fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pi
         world.restart_hellod();
         world.forget_delays(&ALICE);
         let wrong = world.sign_in(&ALICE, "000000");
-        assert!(wrong.shown.iter().any(|text| text.contains("31 tries left")), "{done} {new}: {wrong:?}");
+        assert!(wrong.shown.iter().any(|text| text.contains("tries left: 31")), "{done} {new}: {wrong:?}");
         assert_eq!(world.status(&ALICE)["tries"]["failed"], 1, "{done} {new}");
         let (now, other) = if done { (new, OLD) } else { (OLD, new) };
         assert_eq!(world.sign_in(&ALICE, other).outcome, Some(Ending::Refused), "{done} {new}");

@@ -218,6 +218,9 @@ pub enum Event {
     /// The same without the provider.
     #[error("signed in with a finger while the identity provider could not be reached")]
     SignedInByFingerOffline,
+    /// A screen that a finger has unlocked, and the person's own key has not.
+    #[error("unlocked the screen with a finger")]
+    UnlockedByFinger,
     /// A finger that is none of the person's.
     #[error("a finger did not match")]
     FingerNotMatched,
@@ -390,6 +393,7 @@ impl Event {
             Self::SignedInOffline => "8401",
             Self::SignedInByFinger => "8402",
             Self::SignedInByFingerOffline => "8403",
+            Self::UnlockedByFinger => "8404",
             Self::FingerNotMatched => "6406",
             Self::FingerUnavailable { .. } => "6407",
             Self::WrongPin { .. } => "6400",

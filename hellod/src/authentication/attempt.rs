@@ -3,7 +3,7 @@
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
 
-use hello_words::{Text, english, tr};
+use hello_words::{Text, english, known, tr};
 use thiserror::Error;
 
 use super::ELSEWHERE;
@@ -20,6 +20,7 @@ use crate::keys::KeyError;
 use crate::keys::child::{Opening, ProvenRoot, SignByFinger, SignIn, SignedRequest};
 use crate::offers::Outdated;
 use crate::parts::Parts;
+use crate::party::RelyingParty;
 use crate::standing::NotAlone;
 use crate::tokens::Wrapped;
 use crate::tries::TryEnd;
@@ -107,9 +108,9 @@ pub(super) enum Failure {
     },
     #[error("{}", tr!("That was right, but {0}. Use your password.", _0))]
     Alone(NotAlone),
-    #[error("{}", tr!("Your PIN can't be used just now: {0}. Use your password.", _0))]
+    #[error("{}", tr!("Your PIN can't be used just now: {0}. Use your password.", known(_0)))]
     Record(String),
-    #[error("{}", tr!("Your PIN can't be used: {why}.\n{ELSEWHERE}", why, ELSEWHERE))]
+    #[error("{}", tr!("Your PIN can't be used: {why}.\n{ELSEWHERE}", why = known(why), ELSEWHERE))]
     Elsewhere { why: String },
 }
 
@@ -126,16 +127,16 @@ pub(super) async fn attempt(
     // Read again: the PIN may have been changed while this prompt was open.
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
-        Ok(None) => return Err(Failure::Record(tr!("it was removed").to_string())),
+        Ok(None) => return Err(Failure::Record(english(tr!("it was removed")))),
         Err(error @ EnrolmentError::Elsewhere { .. }) => {
-            return Err(Failure::Elsewhere { why: error.to_string() });
+            return Err(Failure::Elsewhere { why: english(error) });
         }
-        Err(error) => return Err(Failure::Record(error.to_string())),
+        Err(error) => return Err(Failure::Record(english(error))),
     };
     let mut patience = Patience::of(parts.contact.wait());
     let challenge = Challenge::in_time(parts, (account, &enrolled), fetching, &mut patience).await?;
     let input =
-        challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(error.to_string()))?;
+        challenge.statement(parts, account, &enrolled).map_err(|error| Failure::Record(english(error)))?;
     let exchange = Exchange::of(parts, &enrolled, &challenge, &input);
     let signed = match gesture {
         Gesture::Pin { pin, outlet } => {
@@ -155,6 +156,25 @@ pub(super) async fn attempt(
     let online = answer.is_some();
     let brought = Some(exchange.judged(answer, (tokens, root))?);
     Ok(Proven { online, opened, brought, outdated })
+}
+
+/// Lets a finger that has matched unlock the person's screen, which was locked after a PIN: by a signature of a key that the TPM has
+/// made then and forgets at its next start. The person's own key signs nothing, and no provider hears of it.
+pub(super) async fn unlock(
+    parts: &Rc<Parts>,
+    account: &Account,
+    matched: &Matched,
+) -> Result<Proven, Failure> {
+    let enrolled = match parts.enrolments.of(account) {
+        Ok(Some(enrolled)) => enrolled,
+        Ok(None) => return Err(Failure::Record(english(tr!("it was removed")))),
+        Err(error) => return Err(Failure::Record(english(error))),
+    };
+    parts.fingers.unlock(&parts.tpm, (account, &enrolled.record.kid), matched).await?;
+    if matches!(enrolled.party, RelyingParty::Directory(_)) {
+        parts.standings.alone(account.uid, &parts.clock.now()).map_err(Failure::Alone)?;
+    }
+    Ok(Proven { online: false, opened: None, brought: None, outdated: expired(parts, &enrolled) })
 }
 
 /// The PIN, with all that is kept under it. From then on a finger counts, too, if one was set up.
@@ -179,7 +199,7 @@ async fn with_pin(
     };
     let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await?;
     settle_change(parts, enrolled, signed.shape);
-    if let Some(Err(error)) = &signed.finger {
+    if let Err(error) = parts.fingers.opened(account, enrolled, signed.finger.as_ref()) {
         tracing::warn!("fingers don't count after this PIN: {error}");
     }
     let tokens = signed.tokens.and_then(Result::ok).zip(sealed).map(|(key, sealed)| Wrapped { key, sealed });
@@ -228,7 +248,7 @@ async fn accepted_here(
 ) -> Result<bool, Failure> {
     let provider = parts.provider(&enrolled.party);
     let Some(acceptor) = provider.acceptor() else { return Ok(false) };
-    let assertion = input.signed(signature).map_err(|error| Failure::Record(error.to_string()))?;
+    let assertion = input.signed(signature).map_err(|error| Failure::Record(english(error)))?;
     match patience.wait(acceptor.exchange(assertion.expose())).await {
         Some(Ok(accepted)) if accepted.kid == enrolled.record.kid => Ok(true),
         Some(Ok(_)) => Err(Failure::Provider(ProviderError::UnknownKey)),

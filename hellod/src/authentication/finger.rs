@@ -10,9 +10,10 @@ use hello_dbus::{Outcome, Request, Style};
 use hello_words::{Text, english, tr};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::attempt::{Failure, Gesture, attempt};
+use super::attempt::{Failure, Gesture, attempt, unlock};
 use super::challenge::Fetching;
 use super::{Admitted, BUSY, Ending, Verdict, passwordless, welcomed};
+use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
@@ -21,7 +22,7 @@ use crate::finger::{Sensor, advice};
 use crate::fingers::Matched;
 use crate::keys::KeyError;
 use crate::parts::{Note, Parts};
-use crate::policy::Class;
+use crate::policy::{Class, Reach};
 use crate::refusal::Refusal;
 use crate::tries::MayTry;
 
@@ -133,19 +134,28 @@ pub(super) async fn that_counts(
     terminal: &Terminal,
 ) -> Option<Sensor> {
     let asks = parts.surfaces.asks_for_fingers(&of.request.service);
-    if !asks || !terminal.takes_nothing() || !may_be_touched_for(parts, of) {
+    if !asks
+        || !terminal.takes_nothing()
+        || !may_be_touched_for(parts, of, parts.fingers.reach(&of.admitted.account, enrolled))
+    {
         return None;
     }
     parts.fingers.counts(&of.admitted.account, enrolled).await
 }
 
-/// Whether whoever touches the reader is before this program.
+/// Whether whoever touches the reader is before this program, and their finger counts there.
 fn may_be_touched_for(
     parts: &Parts,
-    Asking { caller, admitted: Admitted { class, .. }, request }: Asking<'_>,
+    Asking { caller, admitted: Admitted { account, class }, request }: Asking<'_>,
+    reach: Reach,
 ) -> bool {
-    let unlocks = !caller.is_locked || parts.surfaces.unlocks(*class, &request.service);
-    unlocks && parts.surfaces.is_at_the_reader(caller, *class, &request.tty)
+    parts.surfaces.has_a_finger_count(caller, (*class, account.uid), (&request.service, &request.tty), reach)
+}
+
+/// Of whoever is gone meanwhile, nothing counts that did not before.
+fn reach_now(parts: &Parts, account: &Account) -> Reach {
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    enrolled.map_or(Reach::OwnScreen, |enrolled| parts.fingers.reach(account, &enrolled))
 }
 
 /// The same now. While the prompt stood there, the screen may have been locked, or somebody else have come to it: a touch there
@@ -154,7 +164,7 @@ async fn still_may_be(parts: &Parts, of: Asking<'_>) -> bool {
     let Some(now) = parts.callers.again(of.caller).await else { return false };
     now.session == of.caller.session
         && now.seat == of.caller.seat
-        && may_be_touched_for(parts, Asking { caller: &now, ..of })
+        && may_be_touched_for(parts, Asking { caller: &now, ..of }, reach_now(parts, &of.admitted.account))
 }
 
 /// One finger, asked for at a prompt, and, if it is the person's, one attempt. It costs no try of the PIN, and gives none back.
@@ -182,15 +192,27 @@ pub(super) async fn try_one(
 /// What a finger that has matched is worth.
 async fn sign(
     parts: &Rc<Parts>,
-    Asking { admitted: Admitted { account, .. }, request, .. }: Asking<'_>,
+    of: Asking<'_>,
     (matched, fetching): (Matched, Fetching<'_>),
     terminal: &mut Terminal,
 ) -> Result<Result<Ending, Verdict>, Gone> {
+    let Asking { admitted: Admitted { account, .. }, request, .. } = of;
     let number = matched.number;
-    match attempt(parts, account, Gesture::Finger(matched), fetching).await {
+    // Of whoever has no enrolment any more, the attempt says why.
+    let enrolled = parts.enrolments.of(account).ok().flatten();
+    let reach = enrolled.map_or(Reach::Everywhere, |enrolled| parts.fingers.reach(account, &enrolled));
+    let proven = match reach {
+        Reach::OwnScreen if may_be_touched_for(parts, of, reach) => unlock(parts, account, &matched).await,
+        Reach::OwnScreen => Err(KeyError::GateShut.into()),
+        Reach::Everywhere => attempt(parts, account, Gesture::Finger(matched), fetching).await,
+    };
+    match proven {
         Ok(proven) => {
-            let event =
-                if proven.online() { Event::SignedInByFinger } else { Event::SignedInByFingerOffline };
+            let event = match (reach, proven.online()) {
+                (Reach::OwnScreen, _) => Event::UnlockedByFinger,
+                (Reach::Everywhere, true) => Event::SignedInByFinger,
+                (Reach::Everywhere, false) => Event::SignedInByFingerOffline,
+            };
             parts.record(&event, account, &request.service);
             // A finger is no proof for a new PIN.
             parts.offers.forget_unusable(account.uid);
@@ -202,7 +224,7 @@ async fn sign(
             // A match that was not used is nobody's.
             let _ = parts.fingers.reader().cancel(number).await;
             if matches!(failure, Failure::Key(KeyError::GateShut)) {
-                // So that the next PIN opens it. Whoever keeps the value thinks that it is open.
+                // So that the next PIN opens the way. Whoever keeps the value thinks that it is open.
                 let _ = parts.fingers.reader().forget(account.uid).await;
             }
             let (text, again) = match failure {
@@ -315,7 +337,7 @@ type ScreenNote<'a> = Note<'a, (u32, bool)>;
 /// The person knows, or need not.
 const NOTHING_SAID: Verdict = Verdict { said: None, again: true };
 
-const ELSEWHERE: Text = tr!("the screen was locked meanwhile, or is somebody else's");
+const ELSEWHERE: Text = tr!("the screen was locked or unlocked meanwhile, or is somebody else's");
 
 /// How long a program may take to be gone: hellod looks after it as often as it asks for what the reader sees.
 const QUITE_GONE: Duration = Duration::from_secs(3);

@@ -103,7 +103,7 @@ impl Reader for ToFinger {
 
     fn keep<'a>(&'a self, uid: u32, kid: &'a str, key: &'a FingerKey) -> Answering<'a, OwnedFd> {
         Box::pin(self.call(A_LOOK, async move |finger| {
-            let FingerKey { srk, blob } = key;
+            let FingerKey { srk, blob, .. } = key;
             finger.keep(uid, kid, &(srk, &blob.public, &blob.private)).await.map(OwnedFd::from)
         }))
     }
@@ -139,7 +139,7 @@ impl Reader for ToFinger {
     }
 
     fn sign<'a>(&'a self, number: u32, nonce: &'a [u8]) -> Answering<'a, Vec<u8>> {
-        Box::pin(self.call(AT_ONCE, async move |finger| finger.sign(number, nonce).await))
+        Box::pin(self.call(A_SIGNATURE, async move |finger| finger.sign(number, nonce).await))
     }
 
     fn remove<'a>(&'a self, user: &'a str, finger: &'a str) -> Answering<'a, ()> {
@@ -149,8 +149,10 @@ impl Reader for ToFinger {
 
 /// Before a prompt, or with a PIN that was typed: what hellod-finger has in memory, and starting it.
 const A_LOOK: Duration = Duration::from_secs(1);
-/// For a while that it lets pass on purpose, or one signature of the TPM. A turn at the TPM waits for it.
+/// For a while that it lets pass on purpose.
 const AT_ONCE: Duration = Duration::from_secs(2);
+/// One signature of the TPM, and before it a parent for its key where it has none. A turn at the TPM waits for it.
+const A_SIGNATURE: Duration = Duration::from_secs(4);
 /// For fprintd, which has to be started. Some sensors take seconds to wake.
 const WAKING: Duration = Duration::from_secs(8);
 /// How long one that does not answer is left alone.

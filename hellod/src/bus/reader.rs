@@ -20,10 +20,9 @@ use super::fprint::Fprint;
 use super::logind::{Leaving, leavings, seated};
 use super::neighbour::uid_of;
 use crate::finger::{FingerKey, Keeper, Missed, Sensor, SensorError};
-use crate::keys::Blob;
 use crate::keys::child::Tpm;
+use crate::keys::{Blob, KeyError, passing};
 use crate::policy::Biometrics;
-use crate::secret::AuthValue;
 
 /// hellod-finger on the bus.
 #[derive(Debug)]
@@ -143,13 +142,15 @@ impl FingerBus {
         self.connection.request_name(BUS_NAME).await
     }
 
-    /// Forgets what there is of people as policy says, for as long as it is waited for. Where logind can't be heard, policy can't
-    /// be kept, and nothing stays.
+    /// Forgets what there is of people as policy says, for as long as it is waited for, and at each sleep what the TPM is to forget at its
+    /// next start: a machine that hibernates starts it, and the TPM may take that for no start. Where logind can't be heard, policy
+    /// can't be kept, and nothing stays.
     pub async fn forget_as(&self, policy: &Biometrics) {
+        let heard = self.forget_at_leavings(policy).await;
         if !policy.pin_after_suspend && !policy.pin_after_logout {
             return pending().await;
         }
-        if let Err(error) = self.forget_at_leavings(policy).await {
+        if let Err(error) = heard {
             tracing::warn!("logind can't be heard, so no finger counts that policy would let go: {error}");
         }
         loop {
@@ -165,11 +166,12 @@ impl FingerBus {
         while let Some(leaving) = leavings.next().await {
             match leaving {
                 Leaving::Sleep if policy.pin_after_suspend => *self.shared.keeper() = Keeper::default(),
+                Leaving::Sleep => self.shared.keeper().forget_passing(),
                 Leaving::Logout if policy.pin_after_logout => {
                     let seated = seated(&connection).await?;
                     self.shared.keeper().forget_all_but(&seated);
                 }
-                Leaving::Sleep | Leaving::Logout => {}
+                Leaving::Logout => {}
             }
         }
         Ok(())
@@ -225,12 +227,18 @@ impl Reading {
         self.admit(&header).await?;
         let (read, write) = secret_pipe::pair().map_err(|_| unavailable("no descriptor is left"))?;
         let (srk, public, private) = key;
-        let (shared, key) = (self.shared.clone(), FingerKey { srk, blob: Blob { public, private } });
+        let shared = self.shared.clone();
+        let key = match public.is_empty() {
+            true => FingerKey::to_come(srk),
+            false => FingerKey { srk, blob: Blob { public, private }, passing: false },
+        };
         // The PIN is being stretched, and the TPM may be busy with others.
         shared.0.coming.fetch_add(1, Ordering::SeqCst);
         tokio::task::spawn_blocking(move || {
-            let value = secret_pipe::receive(&read, COMING).ok().and_then(|octets| AuthValue::parse(&octets));
-            if let Some(value) = value {
+            let came = secret_pipe::receive(&read, COMING).ok().and_then(|octets| passing::parse(&octets));
+            if let Some((value, made)) = came
+                && let Some(key) = key.once_here(made)
+            {
                 shared.keeper().keep(uid, kid, key, value);
             }
             shared.0.coming.fetch_sub(1, Ordering::SeqCst);
@@ -333,10 +341,12 @@ impl Reading {
         };
         let of = self.shared.keeper().matched(uid);
         let (key, value) = of.ok_or_else(|| unavailable("the PIN is needed first"))?;
-        self.tpm
-            .sign_as_finger((&key.srk, &key.blob), &value, &nonce)
-            .await
-            .map_err(|error| unavailable(&error.to_string()))
+        let signed = self.tpm.sign_as_finger((&key.srk, &key.blob, key.passing), &value, &nonce).await;
+        if key.passing && matches!(signed, Err(KeyError::Tpm { .. } | KeyError::Tampered { .. })) {
+            // The TPM has been started since, and will never sign with it.
+            self.shared.keeper().forget(uid);
+        }
+        signed.map_err(|error| unavailable(&error.to_string()))
     }
 
     async fn remove(

@@ -6,7 +6,7 @@ use super::{Check, State, well};
 use crate::accounts::Account;
 use crate::caller::Caller;
 use crate::parts::Parts;
-use crate::policy::Class;
+use crate::policy::{Class, Reach};
 
 /// Nothing for people without a PIN, and where there is neither a reader nor a finger of theirs: most have none, and miss nothing.
 pub(super) async fn check(parts: &Parts, caller: &Caller, account: &Account) -> Option<Check> {
@@ -20,7 +20,7 @@ pub(super) async fn check(parts: &Parts, caller: &Caller, account: &Account) -> 
             name: NAME.into(),
             state: State::Ok,
             found,
-            remedy: tr!("To sign in with one, too: helloctl finger add").to_string(),
+            remedy: tr!("To use one beside the PIN: helloctl finger add").to_string(),
         });
     };
     if !parts.fingers.are_allowed() {
@@ -42,6 +42,9 @@ pub(super) async fn check(parts: &Parts, caller: &Caller, account: &Account) -> 
         return Some(warn(tr!("you are not where the reader is"), tr!("Your PIN works as before")));
     }
     Some(match parts.fingers.counts(account, &enrolled).await {
+        Some(sensor) if parts.fingers.reach(account, &enrolled) == Reach::OwnScreen => {
+            well(NAME, tr!("fingers that unlock the screen, and only that: {}", sensor.fingers.len()))
+        }
         Some(sensor) => {
             well(NAME, tr!("fingers that sign in, after Enter at the prompt: {}", sensor.fingers.len()))
         }

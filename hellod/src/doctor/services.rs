@@ -5,7 +5,7 @@ use hello_words::{Text, tr};
 use crate::accounts::Account;
 use crate::caller::{Caller, Seat, Session};
 use crate::parts::Parts;
-use crate::policy::{Admission, Asked, Class, Decline};
+use crate::policy::{Admission, Asked, Class, Decline, Reach};
 use crate::tries::MayTry;
 
 /// What a service would offer.
@@ -79,7 +79,7 @@ pub async fn offers(parts: &Parts, caller: &Caller, services: Vec<String>) -> Ve
 struct Person {
     account: Account,
     /// Whether a finger of theirs counts now.
-    has_finger: bool,
+    finger: Option<Reach>,
     /// Whether policy leaves them their password.
     has_password: bool,
 }
@@ -98,11 +98,12 @@ async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
     if parts.tries.is_locked(account.uid) {
         return Err(LOCKED.to_string());
     }
-    let has_finger = parts.fingers.counts(&account, &enrolled).await.is_some();
+    let finger =
+        parts.fingers.counts(&account, &enrolled).await.map(|_| parts.fingers.reach(&account, &enrolled));
     let has_password = !parts.only_the_pin_counts(&account).await;
     match parts.tpm.tries(&enrolled.key).await {
         Ok(tries) if tries.left() == 0 => Err(LOCKED.to_string()),
-        Ok(_) => Ok(Person { account, has_finger, has_password }),
+        Ok(_) => Ok(Person { account, finger, has_password }),
         Err(error) => Err(error.to_string()),
     }
 }
@@ -110,7 +111,7 @@ async fn person(parts: &Parts, caller: &Caller) -> Result<Person, String> {
 fn at(
     parts: &Parts,
     caller: &Caller,
-    Person { account, has_finger, has_password }: &Person,
+    Person { account, finger, has_password }: &Person,
     service: &str,
 ) -> Result<(Gestures, String), String> {
     let program = program(parts, caller, service);
@@ -127,7 +128,7 @@ fn at(
         }
         may => {
             let why = match may {
-                MayTry::After(wait) => tr!("not for {} s", wait.as_secs().max(1)),
+                MayTry::After(wait) => tr!("again in {} s", wait.as_secs().max(1)),
                 _ => tr!("only at a text console").to_string(),
             };
             let gesture = if *has_password { Gestures::None } else { Gestures::Nothing };
@@ -135,10 +136,10 @@ fn at(
         }
     }
     let tty = if class == Class::Login { "tty1" } else { "" };
-    let by_finger = *has_finger
-        && parts.surfaces.asks_for_fingers(service)
-        && parts.surfaces.is_at_the_reader(&program, class, tty)
-        && (!program.is_locked || parts.surfaces.unlocks(class, service));
+    let by_finger = finger.is_some_and(|reach| {
+        parts.surfaces.asks_for_fingers(service)
+            && parts.surfaces.has_a_finger_count(&program, (class, account.uid), (service, tty), reach)
+    });
     if parts.surfaces.is_for_fingers_only(service) {
         return Ok(match by_finger {
             true => (Gestures::Finger, String::new()),
@@ -163,10 +164,8 @@ fn program(parts: &Parts, caller: &Caller, service: &str) -> Caller {
         let session = if caller.session == Session::Unknown { Session::Unknown } else { Session::Outside };
         return Caller { uid: 0, real_uid: 0, session, seat: Seat::Greeter, is_locked: false, ..mine };
     }
-    if OF_ROOT.contains(&service) { Caller { uid: 0, ..mine } } else { mine }
+    if parts.surfaces.is_of_root(service) { Caller { uid: 0, ..mine } } else { mine }
 }
 
-/// Services of programs that are root's whoever starts them.
-const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
 const NO_FINGER: Text = tr!("no finger of yours counts there now; see 'helloctl doctor'");
 const LOCKED: Text = tr!("your PIN is locked after too many wrong ones");

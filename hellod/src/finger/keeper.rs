@@ -12,6 +12,25 @@ pub struct FingerKey {
     pub srk: Vec<u8>,
     /// The key.
     pub blob: Blob,
+    /// Whether the TPM forgets it at its next start.
+    pub passing: bool,
+}
+
+impl FingerKey {
+    /// One that the TPM makes with the PIN: it comes with its value.
+    #[must_use]
+    pub fn to_come(srk: Vec<u8>) -> Self {
+        Self { srk, blob: Blob { public: Vec::new(), private: Vec::new() }, passing: true }
+    }
+
+    /// The key that is meant, once its value has come, with another one where the TPM had no room for the gate.
+    #[must_use]
+    pub fn once_here(self, came: Option<Blob>) -> Option<Self> {
+        match came {
+            Some(blob) => Some(Self { blob, passing: true, ..self }),
+            None => (!self.passing).then_some(self),
+        }
+    }
 }
 
 /// The values of finger keys. They come with a PIN, and go with the process.
@@ -59,6 +78,11 @@ impl Keeper {
         self.0.retain(|uid, _| uids.contains(uid));
     }
 
+    /// Forgets the keys that the TPM is to forget at its next start.
+    pub fn forget_passing(&mut self) {
+        self.0.retain(|_, kept| !kept.key.passing);
+    }
+
     /// Takes a value in, in the place of any other.
     pub fn keep(&mut self, uid: u32, kid: String, key: FingerKey, value: AuthValue) {
         self.0.insert(uid, Kept { kid, key, value, misses: 0 });
@@ -99,7 +123,7 @@ mod tests {
     use super::*;
 
     fn key() -> FingerKey {
-        FingerKey { srk: vec![1], blob: Blob { public: vec![2], private: vec![3] } }
+        FingerKey { srk: vec![1], blob: Blob { public: vec![2], private: vec![3] }, passing: false }
     }
 
     fn keeper() -> Keeper {
@@ -120,6 +144,14 @@ mod tests {
         keeper.forget(1000);
         assert!(!keeper.has(1000, "kid") && keeper.is_empty() && keeper.matched(1000).is_none());
         keeper = self::keeper();
+        keeper.keep(
+            1001,
+            "kid".into(),
+            FingerKey { passing: true, ..key() },
+            AuthValue::new(Zeroizing::new([7; 32])),
+        );
+        keeper.forget_passing();
+        assert!(keeper.has_any(1000) && !keeper.has_any(1001));
         keeper.forget_all_but(&[1001]);
         assert!(keeper.is_empty());
     }

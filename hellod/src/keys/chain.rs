@@ -190,6 +190,11 @@ pub(crate) fn unsatisfiable(reference: &[u8; 32]) -> Policy {
     Policy::START.secret(b"hello/v1/nobody", reference)
 }
 
+/// What a key signs for TPM2_PolicySigned, before it is hashed (TPM 2.0 part 3, 23.3).
+pub(crate) fn statement(fresh: &[u8], reference: &[u8]) -> Vec<u8> {
+    [fresh, &0_i32.to_be_bytes(), reference].concat()
+}
+
 fn nv_object(area: &NvArea) -> NvObject {
     NvObject { handle: area.handle, unwritten: area.unwritten_name(), written: area.written_name() }
 }

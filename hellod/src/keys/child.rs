@@ -28,8 +28,8 @@ pub use machine::{OpenedSessionKey, Root};
 pub use sign_in::{Compose, Opening, ProvenRoot, Request, SignIn, SignedIn, SignedRequest};
 
 pub use super::tpm::wire::{
-    Candidate, Change, Changed, ChipId, CreateSpec, Created, Former, Keep, Past, Question, Removed, Same,
-    Signed, Tcti, TpmReport, Tries,
+    Candidate, Change, Changed, ChipId, Counts, CreateSpec, Created, Former, Keep, Octets, Past, Question,
+    Removed, Same, Signed, Tcti, TpmReport, Tries,
 };
 
 /// The TPM of this machine. Clones are the same TPM and the same queue.

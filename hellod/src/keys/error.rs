@@ -15,7 +15,7 @@ use super::tpm::wire::Step;
 #[serde(rename_all = "snake_case")]
 pub enum KeyError {
     /// The TPM refused the PIN.
-    #[error("{}", tr!("Wrong PIN, {tries_left} tries left.", tries_left))]
+    #[error("{}", tr!("Wrong PIN; tries left: {tries_left}.", tries_left))]
     WrongPin {
         /// Before the PIN is locked.
         tries_left: u32,
@@ -93,6 +93,9 @@ pub enum KeyError {
     /// Whoever keeps the finger key has not signed.
     #[error("{}", tr!("The finger matched, and the key for it did not sign."))]
     FingerKey,
+    /// How fingers count can't be written down.
+    #[error("{}", tr!("How fingers count can't be written down: the disk is full or broken."))]
+    Unnoted,
     /// The organisation can't be asked for a new PIN, or has not answered.
     #[error(transparent)]
     Escrow(EscrowError),

@@ -9,6 +9,7 @@ pub mod chain;
 pub mod child;
 pub mod error;
 pub mod machine;
+pub mod passing;
 pub mod public_key;
 pub mod queue;
 pub mod rsa1;

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 
 pub use admission::{Admission, Asked, Class, Decline, Surfaces};
 pub use layers::{Besides, Layers, PolicyError, Setting};
+pub use reader::Reach;
 
 use crate::escrow::Organisation;
 use crate::gesture::pin::PinRules;

@@ -3,6 +3,16 @@
 use super::{Class, Surfaces};
 use crate::caller::{Caller, Seat, Session};
 
+/// Where a finger counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    /// Wherever Hello asks, for the person's own key signs.
+    Everywhere,
+    /// At the person's own locked screen. The chip has no room for the gate behind which that key would, and a key that it forgets at
+    /// its next start stands for the PIN since then.
+    OwnScreen,
+}
+
 impl Surfaces {
     /// Whether a service may ask for a finger. A locker that shows none of a module's words can't say that it does.
     #[must_use]
@@ -22,6 +32,37 @@ impl Surfaces {
         class == Class::Own || self.greeter.iter().any(|listed| listed == service)
     }
 
+    /// Whether a finger of the account `uid` counts for a program that was admitted, where their fingers reach so far.
+    #[must_use]
+    pub fn has_a_finger_count(
+        &self,
+        caller: &Caller,
+        (class, uid): (Class, u32),
+        (service, tty): (&str, &str),
+        reach: Reach,
+    ) -> bool {
+        let is_for_the_screen = match reach {
+            Reach::Everywhere => !caller.is_locked || self.unlocks(class, service),
+            Reach::OwnScreen => self.unlocks_the_screen_of(caller, (class, uid), service),
+        };
+        is_for_the_screen && self.is_at_the_reader(caller, class, tty)
+    }
+
+    /// Whether a program is there to unlock this person's own screen: a locker of theirs, or one of root's in their locked session. A
+    /// program of theirs may call itself a locker, and gains nothing by it; by what is root's it may not call itself.
+    fn unlocks_the_screen_of(&self, caller: &Caller, (class, uid): (Class, u32), service: &str) -> bool {
+        let is_theirs = caller.is_locked && caller.session == Session::Local { uid };
+        let is_a_locker = class == Class::Own && !self.is_of_root(service);
+        is_a_locker || (class != Class::Own && is_theirs && self.unlocks(class, service))
+    }
+
+    /// Whether programs of this service are root's, whoever starts them.
+    #[must_use]
+    pub fn is_of_root(&self, service: &str) -> bool {
+        let lists = |list: &[String]| list.iter().any(|listed| listed == service);
+        lists(&self.login) || lists(&self.greeter) || OF_ROOT.contains(&service)
+    }
+
     /// Whether whoever is behind a program that was admitted sits at the seat, where the fingerprint reader is. `tty` is what
     /// the program says of it, and counts for a console before there is a session.
     #[must_use]
@@ -35,6 +76,9 @@ impl Surfaces {
         }
     }
 }
+
+/// Services of programs that are root's whoever starts them.
+const OF_ROOT: [&str; 6] = ["sudo", "sudo-i", "su", "su-l", "polkit-1", "passwd"];
 
 /// A console of the machine's own screen, as login(1) names it: `tty1` and on, and neither a serial line nor a window.
 fn is_a_virtual_terminal(tty: &str) -> bool {
@@ -109,6 +153,30 @@ mod tests {
             ("no logind", seated(Session::Unknown, true, greeter), Class::Session, "tty1", false),
         ] {
             assert_eq!(surfaces.is_at_the_reader(&caller, class, tty), expected, "{case}");
+        }
+    }
+
+    #[test]
+    fn where_fingers_reach_no_further_than_the_own_screen_nothing_else_asks_for_one() {
+        let surfaces = Surfaces::default();
+        let local =
+            |uid, is_locked| Caller { is_locked, ..seated(Session::Local { uid }, true, Seat::Nobody) };
+        let greeter = seated(Session::Outside, false, Seat::Greeter);
+        for (case, caller, class, service, counts) in [
+            ("a locker of their own", local(ALICE, false), Class::Own, "kde-fingerprint", true),
+            ("GDM, in the locked session", local(ALICE, true), Class::Session, "gdm-fingerprint", true),
+            ("the prompt beside it", local(ALICE, true), Class::Session, "gdm-password", true),
+            ("GDM, in the open session", local(ALICE, false), Class::Session, "gdm-password", false),
+            ("GDM, in somebody else's", local(ALICE + 1, true), Class::Session, "gdm-password", false),
+            ("GDM, before there is a session", greeter, Class::Greeter, "gdm-fingerprint", false),
+            ("what calls itself sudo", local(ALICE, false), Class::Own, "sudo", false),
+            ("sudo", local(ALICE, false), Class::Session, "sudo", false),
+            ("sudo, in the locked session", local(ALICE, true), Class::Session, "sudo", false),
+            ("polkit", local(ALICE, false), Class::Session, "polkit-1", false),
+        ] {
+            let at = |reach| surfaces.has_a_finger_count(&caller, (class, ALICE), (service, ""), reach);
+            assert_eq!(at(Reach::OwnScreen), counts, "{case}");
+            assert!(!counts || at(Reach::Everywhere), "{case}: less than elsewhere");
         }
     }
 

@@ -8,7 +8,7 @@ use hello_dbus::{Outcome, Style};
 use hello_words::{Text, Told, english, tr};
 
 use super::change::put_off;
-use super::{AT_WORK, at_work, for_the_entitled, is_counted, is_yes, proven};
+use super::{AT_WORK, at_work, for_the_entitled, is_yes, proven};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -18,7 +18,7 @@ use crate::finger::{Sensor, advice};
 use crate::keys::KeyError;
 use crate::keys::child::SignIn;
 use crate::parts::{Action, Parts};
-use crate::policy::Class;
+use crate::policy::{Class, Reach};
 use crate::refusal::Refusal;
 use crate::tries::TryEnd;
 
@@ -64,10 +64,14 @@ pub(super) async fn offer(
         return Ok(());
     }
     let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return Ok(()) };
-    if !is_counted(&enrolled) || parts.fingers.reader().look(&account.name).await.is_err() {
+    if parts.fingers.reader().look(&account.name).await.is_err() {
         return Ok(());
     }
-    let typed = terminal.text(tr!("Sign in with a finger, too? Type yes or no: ")).await?;
+    let question = match parts.fingers.reach(account, &enrolled) {
+        Reach::Everywhere => tr!("Sign in with a finger, too? Type yes or no: "),
+        Reach::OwnScreen => tr!("Unlock the screen with a finger, too? Type yes or no: "),
+    };
+    let typed = terminal.text(question).await?;
     if is_yes(typed) {
         return add(parts, caller, account, None, terminal).await.map(drop);
     }
@@ -89,10 +93,6 @@ async fn add(
     };
     let why_not = if !parts.fingers.are_allowed() {
         Some(tr!("The policy of this machine allows no fingers (UseBiometrics)."))
-    } else if !is_counted(&enrolled) {
-        Some(tr!(
-            "This security chip has no counter of its own for your PIN, and lets no finger stand for it."
-        ))
     } else if !is_at_the_reader(parts, caller) {
         Some(tr!("The fingerprint reader is at the machine itself. Run this there."))
     } else {
@@ -124,7 +124,7 @@ async fn add(
         }
     }
     if let Err(why) = learn(parts, account, finger, terminal).await? {
-        return fail(parts, account, Told(|| format!("{why}.")), terminal).await;
+        return fail(parts, account, Told(|| format!("{}.", hello_words::known(&why))), terminal).await;
     }
     noted(parts, account, (&enrolled, &strangers), finger, terminal).await
 }
@@ -166,8 +166,12 @@ async fn noted(
     if let Err(error) = parts.fingers.put(account, kid, Sensor { fingers, ..there }) {
         return fail(parts, account, Told(|| format!("{error}.")), terminal).await;
     }
-    parts.record(&Event::FingerAdded { finger: finger.to_string() }, account, "finger add");
-    let _ = terminal.show(Style::Info, &tr!("Done. Your {finger} signs in.\n{DONE}", finger, DONE)).await;
+    parts.record(&Event::FingerAdded { finger: english(finger) }, account, "finger add");
+    let done = match parts.fingers.reach(account, enrolled) {
+        Reach::Everywhere => tr!("Done. Your {finger} signs in.\n{DONE}", finger, DONE),
+        Reach::OwnScreen => tr!("Done. Your {finger} unlocks the screen.\n{NO_ROOM}", finger, NO_ROOM),
+    };
+    let _ = terminal.show(Style::Info, done).await;
     Ok(Outcome::Success)
 }
 
@@ -221,7 +225,7 @@ async fn proven_by_pin(
     };
     let charge = match parts.tries.charge(account.uid, Class::Own) {
         Ok(charge) => charge,
-        Err(may) => return fail(parts, account, &put_off(may), terminal).await.map(Some),
+        Err(may) => return fail(parts, account, Told(|| put_off(may)), terminal).await.map(Some),
     };
     let mut message = [0; 32];
     if aws_lc_rs::rand::fill(&mut message).is_err() {
@@ -230,16 +234,17 @@ async fn proven_by_pin(
     let wanted = SignIn { message: &message, keyring: None, tokens: None, request: None, rules: None, gate };
     let signed = parts.tpm.sign_in(account.uid, &enrolled.key, pin, wanted).await;
     parts.tries.settle(charge, signed.as_ref().map_or_else(TryEnd::from, |_| TryEnd::Right));
-    match signed.map(|signed| signed.finger.transpose()) {
-        Ok(Ok(_)) => Ok(None),
+    let opened = signed.map(|signed| parts.fingers.opened(account, enrolled, signed.finger.as_ref()));
+    match opened {
+        Ok(Ok(())) => Ok(None),
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
             parts.record(&event, account, "finger add");
-            let text = tr!("Wrong PIN; {tries_left} tries left. No finger was added.", tries_left);
+            let text = tr!("Wrong PIN; tries left: {tries_left}. No finger was added.", tries_left);
             terminal.refuse(&event, &text).await?;
             Ok(Some(Outcome::Refused))
         }
-        Ok(Err(error)) | Err(error) => fail(parts, account, &error.to_string(), terminal).await.map(Some),
+        Ok(Err(error)) | Err(error) => fail(parts, account, error, terminal).await.map(Some),
     }
 }
 
@@ -253,7 +258,7 @@ async fn learn(
     let reader = Rc::clone(parts.fingers.reader());
     let number = match reader.learn(&account.name, finger).await {
         Ok(number) => number,
-        Err(error) => return Ok(Err(error.to_string())),
+        Err(error) => return Ok(Err(english(error))),
     };
     let learnt = watched(&*reader, number, finger, terminal).await;
     if !matches!(learnt, Ok(Ok(()))) {
@@ -277,7 +282,7 @@ async fn watched(
             return Err(Gone);
         }
         match reader.next(number).await {
-            Err(error) => return Ok(Err(error.to_string())),
+            Err(error) => return Ok(Err(english(error))),
             Ok(Seen::Learnt) => return Ok(Ok(())),
             Ok(Seen::Over(why)) => return Ok(Err(why)),
             Ok(Seen::Part { done, of }) => {
@@ -296,7 +301,7 @@ async fn watched(
             Ok(Seen::Nothing | Seen::Match | Seen::NoMatch | Seen::Only(_)) => {
                 silent += 1;
                 if silent > LONGEST_SILENCE {
-                    return Ok(Err(tr!("no finger has touched the reader").to_string()));
+                    return Ok(Err(english(tr!("no finger has touched the reader"))));
                 }
             }
         }
@@ -353,7 +358,7 @@ async fn remove(
         Some(error) if gone.is_empty() => fail_to_remove(Told(|| format!("{error}.")), terminal).await,
         None if gone.is_empty() => fail_to_remove(tr!("There is no such finger of yours."), terminal).await,
         Some(error) => {
-            let text = tr!("It signs in no longer. The reader may go on knowing it: {error}.", error);
+            let text = tr!("It counts no longer. The reader may go on knowing it: {error}.", error);
             terminal.show(Style::Info, &text).await?;
             Ok(Outcome::Success)
         }
@@ -369,7 +374,7 @@ async fn list(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resu
     let Some(kid) = kid else { return Ok(Outcome::NotEnrolled) };
     let known = parts.fingers.of(account, &kid);
     let text = match known {
-        None => tr!("No finger signs in. To add one: helloctl finger add").to_string(),
+        None => tr!("No finger is set up. To add one: helloctl finger add").to_string(),
         Some(Sensor { name, fingers }) => {
             let list: Vec<String> = fingers.iter().map(|word| in_words(word)).collect();
             format!("{} ({name})", list.join(", "))
@@ -413,6 +418,9 @@ fn is_at_the_reader(parts: &Parts, caller: &Caller) -> bool {
     parts.surfaces.is_at_the_reader(caller, class, "")
 }
 
+const NO_ROOM: Text = tr!("Touch the reader when the screen is locked. Anywhere else the\n\
+    PIN is asked for, and once after each start: this security\n\
+    chip has no room for more.");
 const DONE: Text = tr!("At a prompt for the PIN, press Enter and touch the reader.\n\
     After each start of the machine your PIN is needed first.");
 /// How often the reader may say in a row that nothing happens: for half a minute.

@@ -6,7 +6,7 @@ use hello_dbus::secret_pipe;
 
 use super::{
     super::{
-        Blob, CheckedKey, KeyError, LONGEST_MESSAGE,
+        Blob, CheckedKey, KeyError, LONGEST_MESSAGE, PublicKey, passing,
         queue::Asker,
         tpm::wire::{FromChild, Job, Octets, Reply, ToChild, Verdict},
     },
@@ -75,6 +75,21 @@ impl Tpm {
         Ok(SignedByFinger { signature, root, request: request.or(refused) })
     }
 
+    /// Has a passing key prove that a finger has matched. `uid` is who waits in the queue: whoever has the key is at the TPM meanwhile.
+    ///
+    /// # Errors
+    /// [`KeyError`]; [`KeyError::BadSignature`] for that of another key. None costs a try.
+    pub async fn prove_by_finger(
+        &self,
+        uid: u32,
+        key: &PublicKey,
+        matched: &dyn Match,
+    ) -> Result<(), KeyError> {
+        let place = self.shared.queue.admit(Asker::User(uid))?;
+        let _turn = place.turn().await;
+        passing::prove(key, matched).await
+    }
+
     /// Signs one nonce of a policy session with the finger key, whose value this is. hellod, which asks for it, has the
     /// turn at the TPM, so nobody waits in a queue here.
     ///
@@ -82,7 +97,7 @@ impl Tpm {
     /// [`KeyError`].
     pub async fn sign_as_finger(
         &self,
-        (srk, finger): (&[u8], &Blob),
+        (srk, finger, passing): (&[u8], &Blob, bool),
         value: &AuthValue,
         nonce: &[u8],
     ) -> Result<Vec<u8>, KeyError> {
@@ -93,7 +108,7 @@ impl Tpm {
             _ => return Err(KeyError::Child),
         }
         let (srk, nonce) = (Octets(srk.to_vec()), Octets(nonce.to_vec()));
-        let job = Job::SignAsFinger { srk, finger: finger.clone(), nonce };
+        let job = Job::SignAsFinger { srk, finger: finger.clone(), passing, nonce };
         worker.tell(&ToChild::Run(Box::new(self.shared.order(job))), None).await?;
         worker.tell(&ToChild::Go, None).await?;
         match worker.hear().await? {

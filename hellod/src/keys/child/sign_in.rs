@@ -18,7 +18,7 @@ use super::{
         Blob, CheckedKey, CheckedMachineKeys, DeviceScheme, KeyError, LONGEST_MESSAGE,
         Verdict as SignatureVerdict,
         queue::{Asker, Place},
-        tpm::wire::{FromChild, Job, Octets, Reply, Role, Signed, ToChild, Verdict},
+        tpm::wire::{Counts, FromChild, Job, Octets, Reply, Role, Signed, ToChild, Verdict},
         worker::Worker,
     },
     Match, Tpm, bound, unasked, verified,
@@ -112,8 +112,8 @@ pub struct SignedIn {
     pub opened: Option<Result<(), KeyError>>,
     /// The key that tokens are wrapped with.
     pub tokens: Option<Result<WrappingKey, KeyError>>,
-    /// What became of the gate.
-    pub finger: Option<Result<(), KeyError>>,
+    /// What became of the gate, or of a key in its place.
+    pub finger: Option<Result<Counts, KeyError>>,
     /// The request with the machine's signature, which was verified, too. [`KeyError::Stopped`] for one that can't be made,
     /// [`KeyError::TooLong`] for one that can't be signed.
     pub request: Option<Result<SignedRequest, KeyError>>,

@@ -16,7 +16,7 @@ use rustix::{
 };
 
 use super::{
-    super::{CheckedKey, Kdf, KeyError, MachineKeys, socket},
+    super::{CheckedKey, Kdf, KeyError, MachineKeys, passing, socket},
     change, enrol,
     error::{Meaning, Refusal},
     escrow, finger,
@@ -26,8 +26,8 @@ use super::{
     session::{Chip, Parent},
     sign::{self, Stretch, Wanted},
     wire::{
-        Bound, Candidate, FromChild, Job, Octets, Order, Question, Reply, Role, Same, Signed, Step, Tcti,
-        ToChild, Verdict, decode, encode,
+        Bound, Candidate, Counts, FromChild, Job, Octets, Order, Question, Reply, Role, Same, Signed, Step,
+        Tcti, ToChild, Verdict, decode, encode,
     },
 };
 use crate::{
@@ -152,10 +152,11 @@ fn obey(
             let (signature, request) = (Octets(signed.signature), signed.request);
             Ok(Reply::SignedByFinger { signature, request: request.map(|signed| signed.map(Octets)) })
         }
-        Job::SignAsFinger { srk: Octets(srk), finger: blob, nonce: Octets(nonce) } => {
+        Job::SignAsFinger { srk: Octets(srk), finger: blob, passing, nonce: Octets(nonce) } => {
             let value = finger.ok_or(KeyError::Unsupported)?;
             // Not swept: hellod's child is in the middle of its work.
-            finger::sign_as_finger(chip, (&srk, &blob), &value, &nonce).map(Octets).map(Reply::SignedAsFinger)
+            let signed = finger::sign_as_finger(chip, (&srk, &blob, passing), &value, &nonce);
+            signed.map(Octets).map(Reply::SignedAsFinger)
         }
         Job::Seal { key } => {
             let key = checked(key)?;
@@ -243,17 +244,33 @@ fn sign(
     })
 }
 
-/// Opens the gate, if there is a pipe for what signs for a finger. The person's signature is out by then.
+/// Opens the gate, or makes a key in its place, if there is a pipe for what signs for a finger. The person's signature is out by then.
 fn let_fingers_count(
     chip: &mut Chip<'_>,
     key: &CheckedKey,
     (stretch, outlet): (Stretch<'_>, Option<OwnedFd>),
     signed: &Signed,
-) -> Result<Option<Result<(), KeyError>>, KeyError> {
+) -> Result<Option<Result<Counts, KeyError>>, KeyError> {
     let Some(outlet) = outlet else { return Ok(None) };
     chip.parent().signed(signed)?;
-    let value = finger::open_gate(chip, key, stretch);
-    Ok(Some(value.and_then(|value| hand_on(Some(&outlet), value.expose()))))
+    Ok(Some(counting(chip, key, (stretch, &outlet))))
+}
+
+fn counting(
+    chip: &mut Chip<'_>,
+    key: &CheckedKey,
+    (stretch, outlet): (Stretch<'_>, &OwnedFd),
+) -> Result<Counts, KeyError> {
+    let opened = key.chain().map(|_| finger::open_gate(chip, key, stretch));
+    let (value, made) = match opened {
+        None | Some(Err(KeyError::NoSpace)) => {
+            let (made, value) = finger::make_passing(chip, &key.record().srk)?;
+            (value, Some(made))
+        }
+        Some(value) => (value?, None),
+    };
+    hand_on(Some(outlet), &passing::frame(&value, made.as_ref()).ok_or(KeyError::Outlet)?)?;
+    Ok(made.map_or(Counts::ByTheGate, |made| Counts::ByAPassingKey(Octets(made.public))))
 }
 
 /// Into a pipe: past hellod to the program that asked, or into hellod's own. In a message it would be copied on its way.

@@ -23,7 +23,7 @@ use zeroize::Zeroizing;
 use super::{
     super::{
         Blob, CheckedKey, KeyError, PinFail, Protector, Unsafe, UserKey,
-        chain::{Chain, INDEX_HANDLES, INIT_REFERENCE, unsatisfiable},
+        chain::{Chain, INDEX_HANDLES, INIT_REFERENCE, statement, unsatisfiable},
     },
     error::Fault,
     lockout::{REVISION, chip_id, fresh_counter, permanent},
@@ -146,7 +146,7 @@ pub(super) fn ensure_storage_root(chip: &mut Chip<'_>) -> Result<(KeyHandle, Vec
 }
 
 /// A storage key made from a hierarchy's seed.
-fn create_primary(chip: &mut Chip<'_>, hierarchy: Hierarchy) -> Result<KeyHandle, Fault> {
+pub(super) fn create_primary(chip: &mut Chip<'_>, hierarchy: Hierarchy) -> Result<KeyHandle, Fault> {
     let made = chip.run_within(Step::KeyGeneration, KEY_GENERATION, |context| {
         let template = Public::unmarshall(&Area::storage_root().template())?;
         context.execute_with_session(Some(AuthSession::Password), |context| {
@@ -312,7 +312,7 @@ impl Bench<'_, '_> {
 /// What a key signs for TPM2_PolicySigned, hashed (TPM 2.0 part 3, 23.3): the nonce, no expiration, no command
 /// parameters, the reference.
 pub(crate) fn to_be_signed(fresh: &[u8], reference: &[u8]) -> digest::Digest {
-    digest::digest(&digest::SHA256, &[fresh, &0_i32.to_be_bytes(), reference].concat())
+    digest::digest(&digest::SHA256, &statement(fresh, reference))
 }
 
 /// An even handle that is free together with the next one, in the TPM and by the caller's records; at random, so that
@@ -331,7 +331,7 @@ fn free_handle(chip: &mut Chip<'_>, taken: &[u32]) -> Result<u32, KeyError> {
 }
 
 /// 256 bits that nobody knows.
-fn random_value() -> Result<AuthValue, KeyError> {
+pub(super) fn random_value() -> Result<AuthValue, KeyError> {
     Ok(AuthValue::new(random()?))
 }
 

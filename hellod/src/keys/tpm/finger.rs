@@ -10,7 +10,7 @@ use tss_esapi::{
     handles::{KeyHandle, NvIndexHandle, ObjectHandle},
     interface_types::{
         algorithm::HashingAlgorithm,
-        reserved_handles::NvAuth,
+        reserved_handles::{Hierarchy, NvAuth},
         session_handles::{AuthSession, PolicySession},
     },
     structures::{
@@ -24,12 +24,12 @@ use super::{
         Blob, CheckedKey, KeyError, Part, PinFail, Protector,
         chain::{Chain, FINGER_REFERENCE, GATE_OPEN_REFERENCE, GATE_REFERENCE, VAULT_REFERENCE},
     },
-    enrol::to_be_signed,
+    enrol::{Bench, Inside, create_primary, random_value, to_be_signed},
     error::Fault,
     objects::define,
     policy::Command,
     seal::unseal,
-    session::{Chip, MISSING, entity, nonce, refused},
+    session::{Chip, MISSING, PATIENCE, entity, nonce, refused},
     sign::{Obtained, Stretch, Wanted, blob, load_device, request, sign_hashed, sign_loaded},
     templates::Area,
     wire::Step,
@@ -182,10 +182,29 @@ fn policy_signed(
     Ok(())
 }
 
-/// Signs with the finger key what a policy session with this nonce asks for, and nothing else: `r || s`, 64 octets.
+/// Makes a key for fingers that the TPM forgets at its next start ([`super::super::passing`]). The PIN was right.
+///
+/// A child that the TPM draws, and not a primary key of the NULL hierarchy: whoever has heard its template on the bus would have that
+/// once more.
+pub(super) fn make_passing(chip: &mut Chip<'_>, srk: &[u8]) -> Result<(Blob, AuthValue), KeyError> {
+    let value = random_value()?;
+    let root = chip.storage_root(srk)?;
+    let salted = chip.salted(root)?;
+    let nursery = create_primary(chip, Hierarchy::Null)?;
+    chip.last_use(salted)?;
+    let inside = Inside { value: Some(&value), ..Inside::default() };
+    let made =
+        Bench { chip, root, salted }.make(nursery, (Step::Create, PATIENCE), &Area::finger_key(), inside)?;
+    chip.ended(&[salted]);
+    chip.flush(ObjectHandle::from(nursery))?;
+    Ok((made, value))
+}
+
+/// Signs with the finger key what a policy session with this nonce asks for, and nothing else: `r || s`, 64 octets. The storage root
+/// key hides the value, and is the key's parent unless that is `passing`.
 pub(super) fn sign_as_finger(
     chip: &mut Chip<'_>,
-    (srk, finger): (&[u8], &Blob),
+    (srk, finger, passing): (&[u8], &Blob, bool),
     value: &AuthValue,
     fresh: &[u8],
 ) -> Result<Vec<u8>, KeyError> {
@@ -196,7 +215,11 @@ pub(super) fn sign_as_finger(
     Area::finger_key().unique_of(&finger.public).ok_or(KeyError::Tampered { what: Part::Finger })?;
     let root = chip.storage_root(srk)?;
     let salted = chip.salted(root)?;
-    let loaded = chip.load(root, salted, finger)?;
+    let nursery = if passing { Some(create_primary(chip, Hierarchy::Null)?) } else { None };
+    let loaded = chip.load(nursery.unwrap_or(root), salted, finger)?;
+    if let Some(nursery) = nursery {
+        chip.flush(ObjectHandle::from(nursery))?;
+    }
     chip.set_auth(ObjectHandle::from(loaded), value)?;
     chip.last_use(salted)?;
     let hash: digest::Digest = to_be_signed(fresh, FINGER_REFERENCE);

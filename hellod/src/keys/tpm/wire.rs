@@ -183,6 +183,8 @@ pub enum Job {
         srk: Octets,
         /// The finger key.
         finger: Blob,
+        /// Whether it was made with a PIN since the TPM's start, and goes at the next.
+        passing: bool,
         /// Of the session.
         nonce: Octets,
     },
@@ -388,12 +390,22 @@ pub struct Signed {
     pub opened: Option<Result<(), KeyError>>,
     /// What became of [`Job::Sign::tokens`].
     pub tokens: Option<Result<(), KeyError>>,
-    /// What became of the gate, and of the finger key's value.
-    pub finger: Option<Result<(), KeyError>>,
+    /// What became of the gate, or of a key in its place, and of the value of what signs for a finger.
+    pub finger: Option<Result<Counts, KeyError>>,
     /// Which of the rules the PIN, which was right, no longer meets.
     pub outdated: Option<PinRefused>,
     /// What became of the machine's signature.
     pub request: Option<Result<Octets, KeyError>>,
+}
+
+/// By what a finger counts from now on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Counts {
+    /// The gate is open: the person's own key signs.
+    ByTheGate,
+    /// The chip has no room for one: by a key that it has made, whose `TPM2B_PUBLIC` this is.
+    ByAPassingKey(Octets),
 }
 
 /// One of the machine's keys, new.

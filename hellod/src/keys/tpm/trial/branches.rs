@@ -333,7 +333,7 @@ fn what_has_no_nonce_of_a_session_in_it_is_not_signed_for_a_finger() {
     let key = enrol(&tpm, 1000);
     let [_, by] = unseal(&tpm, &key, RIGHT).unwrap();
     let signed = |nonce: &[u8]| {
-        let of = (key.record().srk.as_slice(), &counter(&key).finger);
+        let of = (key.record().srk.as_slice(), &counter(&key).finger, false);
         with(&tpm, |chip| finger::sign_as_finger(chip, of, &by, nonce))
     };
     for length in [0, 1, 31, 33, 64] {
