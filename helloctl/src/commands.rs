@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use hello_dbus::client::{Conversation, Hellod, Registering, Wish};
 use hello_dbus::{Outcome, Step, Unreachable};
-use hello_words::{Text, tr};
+use hello_words::{Text, locale_of_environment, tr};
 use tokio::runtime;
 use tokio::time::sleep;
 
@@ -21,7 +21,7 @@ use crate::password_agent::PasswordAgent;
 use crate::services::Service;
 use crate::terminal::Console;
 use crate::transcript::Transcript;
-use crate::{doctor, events, explain, locale, offer, pam, policy, screen, services, status};
+use crate::{doctor, events, explain, offer, pam, policy, screen, services, status};
 
 /// Carries out `command` and says how it went.
 pub(crate) fn run(command: Command) -> Exit {
@@ -195,7 +195,7 @@ async fn ended_with(transcript: Option<Transcript>) {
 /// Finds hellod, and has it speak the language of whoever reads.
 pub(crate) async fn reach() -> Result<Hellod, Unreachable> {
     let hellod = Hellod::reach(ACTIVATION).await?;
-    hellod.speak(&locale::of_messages()).await?;
+    hellod.speak(&locale_of_environment()).await?;
     Ok(hellod)
 }
 

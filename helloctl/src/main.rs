@@ -15,7 +15,6 @@ mod explain;
 mod failure;
 mod interrupts;
 mod lines;
-mod locale;
 mod offer;
 mod pam;
 mod password_agent;
@@ -30,13 +29,13 @@ mod utc;
 
 use std::process::ExitCode;
 
-use hello_words::Language;
+use hello_words::{Language, locale_of_environment};
 
 use cli::Cli;
 use exit::Exit;
 
 fn main() -> ExitCode {
-    Language::of_locale(&locale::of_messages()).spoken_during(|| {
+    Language::of_locale(&locale_of_environment()).spoken_during(|| {
         let exit = match Cli::read() {
             Ok(cli) => commands::run(cli.command),
             Err(usage) => {

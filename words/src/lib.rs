@@ -9,11 +9,15 @@ mod catalogue;
 #[cfg(not(feature = "catalogues"))]
 #[path = "no_catalogue.rs"]
 mod catalogue;
+#[cfg(feature = "catalogues")]
+mod environment;
 mod language;
 mod template;
 
 use std::fmt;
 
+#[cfg(feature = "catalogues")]
+pub use environment::locale_of_environment;
 pub use language::{Language, english, in_english};
 #[doc(hidden)]
 pub use template::fill;

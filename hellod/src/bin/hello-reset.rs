@@ -1,12 +1,15 @@
 //! What an organisation answers with, when somebody has forgotten their PIN: hello-reset(1). It runs at an administrator's, far from
 //! the computer that asks, and needs neither hellod nor a TPM.
 
+use std::fmt::Display;
 use std::fs::{File, OpenOptions};
 use std::io::{self, BufRead, IsTerminal, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use hello_words::{Language, locale_of_environment, tr};
+use hellod::conversation::said;
 use hellod::escrow::{Custodian, EscrowError, Organisation, Request};
 use rustix::process::{DumpableBehavior, set_dumpable_behavior};
 use rustix::termios::{QueueSelector, tcflush};
@@ -14,6 +17,10 @@ use thiserror::Error;
 use zeroize::Zeroizing;
 
 fn main() -> ExitCode {
+    Language::of_locale(&locale_of_environment()).spoken_during(run)
+}
+
+fn run() -> ExitCode {
     let arguments: Vec<_> = std::env::args_os().skip(1).collect();
     let words: Vec<_> = arguments.iter().map(|word| word.to_str().unwrap_or_default()).collect();
     let done = match words.as_slice() {
@@ -44,23 +51,21 @@ enum Consent {
 
 #[derive(Debug, Error)]
 enum Failure {
-    #[error(
-        "usage:\n  hello-reset new-key FILE\n  hello-reset policy FILE\n  hello-reset answer [--yes] FILE"
-    )]
+    #[error("{}\n  hello-reset new-key FILE\n  hello-reset policy FILE\n  hello-reset answer [--yes] FILE", tr!("usage:"))]
     Usage,
     #[error("{0}: {1}")]
     File(PathBuf, io::Error),
-    #[error("{0} is not a key that hello-reset has written.")]
+    #[error("{}", tr!("{file} is not a key that hello-reset has written.", file = _0.display()))]
     NoKey(PathBuf),
     #[error("{0}")]
     Escrow(#[from] EscrowError),
-    #[error("Nothing was answered. To answer, run it again and say yes.")]
+    #[error("{}", tr!("Nothing was answered. To answer, run it again and say yes."))]
     NotSure,
-    #[error("There is no terminal here to ask on.\nA program that has made sure who asks adds --yes.")]
+    #[error("{}", tr!("There is no terminal here to ask on.\nA program that has made sure who asks adds --yes."))]
     NobodyThere,
-    #[error("Other programs could look into hello-reset.")]
+    #[error("{}", tr!("Other programs could look into hello-reset."))]
     Open,
-    #[error("can't read or write here: {0}")]
+    #[error("{}", tr!("can't read or write here: {0}", _0))]
     Terminal(#[from] io::Error),
 }
 
@@ -75,7 +80,7 @@ fn new_key(file: &Path) -> Result<(), Failure> {
         .and_then(|()| written.sync_all())
         .and_then(|()| File::open(folder)?.sync_all())
         .map_err(failed)?;
-    note(&format!(
+    note(tr!(
         "Whoever has {} can let people set a new PIN.\n\
          Keep it where few can reach it, and a copy elsewhere.\n\
          The policy of the computers, as in\n\
@@ -94,7 +99,7 @@ fn answer(file: &Path, consent: Consent) -> Result<(), Failure> {
     let custodian = custodian(file)?;
     let mut typed = io::stdin().lock();
     if io::stdin().is_terminal() {
-        note("The code, and then an empty line:")?;
+        note(tr!("The code, and then an empty line:"))?;
     }
     let mut code = String::new();
     for line in typed.by_ref().take(LONGEST_CODE).lines() {
@@ -107,7 +112,7 @@ fn answer(file: &Path, consent: Consent) -> Result<(), Failure> {
     let request = Request::parse(&code)?;
     let line = custodian.answer(&request)?;
     let subject = &request.subject;
-    note(&format!(
+    note(tr!(
         "A new PIN is asked for:\n  account   {}\n  computer  {}\n  device    {}\n  number    {}",
         subject.account,
         subject.computer,
@@ -117,7 +122,7 @@ fn answer(file: &Path, consent: Consent) -> Result<(), Failure> {
     if consent == Consent::Asked && !is_sure()? {
         return Err(Failure::NotSure);
     }
-    note("The answer, which is good for this code alone:")?;
+    note(tr!("The answer, which is good for this code alone:"))?;
     tell(&line)
 }
 
@@ -126,15 +131,13 @@ fn answer(file: &Path, consent: Consent) -> Result<(), Failure> {
 fn is_sure() -> Result<bool, Failure> {
     let tty = OpenOptions::new().read(true).write(true).open("/dev/tty").map_err(|_| Failure::NobodyThere)?;
     tcflush(&tty, QueueSelector::IFlush).map_err(io::Error::from)?;
-    writeln!(
-        &tty,
-        "Answer only if you see this person or have called them\n\
+    let question = tr!("Answer only if you see this person or have called them\n\
          back, and they have read the same number to you.\n\
-         Have they? (yes/no)"
-    )?;
-    let mut said = String::new();
-    io::BufReader::new(tty.take(LONGEST_CODE)).read_line(&mut said)?;
-    Ok(matches!(said.trim().to_lowercase().as_str(), "yes" | "y"))
+         Have they? (yes/no)");
+    writeln!(&tty, "{question}")?;
+    let mut typed = String::new();
+    io::BufReader::new(tty.take(LONGEST_CODE)).read_line(&mut typed)?;
+    Ok(said(&typed) == Some(true))
 }
 
 fn custodian(file: &Path) -> Result<Custodian, Failure> {
@@ -149,7 +152,7 @@ fn tell(text: &str) -> Result<(), Failure> {
 }
 
 /// What is for whoever is there, and for no program that reads what comes out.
-fn note(text: &str) -> Result<(), Failure> {
+fn note(text: impl Display) -> Result<(), Failure> {
     Ok(writeln!(io::stderr(), "{text}")?)
 }
 

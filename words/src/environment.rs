@@ -2,15 +2,16 @@
 
 use std::env;
 
-use hello_words::Language;
+use crate::Language;
 
 /// The locale of messages that the environment names (locale(7)), and before it, as gettext(3) has it, the first of `LANGUAGE` that
 /// there is a catalogue for.
 #[expect(
     clippy::disallowed_methods,
-    reason = "helloctl is never set-uid, and what is read here chooses words alone"
+    reason = "programs that people start read it, none of them set-uid, and it chooses words alone"
 )]
-pub(crate) fn of_messages() -> String {
+#[must_use]
+pub fn locale_of_environment() -> String {
     let set = |name: &str| env::var(name).ok().filter(|value| !value.is_empty());
     choose(set("LC_ALL").or_else(|| set("LC_MESSAGES")).or_else(|| set("LANG")), set("LANGUAGE"), |locale| {
         !Language::of_locale(locale).is_english()
