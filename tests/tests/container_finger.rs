@@ -74,7 +74,7 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
     container.console.expect(PROMPT_WITH_FINGER);
     lock(&container, true);
     container.console.send_line("");
-    container.console.expect("the screen was locked meanwhile");
+    container.console.expect("the screen was locked or");
     lock(&container, false);
     container.answer(PROMPT, PIN);
     container.console.expect("it is 42");
@@ -85,7 +85,7 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
     container.console.expect("Touch the fingerprint reader: sudo for alice.");
     lock(&container, true);
     touch(&container, "index");
-    container.console.expect("the screen was locked meanwhile");
+    container.console.expect("the screen was locked or");
     lock(&container, false);
     container.answer(PROMPT, PIN);
     container.console.expect("it is 42");

@@ -355,7 +355,7 @@ fn after_a_pin_change_that_was_cut_short_a_wrong_pin_costs_one_try_and_either_pi
         world.restart_hellod();
         world.forget_delays(&ALICE);
         let wrong = world.sign_in(&ALICE, "000000");
-        assert!(wrong.shown.iter().any(|text| text.contains("tries left: 31")), "{done} {new}: {wrong:?}");
+        assert!(wrong.shown.iter().any(|text| text.contains("31 tries left")), "{done} {new}: {wrong:?}");
         assert_eq!(world.status(&ALICE)["tries"]["failed"], 1, "{done} {new}");
         let (now, other) = if done { (new, OLD) } else { (OLD, new) };
         assert_eq!(world.sign_in(&ALICE, other).outcome, Some(Ending::Refused), "{done} {new}");

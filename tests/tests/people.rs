@@ -245,7 +245,7 @@ fn the_doctor_looks_at_what_the_computer_is_to_its_directory() {
     let doctor = corp.helloctl("alice", &["doctor"], &[]);
     for sentence in [
         "this computer is the device",
-        "the device's certificate is valid for",
+        "the device's certificate is valid; days left: ",
         "both work: one signs, the other decrypts",
         "the directory answers",
         "whether this computer complies is not reported",

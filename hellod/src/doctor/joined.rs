@@ -55,7 +55,7 @@ fn certificate_check(certificate: &DeviceCertificate, now: i64) -> Check {
     if now > certificate.not_after {
         return failed(NAME, tr!("the device's certificate has ended").to_string(), ANEW);
     }
-    let found = tr!("days that the device's certificate is still valid: {days}", days);
+    let found = tr!("the device's certificate is valid; days left: {days}", days);
     if days < SOON { warned(NAME, found, ANEW) } else { well(NAME, found) }
 }
 
