@@ -4,8 +4,8 @@ use std::fs;
 
 use hello_tests::tongue::{CLOSES, OPENS, marked, unmarked};
 use hello_tests::{
-    ALICE, Album, Lab, MALLORY, ONE_OFF, Output, PIN, Sitting, Typed, World, accepts, request, source_root,
-    texts,
+    ALICE, Album, Config, Lab, MALLORY, ONE_OFF, Output, PIN, Sitting, Typed, World, accepts, request,
+    source_root, texts,
 };
 
 #[test]
@@ -25,7 +25,9 @@ fn every_text_stands_in_the_template_and_no_other_does() {
 
 #[test]
 fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_english() {
-    let world = World::enrolled();
+    let config = Config::with("[policy.PINComplexity]\nHistory = 1\n");
+    let world = World::of(Lab::with_hello().without_activation(), &config);
+    world.enrol(&ALICE, PIN);
     foreign(&world.lab);
     let says = |user: &str, arguments: &[&str], lines: &[&str]| -> Output {
         let argv = ["env", LOCALE, "helloctl"].iter().chain(arguments);
@@ -43,6 +45,8 @@ fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_
     let changed = says("alice", &["pin", "change"], &[PIN, "123456", "314159", "314159"]);
     assert!(changed.success(), "{changed:?}");
     read("pin change", &said(&changed));
+    let again = ["314159", "314159", "314159", ""];
+    read("the same PIN", &said(&says("alice", &["pin", "change"], &again)));
     read("a wrong PIN", &said(&says("alice", &["pin", "change"], &[ONE_OFF, "271801", "271801"])));
     read("doctor", &said(&says("alice", &["doctor"], &[])));
     read("explain", &said(&says("alice", &["explain", "6400"], &[])));

@@ -176,8 +176,8 @@ async fn tell(
             Ok(Round::Over(Outcome::Success))
         }
         Ok(Swap::Repeats) => {
-            let why = repeats(parts.policy.pin_complexity.history);
-            let event = Event::PinChangeFailed { why: why.clone() };
+            let why = Told(|| repeats(parts.policy.pin_complexity.history));
+            let event = Event::PinChangeFailed { why: english(&why) };
             parts.record(&event, account, tried.service);
             terminal.refuse(&event, &why).await?;
             Ok(Round::Again)
