@@ -1,6 +1,5 @@
 //! The place of hellod-finger on the bus: `org.hellod.Finger1`, for hellod alone.
 
-use std::future::pending;
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -143,18 +142,20 @@ impl FingerBus {
     }
 
     /// Forgets what there is of people as policy says, for as long as it is waited for, and at each sleep what the TPM is to forget at its
-    /// next start: a machine that hibernates starts it, and the TPM may take that for no start. Where logind can't be heard, policy
-    /// can't be kept, and nothing stays.
+    /// next start: a machine that hibernates starts it, and the TPM may take that for no start. Where logind can't be heard, neither can
+    /// be kept, and nothing stays that would ever go.
     pub async fn forget_as(&self, policy: &Biometrics) {
-        let heard = self.forget_at_leavings(policy).await;
-        if !policy.pin_after_suspend && !policy.pin_after_logout {
-            return pending().await;
-        }
-        if let Err(error) = heard {
-            tracing::warn!("logind can't be heard, so no finger counts that policy would let go: {error}");
+        if let Err(error) = self.forget_at_leavings(policy).await {
+            tracing::warn!(
+                "logind can't be heard, so no finger counts that would have to be forgotten: {error}"
+            );
         }
         loop {
-            *self.shared.keeper() = Keeper::default();
+            if policy.pin_after_suspend || policy.pin_after_logout {
+                *self.shared.keeper() = Keeper::default();
+            } else {
+                self.shared.keeper().forget_passing();
+            }
             sleep(A_MOMENT).await;
         }
     }
