@@ -5,6 +5,7 @@
 //! of the chip's. It is no branch of the person's key, which signs nothing for it: a finger unlocks a screen by it, and that is all.
 
 use aws_lc_rs::rand;
+use hello_dbus::secret_pipe;
 use zeroize::Zeroizing;
 
 use super::{
@@ -38,18 +39,23 @@ pub async fn prove(key: &PublicKey, matched: &dyn Match) -> Result<(), KeyError>
     }
 }
 
-/// What goes to hellod-finger through the pipe: the value of a key, and the key itself behind it where it was made just now.
+/// What goes to hellod-finger through the pipe: the value of a key, and the key itself behind it where it was made just now. Nothing
+/// where a pipe does not take as much.
 #[must_use]
 pub fn frame(value: &AuthValue, made: Option<&Blob>) -> Option<Zeroizing<Vec<u8>>> {
-    let mut framed = Zeroizing::new(Vec::with_capacity(LONGEST));
+    // A buffer that grows leaves a copy behind.
+    let room = 32 + made.map_or(0, |Blob { public, private }| 1 + public.len() + private.len());
+    if room > secret_pipe::MAX_SECRET {
+        return None;
+    }
+    let mut framed = Zeroizing::new(Vec::with_capacity(room));
     framed.extend_from_slice(value.expose());
     if let Some(Blob { public, private }) = made {
         framed.push(u8::try_from(public.len()).ok()?);
         framed.extend_from_slice(public);
         framed.extend_from_slice(private);
     }
-    // A buffer that grows leaves a copy behind.
-    (framed.len() <= LONGEST).then_some(framed)
+    Some(framed)
 }
 
 /// Takes it apart.
@@ -62,9 +68,6 @@ pub fn parse(framed: &[u8]) -> Option<(AuthValue, Option<Blob>)> {
     let made = Blob { public: public.to_vec(), private: private.to_vec() };
     (!private.is_empty()).then_some((value, Some(made)))
 }
-
-/// More than the 32 octets, and a P-256 key in both its parts.
-const LONGEST: usize = 480;
 
 #[cfg(test)]
 mod tests {
