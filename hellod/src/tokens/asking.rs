@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use hello_words::Text;
+use hello_words::{Text, english};
 use thiserror::Error;
 
 use super::fate::{Fate, Over, Wish, fate};
@@ -63,15 +63,15 @@ impl Missed {
         }
     }
 
-    /// The same for whoever looks for the cause, with the directory's number for it and what it is found by there.
+    /// The same for whoever looks for the cause, in English, with the directory's number for it and what it is found by there.
     pub(super) fn in_full(&self) -> String {
         let Self::Directory(DirectoryError::Refused { answer: Some(answer), .. }) = self else {
-            return self.to_string();
+            return english(self);
         };
         let code = answer.codes.first().map(|code| format!("AADSTS{code}"));
         let trace = answer.trace.as_ref().map(|trace| format!("trace {}", trace.as_str()));
         let more: Vec<String> = [code, trace].into_iter().flatten().collect();
-        if more.is_empty() { self.to_string() } else { format!("{self} ({})", more.join(", ")) }
+        if more.is_empty() { english(self) } else { format!("{} ({})", english(self), more.join(", ")) }
     }
 }
 
