@@ -6,7 +6,7 @@ use std::fmt::Display;
 
 use super::choose::{Chosen, choose};
 use super::{
-    AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, too_often,
+    AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, kept, recoverable, refuse, too_often,
 };
 use crate::accounts::Account;
 use crate::audit::Event;
@@ -177,25 +177,23 @@ async fn tell(
         }
         Ok(Swap::Repeats) => {
             let why = Told(|| repeats(parts.policy.pin_complexity.history));
-            let event = Event::PinChangeFailed { why: english(&why) };
-            parts.record(&event, account, tried.service);
-            terminal.refuse(&event, &why).await?;
+            let event = Event::PinChangeFailed { why: english(why) };
+            refuse(parts, account, (&event, tried.service), why, terminal).await?;
             Ok(Round::Again)
         }
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
-            parts.record(&event, account, tried.service);
             let text = tr!(
                 "The current PIN was wrong; tries left: {tries_left}. Your PIN is as it was.",
                 tries_left
             );
-            terminal.refuse(&event, &text).await?;
+            refuse(parts, account, (&event, tried.service), text, terminal).await?;
             Ok(Round::Over(Outcome::Refused))
         }
         Err(error) if error.is_uncertain() => {
             let event = Event::PinChangeFailed { why: english(&error) };
-            parts.record(&event, account, tried.service);
-            terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
+            let text = format!("{error}\n{UNCERTAIN}");
+            refuse(parts, account, (&event, tried.service), text, terminal).await?;
             Ok(Round::Over(Outcome::Unavailable))
         }
         Err(error) => fail(parts, account, tried, error, terminal).await,
@@ -292,8 +290,8 @@ async fn fail(
     terminal: &mut Terminal,
 ) -> Result<Round, Gone> {
     let event = Event::PinChangeFailed { why: english(&why) };
-    parts.record(&event, account, tried.service);
-    terminal.refuse(&event, &tr!("{why}\nYour PIN was not changed.", why)).await?;
+    let text = tr!("{why}\nYour PIN was not changed.", why);
+    refuse(parts, account, (&event, tried.service), text, terminal).await?;
     Ok(Round::Over(Outcome::Unavailable))
 }
 

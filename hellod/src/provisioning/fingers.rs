@@ -8,7 +8,7 @@ use hello_dbus::{Outcome, Style};
 use hello_words::{Text, Told, english, tr};
 
 use super::change::put_off;
-use super::{AT_WORK, at_work, for_the_entitled, is_yes, proven};
+use super::{AT_WORK, at_work, for_the_entitled, is_yes, proven, refuse};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -89,7 +89,7 @@ async fn add(
     let enrolled = match parts.enrolments.of(account) {
         Ok(Some(enrolled)) => enrolled,
         Ok(None) => return Ok(Outcome::NotEnrolled),
-        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
+        Err(error) => return fail(parts, account, format_args!("{error}."), terminal).await,
     };
     let why_not = if !parts.fingers.are_allowed() {
         Some(tr!("The policy of this machine allows no fingers (UseBiometrics)."))
@@ -103,7 +103,7 @@ async fn add(
     }
     let there = match parts.fingers.reader().look(&account.name).await {
         Ok(sensor) => sensor,
-        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
+        Err(error) => return fail(parts, account, format_args!("{error}."), terminal).await,
     };
     let known = known_at(parts, account, &enrolled.record.kid, &there);
     let strangers: Vec<String> =
@@ -120,7 +120,7 @@ async fn add(
     }
     for stranger in &strangers {
         if let Err(error) = parts.fingers.reader().remove(&account.name, stranger).await {
-            return fail(parts, account, Told(|| format!("{error}.")), terminal).await;
+            return fail(parts, account, format_args!("{error}."), terminal).await;
         }
     }
     if let Err(why) = learn(parts, account, finger, terminal).await? {
@@ -157,14 +157,14 @@ async fn noted(
     }
     let there = match parts.fingers.reader().look(&account.name).await {
         Ok(sensor) => sensor,
-        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await,
+        Err(error) => return fail(parts, account, format_args!("{error}."), terminal).await,
     };
     // No other than that one and those before it: a program may have added one meanwhile, also in the place of a stranger.
     let mut fingers = known_at(parts, account, kid, &there);
     fingers.retain(|known| !strangers.contains(known) && known != finger.word());
     fingers.push(finger.word().to_owned());
     if let Err(error) = parts.fingers.put(account, kid, Sensor { fingers, ..there }) {
-        return fail(parts, account, Told(|| format!("{error}.")), terminal).await;
+        return fail(parts, account, format_args!("{error}."), terminal).await;
     }
     parts.record(&Event::FingerAdded { finger: english(finger) }, account, "finger add");
     let done = match parts.fingers.reach(account, enrolled) {
@@ -221,7 +221,7 @@ async fn proven_by_pin(
     };
     let gate = match parts.fingers.opening(account, enrolled).await {
         Ok(gate) => gate,
-        Err(error) => return fail(parts, account, Told(|| format!("{error}.")), terminal).await.map(Some),
+        Err(error) => return fail(parts, account, format_args!("{error}."), terminal).await.map(Some),
     };
     let charge = match parts.tries.charge(account.uid, Class::Own) {
         Ok(charge) => charge,
@@ -239,9 +239,8 @@ async fn proven_by_pin(
         Ok(Ok(())) => Ok(None),
         Err(KeyError::WrongPin { tries_left }) => {
             let event = Event::WrongPin { left: tries_left };
-            parts.record(&event, account, "finger add");
             let text = tr!("Wrong PIN; tries left: {tries_left}. No finger was added.", tries_left);
-            terminal.refuse(&event, &text).await?;
+            refuse(parts, account, (&event, "finger add"), text, terminal).await?;
             Ok(Some(Outcome::Refused))
         }
         Ok(Err(error)) | Err(error) => fail(parts, account, error, terminal).await.map(Some),
@@ -331,7 +330,7 @@ async fn remove(
         let (out, stay) = known.fingers.into_iter().partition(is_meant);
         gone = out;
         if let Err(error) = parts.fingers.put(account, &kid, Sensor { name: known.name, fingers: stay }) {
-            return fail_to_remove(Told(|| format!("{error}.")), terminal).await;
+            return fail_to_remove(format_args!("{error}."), terminal).await;
         }
     }
     if parts.fingers.set_up(account, &kid).is_none() {
@@ -355,7 +354,7 @@ async fn remove(
         parts.record(&event, account, "finger remove");
     }
     match left {
-        Some(error) if gone.is_empty() => fail_to_remove(Told(|| format!("{error}.")), terminal).await,
+        Some(error) if gone.is_empty() => fail_to_remove(format_args!("{error}."), terminal).await,
         None if gone.is_empty() => fail_to_remove(tr!("There is no such finger of yours."), terminal).await,
         Some(error) => {
             let text = tr!("It counts no longer. The reader may go on knowing it: {error}.", error);
@@ -391,8 +390,8 @@ async fn fail(
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
     let event = Event::FingerNotAdded { why: english(&why) };
-    parts.record(&event, account, "finger add");
-    terminal.refuse(&event, &tr!("{}\nNo finger was added.", capital(why))).await?;
+    let text = tr!("{}\nNo finger was added.", capital(why));
+    refuse(parts, account, (&event, "finger add"), text, terminal).await?;
     Ok(Outcome::Unavailable)
 }
 

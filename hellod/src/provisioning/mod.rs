@@ -12,6 +12,7 @@ mod person;
 mod renew;
 mod unenroll;
 
+use std::fmt::Display;
 use std::time::Duration;
 
 use hello_dbus::Outcome;
@@ -63,10 +64,21 @@ async fn entitled(
         }
     };
     let event = Event::Declined(decline);
-    parts.record(&event, account, command);
     let text = tr!("This can't be done from here: {}.", decline.reason());
-    terminal.refuse(&event, &text).await?;
+    refuse(parts, account, (&event, command), text, terminal).await?;
     Ok(false)
+}
+
+/// Says no to somebody, and writes down that and why.
+async fn refuse(
+    parts: &Parts,
+    account: &Account,
+    (event, command): (&Event, &str),
+    text: impl Display,
+    terminal: &mut Terminal,
+) -> Result<(), Gone> {
+    parts.record(event, account, command);
+    terminal.refuse(event, text).await
 }
 
 /// Lets a flow run where `caller` may work on the enrolment of `account`, and ends the conversation.

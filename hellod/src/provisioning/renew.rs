@@ -8,7 +8,7 @@ use hello_words::{Text, Told, english, tr};
 use tokio::time::Instant;
 
 use super::choose::{Chosen, choose};
-use super::{AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, too_often};
+use super::{AT_WORK, REPLACED, TooOften, UNCERTAIN, at_work, for_the_entitled, refuse, too_often};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -197,8 +197,8 @@ async fn tell(
         }
         Err(Refused::Key(error)) if error.is_uncertain() => {
             let event = Event::PinNotRenewed { why: english(&error) };
-            parts.record(&event, account, COMMAND);
-            terminal.refuse(&event, &format!("{error}\n{UNCERTAIN}")).await?;
+            let text = format!("{error}\n{UNCERTAIN}");
+            refuse(parts, account, (&event, COMMAND), text, terminal).await?;
             Ok(Outcome::Unavailable)
         }
         Err(refused) => fail(parts, account, refused, terminal).await,
@@ -212,8 +212,8 @@ async fn fail(
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
     let event = Event::PinNotRenewed { why: english(&why) };
-    parts.record(&event, account, COMMAND);
-    terminal.refuse(&event, &tr!("{why}\nYour PIN was not changed.", why)).await?;
+    let text = tr!("{why}\nYour PIN was not changed.", why);
+    refuse(parts, account, (&event, COMMAND), text, terminal).await?;
     Ok(Outcome::Unavailable)
 }
 

@@ -4,7 +4,7 @@ use hello_dbus::{Outcome, Style};
 use hello_words::{english, tr};
 
 use super::intent::{Footprint, Intent, Unfinished, settle_earlier};
-use super::{AT_WORK, at_work, end, entitled, proven, still_listed};
+use super::{AT_WORK, at_work, end, entitled, proven, refuse, still_listed};
 use crate::accounts::Account;
 use crate::audit::Event;
 use crate::caller::Caller;
@@ -65,12 +65,11 @@ async fn run(
         }
         Err(error) => {
             let event = Event::UnenrolFailed { why: english(&error) };
-            parts.record(&event, account, "unenroll");
             let text = tr!(
                 "{error}\nYour PIN no longer signs you in; the rest is cleared up at the next start.",
                 error
             );
-            terminal.refuse(&event, &text).await?;
+            refuse(parts, account, (&event, "unenroll"), text, terminal).await?;
             Ok(Outcome::Unavailable)
         }
     }
