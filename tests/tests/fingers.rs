@@ -351,7 +351,6 @@ fn whoever_has_set_up_a_pin_is_asked_about_a_finger_and_doctor_says_how_it_stand
     helloctl.expect("Done. Your right index finger signs in.");
     helloctl.finish_ok();
     touched.the_finger_answers_sudo("index");
-    let doctor = |touched: &Touched| touched.world.helloctl("alice", &["doctor"], &[]).stdout;
     assert!(doctor(&touched).contains("after Enter at the prompt: 1"), "{}", doctor(&touched));
     touched.reboot();
     assert!(doctor(&touched).contains("once you have typed your PIN"), "{}", doctor(&touched));
@@ -387,4 +386,26 @@ fn a_hellod_finger_that_takes_long_to_start_costs_one_prompt_its_finger_and_no_m
     sudo.expect("it is done");
     sudo.finish_ok();
     touched.the_finger_answers_sudo("index");
+}
+
+#[test]
+fn a_hellod_finger_that_was_slow_once_is_asked_again_as_soon_as_it_answers() {
+    let mut touched = Touched::with_a_finger();
+    touched.finger.kill();
+    touched.finger = touched.world.lab.hellod_finger();
+    touched.finger.program().signal(Signal::STOP);
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT);
+    touched.finger.program().signal(Signal::CONT);
+    until("hellod to have its answer", Duration::from_secs(10), || {
+        doctor(&touched).contains("once you have typed your PIN").then_some(())
+    });
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    touched.the_finger_answers_sudo("index");
+}
+
+fn doctor(touched: &Touched) -> String {
+    touched.world.helloctl("alice", &["doctor"], &[]).stdout
 }

@@ -31,12 +31,6 @@ pub(super) async fn neighbour(
     Ok(owner)
 }
 
-/// Whoever owns a name, without starting anybody.
-pub(super) async fn owner(connection: &Connection, name: &'static str) -> Option<OwnedUniqueName> {
-    let bus = DBusProxy::new(connection).await.ok()?;
-    bus.get_name_owner(BusName::from(WellKnownName::from_static_str_unchecked(name))).await.ok()
-}
-
 async fn found(bus: &DBusProxy<'_>, name: &'static str) -> Result<OwnedUniqueName, Miss> {
     let name = WellKnownName::from_static_str_unchecked(name);
     if let Ok(owner) = bus.get_name_owner(BusName::from(name.as_ref())).await {
