@@ -271,7 +271,8 @@ enum Phase {
 }
 
 impl Phase {
-    /// A PIN does not expire here, so where only what has expired is to be changed, there is nothing to do.
+    /// A PIN that is too old still lets its owner in, who is asked for another one then. So where only what has expired is to be
+    /// changed, there is nothing to do.
     fn of(flags: PamFlag) -> Self {
         if flags & PAM_CHANGE_EXPIRED_AUTHTOK != 0 {
             Self::Nothing

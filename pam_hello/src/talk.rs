@@ -127,7 +127,8 @@ pub(crate) fn follow(
         Ok(outcome) => Ending::Outcome(outcome),
         Err(ending) => ending,
     };
-    if talk.left.only_pin {
+    // Whoever is asked for the password next, or for nothing, is to know why, and what to do.
+    if !matches!(ending, Ending::Outcome(Outcome::Success)) {
         talk.terminal.say_the_unsaid();
     }
     if matches!(ending, Ending::Outcome(Outcome::Success)) {

@@ -179,7 +179,7 @@ impl World {
     /// Makes room again for one small thing.
     #[track_caller]
     pub fn make_room(&self) {
-        self.tpm2("for index in $(tpm2_getcap handles-nv-index | grep -i 0x15); do tpm2_nvundefine -Q -C o ${index#- }; done");
+        self.tpm2(MAKE_ROOM);
     }
 
     /// Takes up the room that a counter has left.
@@ -240,7 +240,7 @@ impl World {
     pub fn the_password_answers_sudo(&self) -> Duration {
         let mut sudo = self.sudo();
         let asked = sudo.expect(SUDO_PASSWORD);
-        assert!(!asked.before.contains("PIN"), "{asked:?}");
+        assert!(!asked.before.contains(PROMPT), "{asked:?}");
         finish_with_password(&mut sudo);
         asked.after
     }
@@ -250,7 +250,7 @@ impl World {
     pub fn the_password_answers_login(&self) -> Duration {
         let mut login = self.login();
         let asked = login.expect("Password: ");
-        assert!(!asked.before.contains("PIN"), "{asked:?}");
+        assert!(!asked.before.contains(PROMPT), "{asked:?}");
         login.send_secret(ALICE.password);
         leave(&mut login);
         asked.after
@@ -279,9 +279,12 @@ fn tries_file(person: &Person) -> String {
 }
 
 /// The last octets go to indices as large as a counter.
-const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size in 2048 512 64 8 1; do \
+pub(crate) const FILL: &str = "cd /tmp && head -c 32 /dev/zero >policy && i=0 && for size in 2048 512 64 8 1; do \
     while tpm2_nvdefine -Q -C o -s $size -L policy -p hex:$(printf %064d 1) -a 'policyread|policywrite|ownerread' \
     $(printf 0x15%05x $i) 2>/dev/null; do i=$((i+1)); done; done; test $i -gt 1";
+
+/// Takes out again what it was filled with.
+pub(crate) const MAKE_ROOM: &str = "for index in $(tpm2_getcap handles-nv-index | grep -i 0x15); do tpm2_nvundefine -Q -C o ${index#- }; done";
 
 const PLUG: &str = "cd /tmp && tpm2_nvdefine -Q -C o -s 8 -L policy -p hex:$(printf %064d 1) \
     -a 'policyread|policywrite|ownerread' 0x1600000 2>/dev/null || true";

@@ -39,6 +39,7 @@ struct Person {
     earlier: Option<&'static [u8]>,
     saw: Vec<String>,
     handed_on: Option<Vec<u8>>,
+    said_the_unsaid: bool,
     /// Whether the program shows other words than hellod's.
     misled: bool,
 }
@@ -62,7 +63,7 @@ impl Terminal for Person {
     }
 
     fn say_the_unsaid(&mut self) {
-        self.saw.push("what was unsaid".into());
+        self.said_the_unsaid = true;
     }
 
     fn earlier_secret(&self) -> Option<Secret> {
@@ -429,7 +430,21 @@ fn where_only_the_pin_counts_a_password_goes_nowhere_and_the_pin_is_asked_for_ag
         let answers = [Answer::Continue, Answer::Declined, Answer::Continue, Answer::Secret];
         assert_eq!(played.answers, answers);
         assert!(played.person.handed_on.is_none() && played.left.only_pin);
-        assert_eq!(played.person.saw.last().map(String::as_str), Some("what was unsaid"));
+        assert!(played.person.said_the_unsaid);
+    }
+}
+
+#[test]
+fn what_is_unsaid_is_said_at_the_end_unless_the_person_is_in() {
+    for (outcome, is_said) in [
+        (Outcome::Unavailable, true),
+        (Outcome::TriesSpent, true),
+        (Outcome::OnlyPin, true),
+        (Outcome::Success, false),
+    ] {
+        let steps = vec![message(Style::Error, "Your PIN is locked."), Step::End(outcome)];
+        let played = play(&sign_in(), types(&[]), steps);
+        assert_eq!(played.person.said_the_unsaid, is_said, "{outcome:?}");
     }
 }
 
