@@ -1,6 +1,6 @@
 //! The offer of a PIN on a desktop: a notification of the session's own kind, whose button opens a terminal in which
-//! `helloctl enroll` runs, or `helloctl reset` for whoever could not sign in with the PIN that they have. It is started with the
-//! session; where there is nothing to offer, it is gone at once.
+//! `helloctl enroll` runs, or `helloctl reset` for whoever could not sign in with the PIN that they have, or `helloctl pin change` where
+//! it is to be another. It is started with the session; where there is nothing to offer, it is gone at once.
 
 use std::collections::HashMap;
 use std::process::{Command, Stdio};
@@ -14,7 +14,6 @@ use zbus::{Connection, Variant};
 use crate::commands::reach;
 use crate::exit::Exit;
 use crate::failure::Failure;
-use crate::status;
 use crate::text::plain;
 
 /// Desktop Notifications Specification 1.2.
@@ -61,7 +60,7 @@ pub(crate) async fn run() -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let Some(Offered { body, command }) = ask(None).await? else { return Ok(Exit::Done) };
-    match shown(&plain(&body), command).await.map_err(Failure::Desktop)? {
+    match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
         Chosen::SetUp => open_terminal(command),
         Chosen::Later => ask(Some("no")).await.map(|_| Exit::Done),
         Chosen::Nothing => Ok(Exit::Done),
@@ -88,22 +87,21 @@ async fn ask(answer: Option<&str>) -> Result<Option<Offered>, Failure> {
             // It may stand on the screen for hours, and nobody waits for that.
             None => conversation.cancel().await?,
         }
-        let state = hellod.status().await?.status("").await.map_err(Unreachable::Refused)?;
-        let command = if status::has_pin(&state) { "helloctl reset" } else { "helloctl enroll" };
-        Ok::<_, Unreachable>(Some(Offered { body: prompt.text, command }))
+        let command = COMMANDS.into_iter().find(|command| prompt.text.ends_with(command));
+        Ok::<_, Unreachable>(command.map(|command| Offered { body: prompt.text, command }))
     };
     let asked = asked.await;
     hellod.leave().await;
     Ok(asked?)
 }
 
-async fn shown(body: &str, command: &str) -> zbus::Result<Chosen> {
+async fn shown(body: &str) -> zbus::Result<Chosen> {
     let session = Connection::session().await?;
     let notifications = NotificationsProxy::new(&session).await?;
     let mut invoked = notifications.receive_action_invoked().await?;
     let mut closed = notifications.receive_notification_closed().await?;
     let hints = HashMap::from([("urgency", Variant::U8(1)), ("desktop-entry", Variant::from("hello-offer"))]);
-    let body = tr!("{}\nIn a terminal: {command}", body.replace('\n', " "), command);
+    let body = joined(body);
     let (summary, now, later) = (
         tr!("A PIN for this computer").to_string(),
         tr!("Set it up").to_string(),
@@ -146,6 +144,14 @@ fn open_terminal(run: &str) -> Result<Exit, Failure> {
     Err(Failure::NoTerminal)
 }
 
+/// A notification breaks lines by itself. The last one has the command, which somebody may want to read off it.
+fn joined(body: &str) -> String {
+    let (text, command) = body.rsplit_once('\n').unwrap_or(("", body));
+    format!("{}\n{command}", text.replace('\n', " "))
+}
+
+/// What hellod speaks of at the end of its text. A button runs nothing else.
+const COMMANDS: [&str; 3] = ["helloctl enroll", "helloctl reset", "helloctl pin change"];
 /// What logins ask, in Debian.
 const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
 const LATER: &str = "later";

@@ -6,11 +6,6 @@ use crate::failure::Failure;
 use crate::text::cell;
 use crate::utc::rfc3339;
 
-/// Whether a status is that of somebody who has a PIN.
-pub(crate) fn has_pin(json: &str) -> bool {
-    serde_json::from_str::<Value>(json).is_ok_and(|state| state["enrolment"]["enrolled"] == true)
-}
-
 /// The JSON object that hellod answers with as sections of `Name : value` lines, the colons below each other. What
 /// this version does not know is shown after what it knows.
 pub(crate) fn render(json: &str) -> Result<String, Failure> {

@@ -244,7 +244,7 @@ async fn login(parts: &Rc<Parts>, caller: &Caller, request: &Request, terminal: 
         Purpose::KeepPassword => authentication::keep_password(parts, caller, request, terminal).await,
         Purpose::OfferPin => match authentication::admitted(parts, caller, request).await {
             Ok(authentication::Admitted { account, class }) => {
-                provisioning::offer_pin(parts, caller, (&account, class), &request.service, terminal).await;
+                provisioning::offer_pin(parts, caller, (&account, class), request, terminal).await;
             }
             Err(outcome) => terminal.end(outcome).await,
         },

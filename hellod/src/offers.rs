@@ -103,6 +103,11 @@ impl Offers {
         }
     }
 
+    /// The same of what came out without the PIN.
+    pub fn note_outdated(&self, uid: u32, outdated: Outdated) {
+        self.outdated.borrow_mut().insert(uid, outdated);
+    }
+
     /// Why somebody is to choose another PIN.
     #[must_use]
     pub fn outdated(&self, uid: u32) -> Option<Outdated> {

@@ -2,8 +2,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hello_tests::{
-    ALICE, Config, Corp, DORA, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Terminal, World,
-    compositor, in_session, leave, request, until,
+    ALICE, Config, Corp, DORA, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Running, Terminal,
+    World, compositor, in_session, leave, request, until,
 };
 use serde_json::{Value, json};
 
@@ -159,6 +159,16 @@ fn a_program_of_the_persons_is_offered_nothing_and_so_gets_no_pin_without_the_pa
         let entries = [("purpose", "offer-pin"), ("service", service), ("user", "alice"), ("ruser", "alice")];
         let (_, step) = world.peer(who).open("Login.Begin", request(3, &entries)).unwrap();
         assert_eq!(step.outcome(), Some(Ending::Declined), "{} as {service}", who.name);
+    }
+}
+
+#[test]
+fn where_policy_lets_people_sign_in_from_afar_nobody_is_offered_a_pin_there() {
+    let world = World::of(Lab::with_hello().without_activation(), &Config::with("remote = [\"login\"]\n"));
+    for (rhost, is_offered) in [("", true), ("far.example", false)] {
+        let entries = [("purpose", "offer-pin"), ("service", "login"), ("user", "alice"), ("rhost", rhost)];
+        let (_, step) = world.peer(&ROOT).open("Login.Begin", request(3, &entries)).unwrap();
+        assert_eq!(step.outcome().is_none(), is_offered, "{rhost:?}: {step:?}");
     }
 }
 
@@ -320,7 +330,6 @@ fn whose_key_the_chip_has_lost_gets_a_new_one_after_the_password() {
     world.enrol(&ALICE, PIN);
     world.tpm.replace();
     world.restart_hellod();
-    until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, PIN).prompts == 0).then_some(()));
     let mut login = signed_in(&world);
     login.expect("This computer has lost the key of your PIN.");
     login.expect("Choose a new PIN now? Type yes or no: ");
@@ -358,57 +367,95 @@ fn nobody_is_offered_a_new_pin_for_another_ones_wrong_tries_or_where_policy_offe
     not_asked(login);
 }
 
-#[test]
-fn a_notification_on_the_desktop_opens_a_terminal_or_is_put_off() {
-    let world = world("");
-    let _sway = compositor(&world.lab);
-    let address = format!("--address=unix:path={RUNTIME}/bus");
-    let _bus = world.lab.start("alice", in_session(&["dbus-daemon", "--session", "--nofork", &address]));
-    until("the bus of the session", PATIENCE, || {
-        world.lab.outside(&format!("{RUNTIME}/bus")).exists().then_some(())
-    });
-    let _mako = world.lab.start("alice", in_session(&["mako"]));
-    let terminal = format!("#!/bin/sh\nprintf '%s ' \"$@\" > {RUNTIME}/terminal\n");
-    world.lab.write("/usr/local/bin/xdg-terminal-exec", &terminal, 0o755);
-    let notified = || {
-        let list = world.lab.run_as("alice", in_session(&["makoctl", "list"]));
+/// alice's desktop: a compositor with a real notification daemon, and a terminal that writes down what it is to run.
+struct Desktop<'a> {
+    world: &'a World,
+    _running: [Running; 3],
+}
+
+impl<'a> Desktop<'a> {
+    #[track_caller]
+    fn of(world: &'a World) -> Self {
+        let sway = compositor(&world.lab);
+        let address = format!("--address=unix:path={RUNTIME}/bus");
+        let bus = world.lab.start("alice", in_session(&["dbus-daemon", "--session", "--nofork", &address]));
+        until("the bus of the session", PATIENCE, || {
+            world.lab.outside(&format!("{RUNTIME}/bus")).exists().then_some(())
+        });
+        let mako = world.lab.start("alice", in_session(&["mako"]));
+        let terminal = format!("#!/bin/sh\nprintf '%s ' \"$@\" > {RUNTIME}/terminal\n");
+        world.lab.write("/usr/local/bin/xdg-terminal-exec", &terminal, 0o755);
+        Self { world, _running: [sway, bus, mako] }
+    }
+
+    fn notified(&self) -> Option<Value> {
+        let list = self.world.lab.run_as("alice", in_session(&["makoctl", "list"]));
         let all: Value = serde_json::from_str(&list.stdout).ok()?;
         let one = all["data"][0][0].clone();
         one["id"]["data"].is_number().then_some(one)
-    };
-    let choose = |action: &str| {
-        let mut offer = world.lab.start("alice", in_session(&["helloctl", "offer"]));
-        let one = until("the notification", PATIENCE, notified);
+    }
+
+    /// A session begins, the offer in it says this and names the command, and somebody clicks.
+    #[track_caller]
+    fn choose(&self, says: [&str; 2], action: &str) {
+        let mut offer = self.world.lab.start("alice", in_session(&["helloctl", "offer"]));
+        let one = until("the notification", PATIENCE, || self.notified());
         let body = one["body"]["data"].as_str().unwrap_or_default();
-        assert!(body.contains("A short PIN can sign you in") && body.contains("helloctl enroll"), "{one}");
-        world.lab.run_as("alice", in_session(&["makoctl", "invoke", action])).ok();
+        assert!(says.iter().all(|part| body.contains(part)), "{one}");
+        assert!(!body.contains("characters"), "that says something of a PIN: {one}");
+        self.world.lab.run_as("alice", in_session(&["makoctl", "invoke", action])).ok();
         let ended = until("the offer to end", PATIENCE, || offer.ended());
         assert_eq!(ended.code(), Some(0));
-        world.lab.run_as("alice", in_session(&["makoctl", "dismiss", "--all"])).ok();
-    };
-    choose("enroll");
-    let opened = until("a terminal", PATIENCE, || {
-        Some(world.lab.read(&format!("{RUNTIME}/terminal"))).filter(|words| !words.is_empty())
-    });
-    assert!(opened.starts_with("sh -c helloctl enroll;"), "{opened}");
-    choose("later");
-    // Nothing is shown any more: neither after a no, nor to whoever has a PIN.
-    world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
-    assert_eq!(notified(), None);
+        self.world.lab.run_as("alice", in_session(&["makoctl", "dismiss", "--all"])).ok();
+    }
+
+    /// A session begins in which nothing is offered.
+    #[track_caller]
+    fn nothing(&self) {
+        self.world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
+        assert_eq!(self.notified(), None);
+    }
+
+    #[track_caller]
+    fn opened(&self, command: &str) {
+        let begins = format!("sh -c {command};");
+        until("a terminal", PATIENCE, || {
+            self.world.lab.read(&format!("{RUNTIME}/terminal")).starts_with(&begins).then_some(())
+        });
+    }
+}
+
+const SET_UP: [&str; 2] = ["A short PIN can sign you in", "helloctl enroll"];
+
+#[test]
+fn a_notification_on_the_desktop_opens_a_terminal_or_is_put_off() {
+    let world = world("");
+    let desktop = Desktop::of(&world);
+    desktop.choose(SET_UP, "enroll");
+    desktop.opened("helloctl enroll");
+    desktop.choose(SET_UP, "later");
+    // Neither after a no, nor to whoever has a PIN.
+    desktop.nothing();
     world.lab.run_as("root", ["rm", "-f", "/var/lib/hellod/offers/6001.json"]).ok();
     world.enrol(&ALICE, PIN);
-    world.lab.run_as("alice", in_session(&["helloctl", "offer"])).ok();
-    assert_eq!(notified(), None);
+    desktop.nothing();
     // But to whoever could not sign in with it.
     let greeter = world.peer(&ROOT).sign_in("gdm-password", "alice", "", ONE_OFF);
     assert_eq!(greeter.unwrap().outcome, Some(Ending::Refused));
-    let mut offer = world.lab.start("alice", in_session(&["helloctl", "offer"]));
-    let one = until("the notification", PATIENCE, notified);
-    let body = one["body"]["data"].as_str().unwrap_or_default();
-    assert!(body.contains("Your PIN was wrong.") && body.contains("helloctl reset"), "{one}");
-    world.lab.run_as("alice", in_session(&["makoctl", "invoke", "enroll"])).ok();
-    until("the offer to end", PATIENCE, || offer.ended());
-    until("a terminal", PATIENCE, || {
-        world.lab.read(&format!("{RUNTIME}/terminal")).starts_with("sh -c helloctl reset;").then_some(())
-    });
+    desktop.choose(["Your PIN was wrong.", "helloctl reset"], "enroll");
+    desktop.opened("helloctl reset");
+}
+
+#[test]
+fn whose_pin_is_no_longer_good_enough_is_asked_for_another_on_the_desktop() {
+    let world = enrolled_before("MinimumPINLength = 8");
+    let desktop = Desktop::of(&world);
+    desktop.nothing();
+    let greeter = world.peer(&ROOT).sign_in("gdm-password", "alice", "", PIN);
+    assert_eq!(greeter.unwrap().outcome, Some(Ending::Success));
+    let says = ["The rules have changed", "In a terminal: helloctl pin change"];
+    // Whoever says no is asked in the next session.
+    desktop.choose(says, "later");
+    desktop.choose(says, "enroll");
+    desktop.opened("helloctl pin change");
 }

@@ -88,7 +88,9 @@ pub(super) async fn alone(
     match waited {
         Ok(ending) => return Ok(ending),
         // No error: the screen takes each for a wrong PIN.
-        Err(Verdict { said: Some((_, text)), .. }) => terminal.show(Style::Info, &text).await?,
+        Err(Verdict { said: Some((refusal, text)), .. }) => {
+            terminal.show(Style::Info, &refusal.behind(&text)).await?;
+        }
         Err(Verdict { said: None, .. }) => {}
     }
     // What ends at once, Plasma takes for broken as long as the screen is locked, and this may pass.
@@ -216,6 +218,10 @@ async fn sign(
             parts.record(&event, account, &request.service);
             // A finger is no proof for a new PIN.
             parts.offers.forget_unusable(account.uid);
+            // Whoever never types their PIN hears of its age all the same. What the rules make of it only the PIN tells.
+            if let Some(outdated) = proven.outdated() {
+                parts.offers.note_outdated(account.uid, outdated);
+            }
             Ok(Ok(welcomed((Outcome::Success, proven), terminal).await))
         }
         Err(failure) => {

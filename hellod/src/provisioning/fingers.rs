@@ -2,10 +2,12 @@
 
 use std::fmt::Display;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hello_dbus::finger::{Finger, Seen};
 use hello_dbus::{Outcome, Style};
 use hello_words::{Text, Told, english, tr};
+use tokio::time::timeout;
 
 use super::change::put_off;
 use super::{AT_WORK, at_work, for_the_entitled, is_yes, proven, refuse};
@@ -76,6 +78,25 @@ pub(super) async fn offer(
         return add(parts, caller, account, None, terminal).await.map(drop);
     }
     terminal.show(Style::Info, tr!("Should you want that later: helloctl finger add")).await
+}
+
+/// Tells whoever has just set up a PIN at a console, which has no room for the rest, if there is a reader here.
+pub(super) async fn mention(
+    parts: &Parts,
+    caller: &Caller,
+    account: &Account,
+    (class, tty): (Class, &str),
+    terminal: &mut Terminal,
+) -> Result<(), Gone> {
+    if !parts.fingers.are_allowed() || !parts.surfaces.is_at_the_reader(caller, class, tty) {
+        return Ok(());
+    }
+    match timeout(A_LOOK, parts.fingers.reader().look(&account.name)).await {
+        Ok(Ok(_)) => {
+            terminal.show(Style::Info, tr!("To sign in with a finger, too: helloctl finger add")).await
+        }
+        _ => Ok(()),
+    }
 }
 
 /// The PIN, then the finger. Whoever adds one has a second way in, so it takes more than a session that stands open.
@@ -422,5 +443,7 @@ const NO_ROOM: Text = tr!("Touch the reader when the screen is locked. Anywhere 
     chip has no room for more.");
 const DONE: Text = tr!("At a prompt for the PIN, press Enter and touch the reader.\n\
     After each start of the machine your PIN is needed first.");
+/// How long somebody who waits for their shell waits for fprintd, too.
+const A_LOOK: Duration = Duration::from_secs(3);
 /// How often the reader may say in a row that nothing happens: for half a minute.
 const LONGEST_SILENCE: u32 = 43;

@@ -7,16 +7,16 @@
 
 use std::time::Duration;
 
-use hello_dbus::{Outcome, Style};
+use hello_dbus::{Outcome, Request, Style};
 use hello_words::{Text, english, tr};
 use tokio::time::timeout;
 
 use super::change::{self, Tried};
 use super::enroll::{Place, enrolled, replaced};
-use super::{end, has_only_the_pin, is_yes};
+use super::{end, fingers, has_only_the_pin, is_yes};
 use crate::accounts::Account;
 use crate::audit::Event;
-use crate::caller::Caller;
+use crate::caller::{Caller, Session};
 use crate::conversation::{Gone, Terminal};
 use crate::keys::queue::Asker;
 use crate::offers::{Outdated, Unusable};
@@ -29,32 +29,50 @@ pub async fn offer_pin(
     parts: &Parts,
     caller: &Caller,
     (account, class): (&Account, Class),
-    service: &str,
+    request: &Request,
     mut terminal: Terminal,
 ) {
     terminal.limit_room();
-    // The console alone: elsewhere PAM has no room for this, and only the word of root's program is a proof.
-    let is_at_console = class == Class::Login && caller.uid == 0;
-    // What was noted of a PIN is nothing once it is removed.
-    let enrolled = parts.enrolments.exists(account.uid);
-    if is_at_console
-        && enrolled
-        && let Some(outdated) = parts.offers.outdated(account.uid)
-    {
-        let tried = Tried { service, class };
-        let outcome = renew(parts, account, tried, &outdated, &mut terminal).await;
-        return end(terminal, outcome).await;
-    }
-    if is_at_console && let Some(why) = unusable(parts, account, class).await {
-        let outcome = replace(parts, caller, account, why, &mut terminal).await;
-        return end(terminal, outcome).await;
-    }
-    let launch = if is_at_console { will_launch(parts, account, service).await } else { None };
-    let outcome = match launch {
-        Some(launch) => offer(parts, caller, account, launch, &mut terminal).await,
-        None => Ok(Outcome::Declined),
+    let outcome = if is_at_console(caller, class, request) {
+        at_console(parts, caller, (account, class), request, &mut terminal).await
+    } else {
+        Ok(Outcome::Declined)
     };
     end(terminal, outcome).await;
+}
+
+/// The console alone: elsewhere PAM has no room for this, and only the word of root's program is a proof. A policy that lets people
+/// sign in from afar with a PIN lets nobody choose one there.
+fn is_at_console(caller: &Caller, class: Class, request: &Request) -> bool {
+    class == Class::Login && caller.uid == 0 && caller.session != Session::Remote && request.rhost.is_empty()
+}
+
+async fn at_console(
+    parts: &Parts,
+    caller: &Caller,
+    (account, class): (&Account, Class),
+    request: &Request,
+    terminal: &mut Terminal,
+) -> Result<Outcome, Gone> {
+    if let Some(outdated) = outdated(parts, account) {
+        return renew(parts, account, Tried { service: &request.service, class }, &outdated, terminal).await;
+    }
+    let outcome = if let Some(why) = unusable(parts, account, class).await {
+        replace(parts, caller, account, why, terminal).await?
+    } else if let Some(launch) = will_launch(parts, account, &request.service).await {
+        offer(parts, caller, account, launch, terminal).await?
+    } else {
+        return Ok(Outcome::Declined);
+    };
+    if outcome == Outcome::Success {
+        fingers::mention(parts, caller, account, (class, &request.tty), terminal).await?;
+    }
+    Ok(outcome)
+}
+
+/// Why another PIN is to be chosen. What was noted of one is nothing once it is removed.
+fn outdated(parts: &Parts, account: &Account) -> Option<Outdated> {
+    parts.offers.outdated(account.uid).filter(|_| parts.enrolments.exists(account.uid))
 }
 
 /// Asks for another PIN. Whoever chooses none is asked again the next time, and goes on with the one that there is: a lock that
@@ -109,13 +127,15 @@ fn in_full(parts: &Parts, account: &Account, why: Unusable) -> String {
     if keeps { format!("{why}\n{SAME_KEY}") } else { why.to_string() }
 }
 
-/// The same for a desktop: says what there is to say, hears yes or no, and makes nothing. Whoever says yes enrols by themselves,
-/// in a terminal.
+/// The same for a desktop: says what there is to say, and hears yes or no. Whoever says yes does it by themselves, in a terminal, with
+/// the command that the text ends with.
 pub async fn offer_on_desktop(parts: &Parts, caller: &Caller, account: &Account, mut terminal: Terminal) {
     let is_here = caller.uid == account.uid
         && matches!(parts.surfaces.admit_enrolment(caller, account), Admission::Admitted(_));
     let outcome = if !is_here {
         Ok(Outcome::Declined)
+    } else if let Some(outdated) = outdated(parts, account) {
+        asked_to_change(&outdated, &mut terminal).await
     } else if let Some(why) = unusable(parts, account, Class::Greeter).await {
         asked_anew(parts, account, why, &mut terminal).await
     } else if let Some(launch) = will_launch(parts, account, "desktop").await {
@@ -126,15 +146,27 @@ pub async fn offer_on_desktop(parts: &Parts, caller: &Caller, account: &Account,
     end(terminal, outcome).await;
 }
 
+/// Whoever says no is asked again in the next session. What exactly the rules have against the PIN is for no screen that everything of
+/// the person's can read.
+async fn asked_to_change(outdated: &Outdated, terminal: &mut Terminal) -> Result<Outcome, Gone> {
+    let why = match outdated {
+        Outdated::Rules(_) => tr!("The rules have changed since you chose your PIN.").to_string(),
+        Outdated::Expired { .. } => outdated.to_string(),
+    };
+    let Some(typed) = terminal.word(&in_a_terminal(&why, "helloctl pin change")).await? else {
+        return Ok(Outcome::Declined);
+    };
+    Ok(if is_yes(Some(typed)) { Outcome::Success } else { Outcome::Refused })
+}
+
 async fn asked_anew(
     parts: &Parts,
     account: &Account,
     why: Unusable,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    let Some(typed) = terminal.word(&in_full(parts, account, why)).await? else {
-        return Ok(Outcome::Declined);
-    };
+    let text = in_a_terminal(&in_full(parts, account, why), "helloctl reset");
+    let Some(typed) = terminal.word(&text).await? else { return Ok(Outcome::Declined) };
     let wanted = is_yes(Some(typed));
     parts.record(&Event::PinOffered { answer: if wanted { "yes" } else { "no" } }, account, "desktop");
     parts.offers.forget_unusable(account.uid);
@@ -148,7 +180,8 @@ async fn asked(
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
     let text = if launch == Launch::Required { REQUIRED } else { OFFER };
-    let Some(typed) = terminal.word(text).await? else { return Ok(Outcome::Declined) };
+    let text = in_a_terminal(&text.to_string(), "helloctl enroll");
+    let Some(typed) = terminal.word(&text).await? else { return Ok(Outcome::Declined) };
     if is_yes(Some(typed)) {
         parts.record(&Event::PinOffered { answer: "yes" }, account, "desktop");
         return Ok(Outcome::Success);
@@ -156,6 +189,11 @@ async fn asked(
     parts.record(&Event::PinOffered { answer: "no" }, account, "desktop");
     refused(parts, account);
     Ok(Outcome::Refused)
+}
+
+/// A text for a notification, and what does what it speaks of.
+fn in_a_terminal(text: &str, command: &str) -> String {
+    format!("{text}\n{}", tr!("In a terminal: {command}", command))
 }
 
 /// The prerequisites, in the order of what they cost: policy, what the person has and has said, and the chip.
