@@ -320,7 +320,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         standings,
         contact: config.directory,
         settings: layers.settings(),
-        lost: RefCell::default(),
+        conditions: RefCell::default(),
         software_tpm,
         config: config.path,
         policy: layers.policy,

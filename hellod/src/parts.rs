@@ -1,7 +1,7 @@
 //! What the flows work with. `daemon` makes it, and every flow is handed the whole.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::future::Future;
 use std::hash::Hash;
 use std::path::PathBuf;
@@ -22,6 +22,7 @@ use crate::fingers::Fingers;
 use crate::history::Histories;
 use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
+use crate::keys::Condition;
 use crate::keys::child::Tpm;
 use crate::membership::Membership;
 use crate::offers::Offers;
@@ -77,8 +78,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The same as a list, with where each comes from.
     pub settings: Vec<Setting>,
-    /// Accounts whose key the TPM did not know when it was looked at, by uid.
-    pub lost: RefCell<HashSet<u32>>,
+    /// How it stood with people's keys when they were looked at, by uid; of whoever is missing nobody knows.
+    pub conditions: RefCell<HashMap<u32, Condition>>,
     /// Whether the TPM is a program.
     pub software_tpm: bool,
     /// The file with the settings, beside which those of the policy are.

@@ -1,5 +1,6 @@
-//! Keys that the TPM knows no longer, because it was cleared or replaced. They are looked for once, at the start, so that nobody
-//! types a PIN in vain: whose key is lost is told so, and everybody else signs in as before.
+//! Keys that the TPM knows no longer, because it was cleared or replaced, or the record was damaged. They are looked at once, at the
+//! start, or before the first prompt of somebody who is faster, so that nobody types a PIN in vain: whose key is lost is told so, and
+//! everybody else signs in as before.
 
 use std::time::Duration;
 
@@ -18,18 +19,16 @@ use crate::offers::Unusable;
 use crate::parts::Parts;
 use crate::store::Kind;
 
-/// Looks at the keys of the machine, and then at everybody's, and records what is lost. What can't be told now is no loss: the TPM
-/// may be busy, and a prompt tells.
+/// Looks at the keys of the machine, and then at everybody's, and records what is lost.
 pub async fn look(parts: &Parts) {
     of_the_machine(parts).await;
     let names = parts.store.names(Kind::Enrolment).unwrap_or_default();
     for uid in names.iter().filter_map(|name| name.parse().ok()) {
-        if let Ok(account) = Account::numbered(uid).await
+        if !parts.conditions.borrow().contains_key(&uid)
+            && let Ok(account) = Account::numbered(uid).await
             && let Ok(Some(enrolled)) = parts.enrolments.of(&account)
-            && let Some(error) = lost(parts, &enrolled).await
         {
-            parts.lost.borrow_mut().insert(uid);
-            parts.record(&Event::KeyLost { why: english(&error) }, &account, "hellod");
+            let _ = lost(parts, &account, &enrolled).await;
         }
         // Those who sign in meanwhile come first, and have a child that waits for them.
         parts.tpm.spare();
@@ -37,22 +36,19 @@ pub async fn look(parts: &Parts) {
     }
 }
 
-/// Tells a person whose key is lost. It is looked once more: a TPM that was another one at the start may be back.
+/// Tells a person whose key is lost. A lost one is looked at once more: a TPM that was another one before may be back.
 pub(super) async fn told(
     parts: &Parts,
     (Admitted { account, class }, enrolled): (&Admitted, &Enrolled),
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
-    if !parts.lost.borrow().contains(&account.uid) {
+    let known = parts.conditions.borrow().get(&account.uid).copied();
+    if known == Some(Condition::Fine) {
         return Ok(false);
     }
     // Somebody else may be having a key made, and the password is not to wait for that.
-    let Ok(looked) = timeout(A_LOOK, lost(parts, enrolled)).await else { return Ok(false) };
-    let Some(error) = looked else {
-        parts.lost.borrow_mut().remove(&account.uid);
-        return Ok(false);
-    };
+    let Ok(Some(error)) = timeout(A_LOOK, lost(parts, account, enrolled)).await else { return Ok(false) };
     let failure = Failure::from(error);
     let event = failure.event();
     parts.record(&event, account, service);
@@ -61,10 +57,19 @@ pub(super) async fn told(
     Ok(true)
 }
 
-/// Why a key works no longer, if the TPM says so.
-async fn lost(parts: &Parts, enrolled: &Enrolled) -> Option<KeyError> {
-    let error = parts.tpm.tries(&enrolled.key).await.err()?;
-    matches!(error, KeyError::TpmReplaced | KeyError::Tampered { .. }).then_some(error)
+/// Why a key works no longer, if the TPM says so. What can't be told now is no loss: the TPM may be busy, and the next prompt tells.
+async fn lost(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Option<KeyError> {
+    let condition = parts.tpm.check(&enrolled.key).await.ok()?;
+    let former = parts.conditions.borrow_mut().insert(account.uid, condition);
+    let error = match condition {
+        Condition::Fine => return None,
+        Condition::TpmReplaced => KeyError::TpmReplaced,
+        Condition::Damaged { what } => KeyError::Tampered { what },
+    };
+    if former.is_none_or(|former| former == Condition::Fine) {
+        parts.record(&Event::KeyLost { why: english(&error) }, account, "hellod");
+    }
+    Some(error)
 }
 
 /// The one signs something, the other decrypts something.

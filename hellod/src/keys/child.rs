@@ -16,7 +16,7 @@ mod machine;
 mod sign_in;
 
 use super::{
-    Binding, Blob, CheckedKey, KeyError, TpmObjects, Verdict as SignatureVerdict,
+    Binding, Blob, CheckedKey, Condition, KeyError, TpmObjects, Verdict as SignatureVerdict,
     queue::{Asker, Place, Queue},
     tpm::wire::{Bound, FromChild, Job, Order, Reply, Role, ToChild, Verdict},
     worker::Worker,
@@ -150,6 +150,18 @@ impl Tpm {
             Reply::Tries(tries) => Ok(tries),
             _ => Err(KeyError::Child),
         }
+    }
+
+    /// Whether the key is whole and of this TPM. Costs no try.
+    ///
+    /// # Errors
+    /// [`KeyError`], where that can't be found out.
+    pub async fn check(&self, key: &CheckedKey) -> Result<Condition, KeyError> {
+        let checked = self.shared.one(Asker::Looking(key.uid()), Job::Check { key: bound(key) }).await;
+        Condition::of(checked.and_then(|reply| match reply {
+            Reply::Checked => Ok(()),
+            _ => Err(KeyError::Child),
+        }))
     }
 }
 

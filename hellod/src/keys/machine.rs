@@ -43,19 +43,31 @@ pub struct CheckedMachineKeys {
     transport: PublicKey,
 }
 
-/// How it stands with the machine's keys.
+/// How it stands with the machine's keys, or with somebody's.
 #[must_use]
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Condition {
-    /// The device key signs and the transport key decrypts.
+    /// They work.
     Fine,
-    /// The TPM was cleared or replaced: the machine has to be registered anew.
+    /// The TPM was cleared or replaced: they have to be made and registered anew.
     TpmReplaced,
-    /// The record is damaged, in this part of it: it can be put back from a backup, or the machine registered anew.
+    /// The record is damaged, in this part of it: it can be put back from a backup, or the keys made anew.
     Damaged {
         /// What doesn't fit.
         what: Part,
     },
+}
+
+impl Condition {
+    /// What a try says of them; an error where it says nothing.
+    pub(super) fn of(tried: Result<(), KeyError>) -> Result<Self, KeyError> {
+        match tried {
+            Ok(()) => Ok(Self::Fine),
+            Err(KeyError::TpmReplaced) => Ok(Self::TpmReplaced),
+            Err(KeyError::Tampered { what }) => Ok(Self::Damaged { what }),
+            Err(error) => Err(error),
+        }
+    }
 }
 
 impl MachineKeys {

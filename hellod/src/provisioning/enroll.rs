@@ -307,6 +307,7 @@ impl Enrolling<'_> {
                 self.parts.record(&done, self.account, self.command());
                 // What came out about the one before it is over.
                 self.parts.offers.note(self.account.uid, None);
+                self.parts.conditions.borrow_mut().remove(&self.account.uid);
                 // The enrolment stands, whether or not anybody is left to read this.
                 let _ = terminal.show(Style::Info, DONE).await;
                 Outcome::Success

@@ -26,7 +26,7 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal, said};
 use crate::enrolments::{Enrolled, Enrolment};
 use crate::escrow::{Escrow, Organisation};
-use crate::keys::Protector;
+use crate::keys::{Condition, Protector};
 use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
 use crate::refusal::Refusal;
@@ -172,8 +172,8 @@ async fn proven(
 /// another one.
 async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
     let uid = account.uid;
-    let works =
-        parts.enrolments.exists(uid) && !parts.tries.is_locked(uid) && !parts.lost.borrow().contains(&uid);
+    let is_whole = matches!(parts.conditions.borrow().get(&uid), None | Some(Condition::Fine));
+    let works = is_whole && parts.enrolments.exists(uid) && !parts.tries.is_locked(uid);
     works && parts.only_the_pin_counts(account).await
 }
 

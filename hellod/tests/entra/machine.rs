@@ -114,7 +114,7 @@ impl Machine {
             callers: Rc::new(Stays),
             policy: Policy::default(),
             settings: Vec::new(),
-            lost: RefCell::default(),
+            conditions: RefCell::default(),
             software_tpm: true,
             config: None,
             policy_refused: None,

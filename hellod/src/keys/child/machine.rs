@@ -151,12 +151,7 @@ impl Tpm {
     /// # Errors
     /// [`KeyError`], where that can't be found out: no TPM, or one that refuses, is busy or hangs.
     pub async fn check_machine_keys(&self, asker: Asker, keys: &MachineKeys) -> Result<Condition, KeyError> {
-        match self.try_machine_keys(asker, keys).await {
-            Ok(()) => Ok(Condition::Fine),
-            Err(KeyError::TpmReplaced) => Ok(Condition::TpmReplaced),
-            Err(KeyError::Tampered { what }) => Ok(Condition::Damaged { what }),
-            Err(error) => Err(error),
-        }
+        Condition::of(self.try_machine_keys(asker, keys).await)
     }
 
     async fn try_machine_keys(&self, asker: Asker, keys: &MachineKeys) -> Result<(), KeyError> {

@@ -126,10 +126,8 @@ fn obey(
     match job {
         Job::Probe => lockout::probe(chip).map(Reply::Probe),
         Job::Remove(objects) => objects::remove(chip, &objects).map(Reply::Removed),
-        Job::Tries { key } => {
-            let key = checked(key)?;
-            swept(chip, |chip| lockout::tries(chip, &key)).map(Reply::Tries)
-        }
+        Job::Tries { key } => looked_at(chip, key, lockout::tries).map(Reply::Tries),
+        Job::Check { key } => looked_at(chip, key, sign::check).map(|()| Reply::Checked),
         Job::Sign { key, message, opens, tokens, machine, rules } => {
             let (key, machine) = (checked(key)?, machine.as_deref().map(MachineKeys::check).transpose()?);
             let wanted = Wanted {
@@ -294,6 +292,16 @@ fn swept<T>(
     }
 }
 
+/// Looks at a key without its PIN.
+fn looked_at<T>(
+    chip: &mut Chip<'_>,
+    key: Bound,
+    mut look: impl FnMut(&mut Chip<'_>, &CheckedKey) -> Result<T, KeyError>,
+) -> Result<T, KeyError> {
+    let key = checked(key)?;
+    swept(chip, |chip| look(chip, &key))
+}
+
 fn checked(Bound { key, reference }: Bound) -> Result<CheckedKey, KeyError> {
     // Whose key it is, hellod knows and has checked.
     CheckedKey::new(key, reference, u32::MAX)
@@ -360,6 +368,7 @@ impl Pins {
             Job::Probe
             | Job::Remove(_)
             | Job::Tries { .. }
+            | Job::Check { .. }
             | Job::Seal { .. }
             | Job::SealWrapping { .. }
             | Job::CreateMachineKey(_)

@@ -74,6 +74,18 @@ pub(crate) fn sign(
     signature.map_err(|fault| lockout::explain(chip, key, fault))
 }
 
+/// Whether the TPM would sign with the key for whoever has the PIN, as far as it tells without one: its counter bears its Name, and
+/// the key can be loaded. Costs no try.
+pub(crate) fn check(chip: &mut Chip<'_>, key: &CheckedKey) -> Result<(), KeyError> {
+    let root = chip.storage_root(&key.record().srk)?;
+    if let Some(chain) = key.chain() {
+        chip.counter(&chain.index)?;
+    }
+    let salted = chip.salted(root)?;
+    chip.load(root, salted, &blob(key))?;
+    Ok(())
+}
+
 /// Nine commands, and five more for each thing that is to be opened. One session authorises the PIN check, the other what
 /// it is for; both are salted, so that nobody on the bus can have another digest signed.
 ///

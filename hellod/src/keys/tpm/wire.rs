@@ -248,6 +248,11 @@ pub enum Job {
         /// The key.
         key: Bound,
     },
+    /// Load the key, and see whether its PIN counter is there.
+    Check {
+        /// The key.
+        key: Bound,
+    },
 }
 
 /// A record with its reference; the child checks it once more.
@@ -339,6 +344,8 @@ pub enum Reply {
     Removed(Removed),
     /// Of [`Job::Tries`].
     Tries(Tries),
+    /// Of [`Job::Check`]: it is whole, and of this TPM.
+    Checked,
 }
 
 /// A TPM, described.
