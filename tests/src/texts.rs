@@ -1,5 +1,5 @@
-//! The texts that people read, where they stand: in `tr!` in the sources, in what clap makes its help of, in the event catalogue and
-//! in polkit's actions.
+//! The texts that people read, where they stand: in `tr!` in the sources, in what clap makes its help of, in the event catalogue and what
+//! makes it, and in polkit's actions.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -38,6 +38,7 @@ pub fn all(root: &Path) -> (Texts, Vec<Amiss>) {
     for (file, found) in [
         ("helloctl/src/cli.rs", in_help(&read(&root.join("helloctl/src/cli.rs")))),
         ("docs/events.md", in_events(&read(&root.join("docs/events.md")))),
+        ("debian/catalog.awk", in_awk(&read(&root.join("debian/catalog.awk")))),
         ("dbus/org.hellod.Hello1.policy", in_actions(&read(&root.join("dbus/org.hellod.Hello1.policy")))),
     ] {
         for text in found {
@@ -267,6 +268,12 @@ fn in_actions(policy: &str) -> Vec<String> {
     policy.lines().filter_map(|line| text(line, "description").or_else(|| text(line, "message"))).collect()
 }
 
+/// The words around the cells of the event catalogue: each is in a `tr("…")`.
+fn in_awk(program: &str) -> Vec<String> {
+    let calls = program.split("tr(\"").skip(1);
+    calls.filter_map(|rest| Some(rest.split_once("\")")?.0.to_owned())).collect()
+}
+
 /// A string of a .po file, in lines as it has lines itself.
 fn quoted(text: &str) -> String {
     let lines: Vec<String> = text
@@ -344,6 +351,11 @@ mod tests {
         ] {
             assert_eq!(faults(text, translation).len(), 1, "{text:?} {translation:?}");
         }
+    }
+
+    #[test]
+    fn texts_are_found_in_what_makes_the_event_catalogue() {
+        assert_eq!(in_awk("print f(tr(\"a {0}.\"), tr($4)) tr(\"b\")"), ["a {0}.", "b"]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::Lab;
 use crate::texts::Texts;
@@ -13,7 +14,7 @@ impl Lab {
     #[track_caller]
     pub fn speak(&self, locale: &str, po: &str) {
         let (language, _) = locale.split_once('_').unwrap_or((locale, ""));
-        let scratch = Scratch::new(&format!("{locale}-{}", std::process::id()));
+        let scratch = Scratch::new(locale);
         let (source, catalogue, compiled) =
             (scratch.0.join("po"), scratch.0.join("mo"), scratch.0.join("locale"));
         fs::write(&source, po).expect("the scratch is ours");
@@ -74,7 +75,10 @@ struct Scratch(PathBuf);
 
 impl Scratch {
     fn new(name: &str) -> Self {
-        let path = std::env::temp_dir().join(format!("hello-tongue-{name}"));
+        // Tests of one program run beside each other.
+        static MADE: AtomicU32 = AtomicU32::new(0);
+        let (program, number) = (std::process::id(), MADE.fetch_add(1, Ordering::Relaxed));
+        let path = std::env::temp_dir().join(format!("hello-tongue-{name}-{program}-{number}"));
         fs::create_dir_all(&path).expect("there is a place for what does not last");
         Self(path)
     }

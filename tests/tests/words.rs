@@ -1,6 +1,7 @@
 //! What people read is in one catalogue, whole; it is read in their language, and what is written down is not.
 
 use std::fs;
+use std::process::Command;
 
 use hello_tests::tongue::{CLOSES, OPENS, marked, unmarked};
 use hello_tests::{
@@ -78,6 +79,52 @@ fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_
     }
     assert!(!world.status(&ALICE).to_string().contains(OPENS));
 }
+
+#[test]
+fn the_journal_explains_events_in_the_language_of_whoever_reads_it() {
+    let lab = Lab::new();
+    let (mut texts, _) = texts::all(source_root());
+    assert!(texts.remove("the TPM refused the PIN").is_some());
+    lab.speak("zz_ZZ", &marked(&texts));
+    let po = std::env::temp_dir().join(format!("hello-words-{}.po", std::process::id()));
+    fs::write(&po, marked(&texts)).unwrap();
+    for (name, language) in [("hellod", None), ("hellod.zz", Some(&po))] {
+        // As debian/rules makes them.
+        let mut awk = Command::new("awk");
+        awk.args(language.map(|po| format!("-vpo={}", po.display())));
+        let made =
+            awk.args(["-f", "debian/catalog.awk", "docs/events.md"]).current_dir(source_root()).output();
+        let made = made.unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
+        lab.write(&format!("/root/machine/usr/lib/systemd/catalog/{name}.catalog"), made.stdout, 0o644);
+    }
+    fs::remove_file(&po).unwrap();
+    let journalctl = |locale: &str, argument: &[&str]| {
+        let argv = ["env", locale, "journalctl", "--root=/root/machine"];
+        lab.run_as("root", argv.iter().chain(argument)).ok().to_owned()
+    };
+    journalctl(LOCALE, &["--update-catalog"]);
+    let explained =
+        |locale: &str| journalctl(locale, &["--dump-catalog", "b7e2c41d90534f6aa1c83e5d7f296400"]);
+    assert!(!explained("LC_ALL=C.UTF-8").contains(OPENS));
+    let foreign = explained(LOCALE);
+    for line in [
+        "Subject: Hello for Linux: \u{ab}wrong PIN; … tries left in the TPM\u{bb}",
+        "\u{ab}About @HELLO_USER@, in @HELLO_SERVICE@.\u{bb}",
+        // What is not translated is English.
+        "\u{ab}When: the TPM refused the PIN.\u{bb}",
+    ] {
+        assert!(foreign.lines().any(|there| there == line), "{line}: {foreign}");
+    }
+    let all = journalctl(LOCALE, &["--dump-catalog"]);
+    let sentences = all.lines().filter(|line| !IN_EACH_ENTRY.iter().any(|start| line.starts_with(start)));
+    let sentences = sentences.map(|line| line.trim_start_matches("Subject: Hello for Linux: "));
+    let left: Vec<_> = sentences.filter(|line| !unmarked(line).is_empty()).collect();
+    assert!(all.matches("Subject:").count() > 50 && left.is_empty(), "{left:#?}");
+}
+
+/// For the journal alone, and the same in each language.
+const IN_EACH_ENTRY: [&str; 4] = ["-- b7e2c41d", "Defined-By: ", "Support: ", "Documentation: "];
 
 fn said(output: &Output) -> String {
     format!("{}{}", output.stdout, output.stderr)
