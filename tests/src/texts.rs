@@ -1,5 +1,5 @@
-//! The texts that people read, where they stand: in `tr!` in the sources, in what clap makes its help of, in the event catalogue and what
-//! makes it, and in polkit's actions.
+//! The texts that people read, where they stand: in `tr!` in the sources, in what clap makes its help of, in the event catalogue, in
+//! polkit's actions, and in what the packages run.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,7 +10,7 @@ use proc_macro2::{TokenStream, TokenTree};
 /// Each text, and the files in which it stands.
 pub type Texts = BTreeMap<String, BTreeSet<String>>;
 
-/// A text whose places and arguments do not go together.
+/// A text whose places and arguments do not go together, or that can't be translated where it stands.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Amiss {
     /// Which.
@@ -43,6 +43,12 @@ pub fn all(root: &Path) -> (Texts, Vec<Amiss>) {
     ] {
         for text in found {
             texts.entry(text).or_default().insert(file.to_owned());
+        }
+    }
+    for path in maintainer_scripts(root) {
+        let file = path.strip_prefix(root).unwrap_or(&path).display().to_string();
+        for text in in_script(&read(&path), &mut amiss) {
+            texts.entry(text).or_default().insert(file.clone());
         }
     }
     (texts, amiss)
@@ -167,6 +173,19 @@ fn sources(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
+/// What dpkg runs when a package comes or goes.
+fn maintainer_scripts(root: &Path) -> Vec<PathBuf> {
+    let is_one = |path: &PathBuf| {
+        let kind = path.extension().and_then(|extension| extension.to_str());
+        matches!(kind, Some("preinst" | "postinst" | "prerm" | "postrm"))
+    };
+    let mut scripts: Vec<_> =
+        fs::read_dir(root.join("debian")).into_iter().flatten().flatten().map(|entry| entry.path()).collect();
+    scripts.retain(is_one);
+    scripts.sort();
+    scripts
+}
+
 /// The text and the arguments of each `tr!(…)`, however deep, also in attributes.
 fn in_macros(tokens: TokenStream, found: &mut Vec<(String, Vec<String>)>) {
     let tokens: Vec<TokenTree> = tokens.into_iter().collect();
@@ -274,6 +293,24 @@ fn in_awk(program: &str) -> Vec<String> {
     calls.filter_map(|rest| Some(rest.split_once("\")")?.0.to_owned())).collect()
 }
 
+/// What a script of the packages tells an administrator: each text is in a `say "…"`, as it is in the catalogue.
+fn in_script(script: &str, amiss: &mut Vec<Amiss>) -> Vec<String> {
+    let code: Vec<&str> = script.lines().filter(|line| !line.trim_start().starts_with('#')).collect();
+    let code = code.join("\n");
+    let mut wrong = |text: &str, why: &str| amiss.push(Amiss { text: text.to_owned(), why: why.to_owned() });
+    for line in code.lines().filter(|line| line.contains("echo ")) {
+        wrong(line, "a script of the packages says it past the catalogue");
+    }
+    let mut texts = Vec::new();
+    for rest in code.split("say ").skip(1) {
+        match rest.strip_prefix('"').and_then(|rest| rest.split_once('"')) {
+            Some((text, _)) if !text.contains(['$', '`', '\\']) => texts.push(text.to_owned()),
+            _ => wrong(rest, "the shell makes it anew each time"),
+        }
+    }
+    texts
+}
+
 /// A string of a .po file, in lines as it has lines itself.
 fn quoted(text: &str) -> String {
     let lines: Vec<String> = text
@@ -354,7 +391,15 @@ mod tests {
     }
 
     #[test]
-    fn texts_are_found_in_what_makes_the_event_catalogue() {
+    fn texts_are_found_in_scripts_and_what_is_said_past_the_catalogue_is_amiss() {
+        let mut amiss = Vec::new();
+        let script = "# say \"no\"\nsay() {\n}\n    say \"a: b\nc\" >&2\nprintf '%s' \"$left\"\n";
+        assert_eq!(in_script(script, &mut amiss), ["a: b\nc"]);
+        assert_eq!(amiss, []);
+        for script in ["say \"a $b\"", "say $b", "say 'a'", "say \"a", "echo \"a\" >&2"] {
+            assert_eq!(in_script(script, &mut amiss), Vec::<String>::new(), "{script}");
+            assert_eq!(std::mem::take(&mut amiss).len(), 1, "{script}");
+        }
         assert_eq!(in_awk("print f(tr(\"a {0}.\"), tr($4)) tr(\"b\")"), ["a {0}.", "b"]);
     }
 

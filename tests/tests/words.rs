@@ -126,6 +126,46 @@ fn the_journal_explains_events_in_the_language_of_whoever_reads_it() {
 /// For the journal alone, and the same in each language.
 const IN_EACH_ENTRY: [&str; 4] = ["-- b7e2c41d", "Defined-By: ", "Support: ", "Documentation: "];
 
+#[test]
+fn what_the_packages_say_is_in_the_language_of_whoever_removes_them() {
+    let lab = Lab::with_hello().build();
+    foreign(&lab);
+    for (program, does) in [
+        ("/usr/local/sbin/pam-auth-update", ""),
+        ("/usr/local/sbin/helloctl", ""),
+        ("/usr/libexec/hellod-forget", "id --user --name >&2; exit 1"),
+    ] {
+        lab.write(program, format!("#!/bin/sh\n{does}\n"), 0o755);
+    }
+    let run = |script: &str, action: &str| {
+        let text = fs::read_to_string(source_root().join("debian").join(script)).unwrap();
+        lab.write("/root/script", text, 0o755);
+        lab.run_as("root", ["env", LOCALE, "sh", "/root/script", action])
+    };
+    let refused = run("libpam-hello.prerm", "remove");
+    assert_eq!(refused.code, Some(1), "{refused:?}");
+    let (files, sentences): (Vec<_>, Vec<_>) = refused.stderr.lines().partition(|line| line.starts_with('/'));
+    assert_eq!(files, ["/etc/pam.d/common-auth"]);
+    assert!(sentences.len() > 4 && unmarked(&sentences.join("\n")).is_empty(), "{refused:?}");
+
+    // By the time of a purge, the words of the package are gone.
+    let purged = || {
+        run("hellod.prerm", "remove").ok();
+        lab.run_as("root", ["rm", "/usr/share/locale/zz/LC_MESSAGES/hello-for-linux.mo"]).ok();
+        lab.directory("/var/lib/hellod", 0, 0o700);
+        let purged = run("hellod.postrm", "purge");
+        let left = lab.run_as("root", ["find", "/var/lib/hellod", "/var/lib/hellod-forget"]);
+        assert!(purged.success() && left.stdout.is_empty(), "{purged:?} {left:?}");
+        purged.stderr
+    };
+    let told = "some objects stay in the TPM.";
+    assert!(purged().starts_with(&format!("hellod\n{OPENS}hellod: {told}{CLOSES}\n")));
+    // Without gettext(1), it is English.
+    foreign(&lab);
+    lab.write("/usr/local/sbin/gettext", "#!/bin/sh\nexit 127\n", 0o755);
+    assert!(purged().starts_with(&format!("hellod\nhellod: {told}\n")));
+}
+
 fn said(output: &Output) -> String {
     format!("{}{}", output.stdout, output.stderr)
 }
