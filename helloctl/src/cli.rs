@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use clap::builder::{NonEmptyStringValueParser, StyledStr};
-use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use hello_dbus::Way;
 use hello_dbus::client::Wish;
 use hello_dbus::finger::Finger;
-use hello_words::{known, tr};
+use hello_words::tr;
 
 /// Sign in with a PIN that this device protects.
 #[derive(Debug, Parser)]
@@ -16,25 +16,6 @@ pub(crate) struct Cli {
     /// What to do.
     #[command(subcommand)]
     pub(crate) command: Command,
-}
-
-impl Cli {
-    /// What stands on this command line; else what is wrong with it, or the help that it asks for.
-    pub(crate) fn read() -> Result<Self, clap::Error> {
-        Self::from_arg_matches(&translated(Self::command()).try_get_matches()?)
-    }
-}
-
-/// A command whose help is in the language that is spoken here, and those below it.
-fn translated(command: clap::Command) -> clap::Command {
-    let told = |text: Option<&StyledStr>| text.map(|text| known(&text.to_string()));
-    let about = told(command.get_about());
-    let command = command.mut_args(|argument| match told(argument.get_help()) {
-        Some(help) => argument.help(help),
-        None => argument,
-    });
-    let command = about.into_iter().fold(command, clap::Command::about);
-    command.mut_subcommands(translated)
 }
 
 /// What helloctl can do.
@@ -348,11 +329,16 @@ pub(crate) struct Status {
 #[derive(Debug, PartialEq, Eq, Args)]
 pub(crate) struct Events {
     /// Show at most this many, the latest
-    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = limit)]
     pub(crate) limit: u32,
     /// Print JSON, for programs
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+fn limit(word: &str) -> Result<u32, String> {
+    let number = word.parse().ok().filter(|number| *number > 0);
+    number.ok_or_else(|| tr!("it takes a whole number from 1 to {0}", u32::MAX))
 }
 
 #[cfg(test)]

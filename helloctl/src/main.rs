@@ -25,23 +25,24 @@ mod status;
 mod terminal;
 mod text;
 mod transcript;
+mod usage;
 mod utc;
 
 use std::process::ExitCode;
 
 use hello_words::{Language, locale_of_environment};
 
-use cli::Cli;
 use exit::Exit;
 
 fn main() -> ExitCode {
     Language::of_locale(&locale_of_environment()).spoken_during(|| {
-        let exit = match Cli::read() {
+        let exit = match usage::read() {
             Ok(cli) => commands::run(cli.command),
-            Err(usage) => {
-                // Nothing is left to be told where the usage can't be printed.
-                let _ = usage.print();
-                if usage.use_stderr() { Exit::Usage } else { Exit::Done }
+            Err(answer) => {
+                let exit = if answer.use_stderr() { Exit::Usage } else { Exit::Done };
+                // Nothing is left to be told where the answer can't be printed.
+                let _ = usage::print(answer);
+                exit
             }
         };
         exit.into()

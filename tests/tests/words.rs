@@ -49,6 +49,14 @@ fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_
     let again = ["314159", "314159", "314159", ""];
     read("the same PIN", &said(&says("alice", &["pin", "change"], &again)));
     read("a wrong PIN", &said(&says("alice", &["pin", "change"], &[ONE_OFF, "271801", "271801"])));
+    for arguments in MISTAKES {
+        let wrong = says("alice", arguments, &[]);
+        assert_eq!(wrong.code, Some(2), "{wrong:?}");
+        read(&arguments.join(" "), &without_names(&wrong.stderr));
+    }
+    for page in [&["-h"][..], &["join", "-h"], &["join", "--help"], &["events", "--help"]] {
+        read(&page.join(" "), &without_names(says("alice", page, &[]).ok()));
+    }
     read("doctor", &said(&says("alice", &["doctor"], &[])));
     read("explain", &said(&says("alice", &["explain", "6400"], &[])));
     read("explain nothing", &said(&says("alice", &["explain", "9999"], &[])));
@@ -78,6 +86,33 @@ fn whatever_a_person_reads_comes_from_the_catalogue_and_what_is_written_down_is_
         assert!(!is_foreign, "what is written down is not English: {written}");
     }
     assert!(!world.status(&ALICE).to_string().contains(OPENS));
+}
+
+/// Mistakes of each kind.
+const MISTAKES: [&[&str]; 10] = [
+    &["dance"],
+    &["statu"],
+    &["enroll", "--pin", "271828"],
+    &["enroll", "--user="],
+    &["explain"],
+    &["explain", "-x"],
+    &["join", "--sign-in", "brows"],
+    &["enroll", "--local", "--sign-in", "code"],
+    &["events", "--limit", "0"],
+    &["events", "--json", "--json=yes"],
+];
+
+/// Without the names in what is said about a command line: what may stand there, an option and what it takes, and the one word before
+/// an explanation.
+fn without_names(read: &str) -> String {
+    let usage = format!("{OPENS}Usage:{CLOSES}");
+    let nameless = |line: &str| {
+        let is_name = |word: &&str| word.starts_with(['-', '<', '[']) && !word.contains(CLOSES);
+        let words: Vec<&str> = line.split_whitespace().filter(|word| !is_name(word)).collect();
+        let is_row = line.starts_with(' ') && words.get(1).is_some_and(|word| word.starts_with(OPENS));
+        words[usize::from(is_row)..].join(" ")
+    };
+    read.lines().filter(|line| !line.starts_with(&usage)).map(nameless).collect::<Vec<_>>().join("\n")
 }
 
 #[test]
