@@ -27,8 +27,18 @@ pub trait Finger {
     fn has(&self, uid: u32, kid: &str) -> Result<bool, BusError>;
 
     /// Takes a value in: returns the write end of the pipe for it. `key` is the `TPM2B_PUBLIC` of the storage root, that of the
-    /// finger key, and the `TPM2B_PRIVATE` of the latter without its length.
-    fn keep(&self, uid: u32, kid: &str, key: &(&[u8], &[u8], &[u8])) -> Result<zbus::OwnedFd, BusError>;
+    /// finger key, and the `TPM2B_PRIVATE` of the latter without its length; `rules` as in [`FingerProxy::obey`].
+    fn keep(
+        &self,
+        uid: u32,
+        kid: &str,
+        key: &(&[u8], &[u8], &[u8]),
+        rules: (bool, bool, bool),
+    ) -> Result<zbus::OwnedFd, BusError>;
+
+    /// What policy says from now on: whether fingers may count at all, and whether what is kept goes with each sleep, and with each
+    /// logout.
+    fn obey(&self, rules: (bool, bool, bool)) -> Result<(), BusError>;
 
     /// Forgets what there is of `uid`.
     fn forget(&self, uid: u32) -> Result<(), BusError>;

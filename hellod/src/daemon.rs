@@ -155,7 +155,8 @@ async fn work(
 /// What is done once at the start, beside serving.
 async fn begin(parts: Rc<Parts>) {
     parts.tpm.spare();
-    provisioning::recover(&parts).await;
+    let recovering = provisioning::recover(&parts);
+    tokio::join!(parts.fingers.hand_on_rules(), recovering);
 }
 
 /// What is looked at once at the start, and what nothing waits for.
@@ -297,11 +298,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         audit,
         enrolments,
         keyrings: Keyrings::new(store.clone(), layers.policy.allow_keyring_password),
-        fingers: Fingers::new(
-            store.clone(),
-            Rc::new(bus.to_finger()),
-            layers.policy.biometrics.use_biometrics,
-        ),
+        fingers: Fingers::new(store.clone(), Rc::new(bus.to_finger()), layers.policy.biometrics),
         escrows: Escrows::new(store.clone(), layers.policy.organisation(), policy_refused.is_none()),
         histories: Histories::new(
             store.clone(),

@@ -14,14 +14,14 @@ use crate::enrolments::Enrolled;
 use crate::finger::{FingerError, FingerKey, Reader, Sensor};
 use crate::keys::child::{self, Counts, Octets, Tpm};
 use crate::keys::{KeyError, Part, Protector, PublicKey, passing};
-use crate::policy::Reach;
+use crate::policy::{Biometrics, Reach};
 use crate::store::{Kind, Store, StoreError};
 
 /// The fingers of everybody here, and the way to the reader.
 pub struct Fingers {
     store: Rc<Store>,
     reader: Rc<dyn Reader>,
-    allowed: bool,
+    rules: Biometrics,
 }
 
 /// By which key a finger of one person unlocks a screen. What it is worth is for the TPM to say: it signs for nobody any more after
@@ -52,14 +52,21 @@ struct Record {
 impl Fingers {
     /// Those in `store`. Where policy does not allow it, none counts.
     #[must_use]
-    pub fn new(store: Rc<Store>, reader: Rc<dyn Reader>, allowed: bool) -> Self {
-        Self { store, reader, allowed }
+    pub fn new(store: Rc<Store>, reader: Rc<dyn Reader>, rules: Biometrics) -> Self {
+        Self { store, reader, rules }
+    }
+
+    /// Has what is kept from before obey the policy of now.
+    pub async fn hand_on_rules(&self) {
+        if let Err(error) = self.reader.obey(self.rules).await {
+            tracing::warn!("hellod-finger goes by the policy of before: {error}");
+        }
     }
 
     /// Whether policy allows them (UseBiometrics).
     #[must_use]
     pub fn are_allowed(&self) -> bool {
-        self.allowed
+        self.rules.use_biometrics
     }
 
     /// The way to the reader.
@@ -71,7 +78,7 @@ impl Fingers {
     /// What was set up with the PIN that is in force, if it may count.
     #[must_use]
     pub fn of(&self, account: &Account, kid: &str) -> Option<Sensor> {
-        self.set_up(account, kid).filter(|_| self.allowed)
+        self.set_up(account, kid).filter(|_| self.are_allowed())
     }
 
     /// The same whatever policy allows. A record that is damaged or somebody else's counts for nothing.
@@ -174,7 +181,7 @@ impl Fingers {
             Protector::PinFail(counter) => FingerKey { srk, blob: counter.finger.clone(), passing: false },
             Protector::DaAuth => FingerKey::to_come(srk),
         };
-        self.reader.keep(account.uid, &enrolled.record.kid, &key).await.map(Some)
+        self.reader.keep((account.uid, &enrolled.record.kid), &key, self.rules).await.map(Some)
     }
 
     /// Takes note of what a right PIN has brought about: whether a finger counts from now on, and by which key.
@@ -270,7 +277,10 @@ mod tests {
     {
         let scratch = Scratch::new("fingers");
         let store = Rc::new(Store::open(scratch.store.path()).unwrap());
-        let fingers = |allowed| Fingers::new(store.clone(), Rc::new(NoReader), allowed);
+        let fingers = |use_biometrics| {
+            let rules = Biometrics { use_biometrics, ..Biometrics::default() };
+            Fingers::new(store.clone(), Rc::new(NoReader), rules)
+        };
         let anna = Account { name: "anna".into(), uid: 1000 };
         let sensor = Sensor { name: "reader".into(), fingers: vec!["left-thumb".into()] };
         fingers(true).put(&anna, "kid", sensor.clone()).unwrap();

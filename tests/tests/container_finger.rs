@@ -42,8 +42,6 @@ fn touch(container: &Container, print: &str) {
 #[test]
 fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_logout() {
     let mut container = Container::with_hello_enabled(Debian::Trixie);
-    let policy = "[tpm]\nswtpm = \"/run/tpm/socket\"\n[policy.Biometrics]\nPinAfterLogout = true\n";
-    container.write("/etc/hellod/hellod.toml", policy);
     container.write("/etc/systemd/system/fprintd.service.d/lab.conf", READER);
     container.write("/usr/lib/hello-lab/junction", JUNCTION);
     container
@@ -93,7 +91,11 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
 
     confined(&container);
 
-    // What signs for the finger goes when she does.
+    // What signs for the finger goes when she does, as policy says since.
+    let policy = "[policy.Biometrics]\nPinAfterLogout = true\n";
+    container.sh("mkdir -p /etc/hellod/policy.d").ok();
+    container.write("/etc/hellod/policy.d/50-corp.toml", policy);
+    container.sh("systemctl reload hellod; helloctl status").ok();
     container.sign_out();
     until("logind to have seen her leave", PATIENCE, || {
         (!container.sh("loginctl list-users").stdout.contains("alice")).then_some(())

@@ -287,6 +287,21 @@ fn where_policy_allows_no_fingers_none_is_added_and_none_counts() {
 }
 
 #[test]
+fn a_policy_that_allows_no_fingers_any_more_has_what_signs_for_them_forgotten() {
+    let mut touched = Touched::with_a_finger();
+    let path = "/etc/hellod/policy.d/50-corp.toml";
+    touched.world.lab.write(path, "[policy.Biometrics]\nUseBiometrics = false\n", 0o644);
+    touched.world.restart_hellod();
+    touched.world.the_pin_answers_sudo();
+    assert!(!touched.sensor.is_waiting());
+    touched.world.lab.run_as("root", ["rm", path]).ok();
+    touched.world.restart_hellod();
+    // hellod-finger has run all the time.
+    touched.world.the_pin_answers_sudo();
+    touched.the_finger_answers_sudo("index");
+}
+
+#[test]
 fn a_reader_that_nobody_asks_any_more_is_free_and_what_touches_it_then_lets_nobody_in() {
     let touched = Touched::with_a_finger();
     let mut sudo = touched.asking();

@@ -11,9 +11,10 @@ use tokio::time::timeout;
 use zbus::Connection;
 use zbus::proxy::CacheProperties;
 
-use super::neighbour::{Miss, neighbour, no_bus};
+use super::neighbour::{Miss, is_there, neighbour, no_bus};
 pub use super::reader::FingerBus;
 use crate::finger::{Answering, FingerError, FingerKey, Reader, Sensor};
+use crate::policy::Biometrics;
 
 /// hellod's end: finds hellod-finger, and has it started.
 #[derive(Debug, Clone)]
@@ -97,12 +98,30 @@ impl Reader for ToFinger {
         Box::pin(self.call(A_LOOK, move |finger| async move { finger.has(uid, &kid).await }))
     }
 
-    fn keep<'a>(&'a self, uid: u32, kid: &'a str, key: &'a FingerKey) -> Answering<'a, OwnedFd> {
+    fn keep<'a>(
+        &'a self,
+        (uid, kid): (u32, &'a str),
+        key: &'a FingerKey,
+        rules: Biometrics,
+    ) -> Answering<'a, OwnedFd> {
         let (kid, key) = (kid.to_owned(), key.clone());
         Box::pin(self.call(AT_ONCE, move |finger| async move {
             let FingerKey { srk, blob, .. } = &key;
-            finger.keep(uid, &kid, &(srk, &blob.public, &blob.private)).await.map(OwnedFd::from)
+            let key = (&**srk, &*blob.public, &*blob.private);
+            finger.keep(uid, &kid, &key, rules.into_wire()).await.map(OwnedFd::from)
         }))
+    }
+
+    fn obey(&self, rules: Biometrics) -> Answering<'_, ()> {
+        Box::pin(async move {
+            match is_there(&self.connection, BUS_NAME).await {
+                true => {
+                    self.call(AT_ONCE, move |finger| async move { finger.obey(rules.into_wire()).await })
+                        .await
+                }
+                false => Ok(()),
+            }
+        })
     }
 
     fn forget(&self, uid: u32) -> Answering<'_, ()> {

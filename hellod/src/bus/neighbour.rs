@@ -31,6 +31,12 @@ pub(super) async fn neighbour(
     Ok(owner)
 }
 
+/// Whether anybody owns a name, without starting them.
+pub(super) async fn is_there(connection: &Connection, name: &'static str) -> bool {
+    let Ok(bus) = DBusProxy::new(connection).await else { return false };
+    bus.name_has_owner(BusName::from(WellKnownName::from_static_str_unchecked(name))).await == Ok(true)
+}
+
 async fn found(bus: &DBusProxy<'_>, name: &'static str) -> Result<OwnedUniqueName, Miss> {
     let name = WellKnownName::from_static_str_unchecked(name);
     if let Ok(owner) = bus.get_name_owner(BusName::from(name.as_ref())).await {

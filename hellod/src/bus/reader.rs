@@ -42,6 +42,8 @@ struct State {
     last: AtomicU32,
     /// Values that are on their way.
     coming: AtomicU32,
+    /// What policy says, in hellod's last word: nothing is kept before there is one.
+    rules: Mutex<Biometrics>,
 }
 
 impl std::fmt::Debug for Shared {
@@ -82,6 +84,18 @@ impl Shared {
     fn keeper(&self) -> MutexGuard<'_, Keeper> {
         // Nothing panics while it holds the lock.
         self.0.keeper.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn rules(&self) -> Biometrics {
+        // As above.
+        *self.0.rules.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn obey(&self, rules: Biometrics) {
+        *self.0.rules.lock().unwrap_or_else(PoisonError::into_inner) = rules;
+        if !rules.use_biometrics {
+            *self.keeper() = Keeper::default();
+        }
     }
 
     /// Passes on what is seen, and when, and counts what does not match: whether or not anybody asks.
@@ -144,14 +158,15 @@ impl FingerBus {
     /// Forgets what there is of people as policy says, for as long as it is waited for, and at each sleep what the TPM is to forget at its
     /// next start: a machine that hibernates starts it, and the TPM may take that for no start. Where logind can't be heard, neither can
     /// be kept, and nothing stays that would ever go.
-    pub async fn forget_as(&self, policy: &Biometrics) {
-        if let Err(error) = self.forget_at_leavings(policy).await {
+    pub async fn forget_as_told(&self) {
+        if let Err(error) = self.forget_at_leavings().await {
             tracing::warn!(
                 "logind can't be heard, so no finger counts that would have to be forgotten: {error}"
             );
         }
         loop {
-            if policy.pin_after_suspend || policy.pin_after_logout {
+            let rules = self.shared.rules();
+            if rules.pin_after_suspend || rules.pin_after_logout {
                 *self.shared.keeper() = Keeper::default();
             } else {
                 self.shared.keeper().forget_passing();
@@ -160,15 +175,16 @@ impl FingerBus {
         }
     }
 
-    async fn forget_at_leavings(&self, policy: &Biometrics) -> zbus::Result<()> {
+    async fn forget_at_leavings(&self) -> zbus::Result<()> {
         // Not by the connection that has the name: what the bus lets nobody send to it, signals are, too.
         let connection = connection::Builder::address(BUS_ADDRESS).build().await?;
         let mut leavings = pin!(leavings(&connection).await?);
         while let Some(leaving) = leavings.next().await {
+            let rules = self.shared.rules();
             match leaving {
-                Leaving::Sleep if policy.pin_after_suspend => *self.shared.keeper() = Keeper::default(),
+                Leaving::Sleep if rules.pin_after_suspend => *self.shared.keeper() = Keeper::default(),
                 Leaving::Sleep => self.shared.keeper().forget_passing(),
-                Leaving::Logout if policy.pin_after_logout => {
+                Leaving::Logout if rules.pin_after_logout => {
                     let seated = seated(&connection).await?;
                     self.shared.keeper().forget_all_but(&seated);
                 }
@@ -218,14 +234,17 @@ impl Reading {
         Ok(self.shared.keeper().has(uid, &kid))
     }
 
+    #[expect(clippy::too_many_arguments, reason = "the bus has as many")]
     async fn keep(
         &self,
         #[zbus(header)] header: message::Header<'_>,
         uid: u32,
         kid: String,
         key: (Vec<u8>, Vec<u8>, Vec<u8>),
+        rules: (bool, bool, bool),
     ) -> Result<zbus::OwnedFd, BusError> {
         self.admit(&header).await?;
+        self.shared.obey(Biometrics::from_wire(rules));
         let (read, write) = secret_pipe::pair().map_err(|_| unavailable("no descriptor is left"))?;
         let (srk, public, private) = key;
         let shared = self.shared.clone();
@@ -245,6 +264,16 @@ impl Reading {
             shared.0.coming.fetch_sub(1, Ordering::SeqCst);
         });
         Ok(write.into())
+    }
+
+    async fn obey(
+        &self,
+        #[zbus(header)] header: message::Header<'_>,
+        rules: (bool, bool, bool),
+    ) -> Result<(), BusError> {
+        self.admit(&header).await?;
+        self.shared.obey(Biometrics::from_wire(rules));
+        Ok(())
     }
 
     async fn forget(&self, #[zbus(header)] header: message::Header<'_>, uid: u32) -> Result<(), BusError> {

@@ -11,7 +11,6 @@ use super::tcti;
 use crate::bus::{BusFailure, FingerBus};
 use crate::config::Config;
 use crate::keys::child::{Tpm, TpmSettings};
-use crate::policy::Biometrics;
 
 /// Why hellod-finger can't serve.
 #[derive(Debug, Error)]
@@ -34,16 +33,13 @@ pub enum FingerDaemonError {
 pub async fn serve(config: Config) -> Result<(), FingerDaemonError> {
     let mut terminate = signal(SignalKind::terminate()).map_err(FingerDaemonError::Signals)?;
     let mut interrupt = signal(SignalKind::interrupt()).map_err(FingerDaemonError::Signals)?;
-    // Of files that are not taken nobody knows what they were to say, so the strictest.
-    let strict = Biometrics { use_biometrics: true, pin_after_suspend: true, pin_after_logout: true };
-    let biometrics = config.layers.map_or(strict, |layers| layers.policy.biometrics);
     let child_program = "/proc/self/exe".into();
     let tpm = Tpm::new(TpmSettings { tcti: tcti(config.tpm), child_program, waiting_per_user: 0 });
     let bus = FingerBus::connect().await?;
     bus.serve(tpm).await?;
     // Not under systemd there is nobody to tell.
     let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
-    let mut forgetting = pin!(bus.forget_as(&biometrics));
+    let mut forgetting = pin!(bus.forget_as_told());
     loop {
         tokio::select! {
             () = &mut forgetting => {}

@@ -15,6 +15,8 @@ use hello_words::{Text, tr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::policy::Biometrics;
+
 pub use keeper::{FingerKey, Keeper, Missed};
 pub use none::NoReader;
 
@@ -23,8 +25,15 @@ pub use none::NoReader;
 pub trait Reader {
     /// Whether the value of somebody's finger key is there.
     fn has<'a>(&'a self, uid: u32, kid: &'a str) -> Answering<'a, bool>;
-    /// Where that value goes: the write end of a pipe.
-    fn keep<'a>(&'a self, uid: u32, kid: &'a str, key: &'a FingerKey) -> Answering<'a, OwnedFd>;
+    /// Where that value goes, which is kept under these rules: the write end of a pipe.
+    fn keep<'a>(
+        &'a self,
+        of: (u32, &'a str),
+        key: &'a FingerKey,
+        rules: Biometrics,
+    ) -> Answering<'a, OwnedFd>;
+    /// Tells the rules to whoever keeps something, and starts nobody for it.
+    fn obey(&self, rules: Biometrics) -> Answering<'_, ()>;
     /// Forgets what there is of somebody.
     fn forget(&self, uid: u32) -> Answering<'_, ()>;
     /// What there is at the sensor for an account.

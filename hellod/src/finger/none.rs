@@ -5,6 +5,7 @@ use std::os::fd::OwnedFd;
 use hello_dbus::finger::{Finger, Seen};
 
 use super::{Answering, FingerError, FingerKey, Reader, Sensor};
+use crate::policy::Biometrics;
 
 /// Where there is no reader, and nobody who would read one.
 #[derive(Debug, Clone, Copy)]
@@ -20,7 +21,10 @@ impl Reader for NoReader {
     fn has<'a>(&'a self, _: u32, _: &'a str) -> Answering<'a, bool> {
         nothing!()
     }
-    fn keep<'a>(&'a self, _: u32, _: &'a str, _: &'a FingerKey) -> Answering<'a, OwnedFd> {
+    fn keep<'a>(&'a self, _: (u32, &'a str), _: &'a FingerKey, _: Biometrics) -> Answering<'a, OwnedFd> {
+        nothing!()
+    }
+    fn obey(&self, _: Biometrics) -> Answering<'_, ()> {
         nothing!()
     }
     fn forget(&self, _: u32) -> Answering<'_, ()> {

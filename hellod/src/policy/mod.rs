@@ -73,7 +73,7 @@ impl Default for Policy {
 }
 
 /// What is allowed of fingerprints.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
 pub struct Biometrics {
     /// Whether a finger may stand for the PIN.
@@ -82,6 +82,20 @@ pub struct Biometrics {
     pub pin_after_suspend: bool,
     /// Whether the PIN is needed first again once the person has left all their sessions.
     pub pin_after_logout: bool,
+}
+
+impl Biometrics {
+    /// In the order of their words on the bus.
+    #[must_use]
+    pub fn into_wire(self) -> (bool, bool, bool) {
+        (self.use_biometrics, self.pin_after_suspend, self.pin_after_logout)
+    }
+
+    /// The same back.
+    #[must_use]
+    pub fn from_wire((use_biometrics, pin_after_suspend, pin_after_logout): (bool, bool, bool)) -> Self {
+        Self { use_biometrics, pin_after_suspend, pin_after_logout }
+    }
 }
 
 impl Default for Biometrics {

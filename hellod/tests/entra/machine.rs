@@ -25,7 +25,7 @@ use hellod::keyring::Keyrings;
 use hellod::membership::Membership;
 use hellod::offers::Offers;
 use hellod::parts::{Action, Notes, Parts, Proof, Prover};
-use hellod::policy::{Policy, Surfaces};
+use hellod::policy::{Biometrics, Policy, Surfaces};
 use hellod::provisioning::{self, Place};
 use hellod::random::SystemRandom;
 use hellod::registration::{self, Wanted};
@@ -101,7 +101,7 @@ impl Machine {
             contact: Contact::default(),
             enrolments,
             keyrings: Keyrings::new(store.clone(), true),
-            fingers: Fingers::new(store.clone(), Rc::new(NoReader), true),
+            fingers: Fingers::new(store.clone(), Rc::new(NoReader), Biometrics::default()),
             histories: Histories::new(store.clone(), 0, true),
             escrows: Escrows::new(store.clone(), None, true),
             offers: Offers::new(store.clone(), Policy::default().launch_pause()),
