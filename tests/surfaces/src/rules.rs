@@ -159,7 +159,12 @@ pub const RULES: [Rule; 23] = [
         text: "After PAM_NEW_AUTHTOK_REQD the forced change works: nobody gets in without it.",
         broken: changes_what_expired,
     },
-    Rule { name: "silent", personas: &[Sudo], text: "Under PAM_SILENT it tells nothing.", broken: silent },
+    Rule {
+        name: "silent",
+        personas: &[Sudo],
+        text: "Under PAM_SILENT it tells nothing but, once, why it asks no more.",
+        broken: silent,
+    },
     Rule {
         name: "codes-of-sudo",
         personas: &[Sudo],
@@ -356,10 +361,17 @@ fn changes_what_expired(_: Scene, record: &Record) -> Option<String> {
 }
 
 fn silent(_: Scene, record: &Record) -> Option<String> {
-    record.events.iter().find_map(|event| match event {
-        Event::Told { text, .. } => Some(format!("it told {text:?}")),
-        _ => None,
-    })
+    // Of each attempt.
+    let mut may_tell = false;
+    for event in &record.events {
+        match event {
+            Event::Begun(step) => may_tell = *step == Step::Authenticate,
+            Event::Told { error: true, .. } if may_tell => may_tell = false,
+            Event::Told { text, .. } => return Some(format!("it told {text:?}")),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn codes_of_sudo(scene: Scene, record: &Record) -> Option<String> {
