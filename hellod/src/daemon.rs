@@ -302,7 +302,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         escrows: Escrows::new(store.clone(), layers.policy.organisation(), policy_refused.is_none()),
         histories: Histories::new(
             store.clone(),
-            layers.policy.pin_complexity.history,
+            layers.policy.pin_complexity.history.get(),
             policy_refused.is_none(),
         ),
         offers: Offers::new(store.clone(), layers.policy.launch_pause()),

@@ -179,8 +179,8 @@ fn policy(parts: &Parts) -> Value {
         "AllowDaAuth": parts.policy.allow_da_auth,
         "AllowKeyringPassword": parts.policy.allow_keyring_password,
         "EnablePasswordlessExperience": parts.policy.enable_passwordless_experience,
-        "MinimumPINLength": rules.minimum,
-        "MaximumPINLength": rules.maximum,
+        "MinimumPINLength": rules.minimum.get(),
+        "MaximumPINLength": rules.maximum.get(),
     })
 }
 

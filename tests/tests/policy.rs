@@ -82,13 +82,15 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_the_policy_before_it_stays() {
     for (text, mode, why) in [
         ("[policy]\nPostLogonProvisionning = \"off\"\n", 0o644, "line 2"),
         ("[policy]\n\nPostLogonProvisioning = 5\n", 0o644, "line 3"),
+        ("[policy.PINComplexity]\nMinimumPINLength = 2\n", 0o644, "it has to be 4 to 127"),
         ("[policy]\nPostLogonProvisioning = \"off\"\n", 0o666, "writable by root alone"),
     ] {
         world.lab.write(DELIVERED, text, mode);
         world.restart_hellod();
         assert_eq!(setting(&world, "PostLogonProvisioning").0, "require", "{text}");
         let doctor = world.helloctl("alice", &["doctor"], &[]).stdout;
-        assert!(doctor.contains(DELIVERED) && doctor.contains(why), "{doctor}");
+        let on_one_line = doctor.split_whitespace().collect::<Vec<_>>().join(" ");
+        assert!(on_one_line.contains(DELIVERED) && on_one_line.contains(why), "{doctor}");
         let events = world.helloctl("root", &["events", "--limit", "3"], &[]).stdout;
         assert!(events.contains("the policy was not taken") && events.contains(DELIVERED), "{events}");
     }

@@ -234,7 +234,7 @@ async fn with_finger(
 
 /// Whether the PIN is older than policy has them. A clock that is behind makes nobody's older.
 fn expired(parts: &Parts, enrolled: &Enrolled) -> Option<Outdated> {
-    let days = parts.policy.pin_complexity.expiration;
+    let days = parts.policy.pin_complexity.expiration.get();
     let age = parts.clock.now().wall.saturating_sub(enrolled.record.pin_set);
     (days > 0 && age >= i64::from(days) * 24 * 3600).then_some(Outdated::Expired { days })
 }

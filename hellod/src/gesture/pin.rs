@@ -47,12 +47,12 @@ impl Pin {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PinRules {
-    /// `MinimumPINLength`, in characters: 4 to 127.
+    /// `MinimumPINLength`, in characters. Below four digits, guessing is too easy at any limit of tries.
     #[serde(rename = "MinimumPINLength")]
-    pub minimum: u8,
-    /// `MaximumPINLength`, in characters: 4 to 127.
+    pub minimum: Within<u8, 4, 127>,
+    /// `MaximumPINLength`, in characters.
     #[serde(rename = "MaximumPINLength")]
-    pub maximum: u8,
+    pub maximum: Within<u8, 4, 127>,
     /// `Digits`: 0 to 9.
     #[serde(rename = "Digits")]
     pub digits: ClassRule,
@@ -65,12 +65,26 @@ pub struct PinRules {
     /// `SpecialCharacters`: everything else, the space included.
     #[serde(rename = "SpecialCharacters")]
     pub special: ClassRule,
-    /// `Expiration`: after how many days another one is to be chosen, 1 to 730; 0 for never.
+    /// `Expiration`: after how many days another one is to be chosen; 0 for never.
     #[serde(rename = "Expiration")]
-    pub expiration: u16,
-    /// `History`: of how many PINs, the one in use among them, a new one may be none, 1 to 50; 0 for none.
+    pub expiration: Within<u16, 0, 730>,
+    /// `History`: of how many PINs, the one in use among them, a new one may be none; 0 for none.
     #[serde(rename = "History")]
-    pub history: u8,
+    pub history: Within<u8, 0, 50>,
+}
+
+/// A number in the range that PassportForWork has for it, both ends included; another one can't be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Serialize, Deserialize)]
+#[serde(try_from = "i64", bound(deserialize = "N: TryFrom<i64>"))]
+pub struct Within<N, const LEAST: i64, const MOST: i64>(N);
+
+/// A number is out of its range.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("{number} is out of range: it has to be {least} to {most}")]
+pub struct OutOfRange {
+    number: i64,
+    least: i64,
+    most: i64,
 }
 
 /// Whether a class of characters may, must or must not occur.
@@ -160,6 +174,23 @@ impl PinShape {
     }
 }
 
+impl<N: Copy, const LEAST: i64, const MOST: i64> Within<N, LEAST, MOST> {
+    /// The number.
+    #[must_use]
+    pub const fn get(self) -> N {
+        self.0
+    }
+}
+
+impl<N: TryFrom<i64>, const LEAST: i64, const MOST: i64> TryFrom<i64> for Within<N, LEAST, MOST> {
+    type Error = OutOfRange;
+
+    fn try_from(number: i64) -> Result<Self, OutOfRange> {
+        let within = N::try_from(number).ok().filter(|_| (LEAST..=MOST).contains(&number));
+        within.map(Self).ok_or(OutOfRange { number, least: LEAST, most: MOST })
+    }
+}
+
 impl PinRules {
     /// Judges a new PIN: its length, its classes of characters, and whether it is trivial.
     ///
@@ -167,11 +198,12 @@ impl PinRules {
     /// The first rule that the PIN breaks.
     pub fn judge(&self, pin: &Pin) -> Result<PinShape, PinRefused> {
         let length = pin.as_str().chars().count();
-        if length < usize::from(self.minimum.max(SHORTEST)) {
-            return Err(PinRefused::TooShort { minimum: self.minimum.max(SHORTEST) });
+        let (minimum, maximum) = (self.minimum.get(), self.maximum.get());
+        if length < usize::from(minimum) {
+            return Err(PinRefused::TooShort { minimum });
         }
-        if length > usize::from(self.maximum.min(LONGEST)) {
-            return Err(PinRefused::TooLong { maximum: self.maximum.min(LONGEST) });
+        if length > usize::from(maximum) {
+            return Err(PinRefused::TooLong { maximum });
         }
         self.judge_classes(pin)?;
         match pin.shape() {
@@ -206,14 +238,14 @@ impl Default for PinRules {
     /// Six characters or more, with a digit; nothing is forbidden.
     fn default() -> Self {
         Self {
-            minimum: 6,
-            maximum: LONGEST,
+            minimum: Within(6),
+            maximum: Within(LONGEST),
             digits: ClassRule::Required,
             lowercase: ClassRule::Allowed,
             uppercase: ClassRule::Allowed,
             special: ClassRule::Allowed,
-            expiration: 0,
-            history: 0,
+            expiration: Within(0),
+            history: Within(0),
         }
     }
 }
@@ -246,8 +278,6 @@ fn is_trivial(digits: &[u8]) -> bool {
     distances.next().is_none_or(|expected| distances.all(|distance| distance == expected))
 }
 
-/// Below four digits, guessing is too easy at any limit of tries; the policy's own range starts here.
-const SHORTEST: u8 = 4;
 const LONGEST: u8 = 127;
 const LONGEST_COUNT: usize = LONGEST as usize;
 /// 127 characters of four octets; what normalisation makes longer isn't a PIN anybody can type.
@@ -268,7 +298,7 @@ mod tests {
 
     #[test]
     fn exactly_a_hundred_of_all_four_digit_pins_are_trivial() {
-        let rules = PinRules { minimum: 4, ..PinRules::default() };
+        let rules = PinRules { minimum: Within(4), ..PinRules::default() };
         let refused =
             (0..10_000).filter(|n| judge(&rules, &format!("{n:04}")) == Err(PinRefused::Trivial)).count();
         assert_eq!(refused, 100);
@@ -347,8 +377,27 @@ mod tests {
 
     #[test]
     fn a_policy_cannot_go_below_four_or_above_127_characters() {
-        let loose = PinRules { minimum: 0, maximum: 255, ..PinRules::default() };
-        assert_eq!(judge(&loose, "135"), Err(PinRefused::TooShort { minimum: 4 }));
+        for (setting, least, most) in [
+            ("MinimumPINLength", 4, 127),
+            ("MaximumPINLength", 4, 127),
+            ("Expiration", 0, 730),
+            ("History", 0, 50),
+        ] {
+            let rules =
+                |number: i64| serde_json::from_str::<PinRules>(&format!("{{\"{setting}\":{number}}}"));
+            for number in [least, most] {
+                assert_eq!(serde_json::to_value(rules(number).unwrap()).unwrap()[setting], number);
+            }
+            for number in [i64::MIN, -1, least - 1, most + 1, 256 + least, i64::MAX] {
+                let refused = rules(number).map_err(|error| error.to_string()).err();
+                let range = format!("{number} is out of range: it has to be {least} to {most}");
+                assert!(
+                    (least..=most).contains(&number) || refused.is_some_and(|text| text.contains(&range))
+                );
+            }
+        }
+        let shortest = PinRules { minimum: Within(4), ..PinRules::default() };
+        assert_eq!(judge(&shortest, "135"), Err(PinRefused::TooShort { minimum: 4 }));
         assert!(matches!(Pin::parse("1".repeat(128).as_bytes()), Err(PinRefused::TooLong { maximum: 127 })));
     }
 

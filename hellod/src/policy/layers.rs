@@ -107,18 +107,10 @@ impl Layers {
         layers.contradiction().map_or(Ok(layers), Err)
     }
 
-    /// A value that its type allows and it can't have; or two settings, each of which could be, that can't be together; they may be of two files.
+    /// Two settings, each of which could be, that can't be together; they may be of two files.
     fn contradiction(&self) -> Option<(String, String)> {
         const NAMES: [&str; 2] = ["PINComplexity.MinimumPINLength", "PINComplexity.MaximumPINLength"];
         let rules = &self.policy.pin_complexity;
-        if rules.expiration > LONGEST_LIFE {
-            let reason = format!("Expiration = {} is above {LONGEST_LIFE} days", rules.expiration);
-            return Some((self.source("PINComplexity.Expiration").to_owned(), reason));
-        }
-        if rules.history > LONGEST_HISTORY {
-            let reason = format!("History = {} is above {LONGEST_HISTORY} PINs", rules.history);
-            return Some((self.source("PINComplexity.History").to_owned(), reason));
-        }
         if self.policy.enable_pin_recovery && self.policy.organisation().is_none() {
             let file = self.source("PinRecoveryKey").to_owned();
             let file = if file == DEFAULT { self.source("EnablePinRecovery").to_owned() } else { file };
@@ -132,7 +124,8 @@ impl Layers {
         (rules.minimum > rules.maximum).then(|| {
             let reason = format!(
                 "MinimumPINLength = {} ({minimum}) is above MaximumPINLength = {} ({maximum})",
-                rules.minimum, rules.maximum
+                rules.minimum.get(),
+                rules.maximum.get()
             );
             (file.to_owned(), reason)
         })
@@ -201,10 +194,6 @@ fn insert(table: &mut Table, name: &str, value: Value) {
     }
 }
 
-/// Of a PIN, in days.
-const LONGEST_LIFE: u16 = 730;
-/// Of PINs that may not come back.
-const LONGEST_HISTORY: u8 = 50;
 /// What stands where no file has named a setting.
 const DEFAULT: &str = "default";
 
@@ -242,9 +231,9 @@ mod tests {
         ] {
             assert_eq!(setting(&layers, name), (value.to_owned(), source.to_owned()), "{name}");
         }
-        assert_eq!(layers.policy.pin_complexity.minimum, 10);
+        assert_eq!(layers.policy.pin_complexity.minimum.get(), 10);
         let turned = of(&[("delivered", DELIVERED), ("machine", MACHINE), ("vendor", VENDOR)]).unwrap();
-        assert_eq!(turned.policy.pin_complexity.minimum, 7, "it is the order that decides");
+        assert_eq!(turned.policy.pin_complexity.minimum.get(), 7, "it is the order that decides");
         assert_eq!(of(&[]).unwrap(), Layers::default());
     }
 
@@ -266,16 +255,28 @@ mod tests {
     }
 
     #[test]
+    fn a_number_out_of_its_range_is_named_with_file_line_and_range() {
+        for (setting, range) in [
+            ("MinimumPINLength = 2", "4 to 127"),
+            ("MaximumPINLength = 200", "4 to 127"),
+            ("MaximumPINLength = 300", "4 to 127"),
+            ("Expiration = 731", "0 to 730"),
+            ("History = 51", "0 to 50"),
+            ("History = -1", "0 to 50"),
+        ] {
+            let text = format!("[policy.PINComplexity]\nDigits = \"allowed\"\n{setting}\n");
+            let error = of(&[("machine", MACHINE), ("odd", text.as_str())]).unwrap_err();
+            assert!(error.file == "odd" && error.reason.contains("line 3"), "{error}");
+            assert!(error.reason.contains(setting) && error.reason.contains(range), "{error}");
+        }
+    }
+
+    #[test]
     fn what_contradicts_itself_over_two_files_is_refused_with_both() {
         let error = of(&[
             ("machine", "[policy.PINComplexity]\nMaximumPINLength = 6\n"),
             ("delivered", "[policy.PINComplexity]\nMinimumPINLength = 8\n"),
         ]);
-        for (setting, bound) in [("Expiration = 731", "730"), ("History = 51", "50")] {
-            let text = format!("[policy.PINComplexity]\n{setting}\n");
-            let beyond = of(&[("machine", text.as_str())]).unwrap_err();
-            assert!(beyond.file == "machine" && beyond.reason.contains(bound), "{beyond}");
-        }
         let error = error.unwrap_err();
         assert!(error.file == "delivered" && error.reason.contains("machine"), "{error}");
     }

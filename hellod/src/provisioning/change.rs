@@ -176,7 +176,7 @@ async fn tell(
             Ok(Round::Over(Outcome::Success))
         }
         Ok(Swap::Repeats) => {
-            let why = Told(|| repeats(parts.policy.pin_complexity.history));
+            let why = Told(|| repeats(parts.policy.pin_complexity.history.get()));
             let event = Event::PinChangeFailed { why: english(why) };
             refuse(parts, account, (&event, tried.service), why, terminal).await?;
             Ok(Round::Again)
