@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use hello_words::tr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use toml::{Table, Value};
+use toml::de::{DeTable, DeValue, ValueDeserializer};
+use toml::{Spanned, Table, Value};
 
 use super::Policy;
 
@@ -67,6 +68,13 @@ struct File {
     policy: Policy,
 }
 
+/// What a file says of one setting, and where.
+struct Said {
+    value: Value,
+    file: String,
+    line: usize,
+}
+
 impl Layers {
     /// Lays files one over the other, each by its name and with its text; the last is on top.
     ///
@@ -83,52 +91,25 @@ impl Layers {
     }
 
     fn laid(files: &[(&str, &str, Besides)]) -> Result<Self, (String, String)> {
-        let mut settings: BTreeMap<String, (Value, String)> = BTreeMap::new();
+        let mut settings: BTreeMap<String, Said> = BTreeMap::new();
         for (file, text, besides) in files {
             let refused =
                 |error: toml::de::Error| ((*file).to_owned(), error.to_string().trim_end().to_owned());
             // Each by itself, for the line: whatever a file may say it may say alone.
             let _alone: Policy = parsed(text, *besides).map_err(refused)?;
-            let all: Table = toml::from_str(text).map_err(refused)?;
-            if let Some(Value::Table(policy)) = all.get("policy") {
-                let mut leaves = Vec::new();
-                flatten("", policy, &mut leaves);
-                settings.extend(leaves.into_iter().map(|(name, value)| (name, (value, (*file).to_owned()))));
-            }
+            let said = said(file, text).map_err(refused)?;
+            settings.extend(said);
         }
         let mut policy = Table::new();
-        for (name, (value, _)) in &settings {
-            insert(&mut policy, name, value.clone());
+        for (name, said) in &settings {
+            insert(&mut policy, name, said.value.clone());
         }
-        let last = settings.values().last().map(|(_, file)| file.clone()).unwrap_or_default();
+        let last = settings.values().last().map(|said| said.file.clone()).unwrap_or_default();
         let policy = Policy::deserialize(policy).map_err(|error| (last, error.to_string()))?;
-        let layers =
-            Self { policy, sources: settings.into_iter().map(|(name, (_, file))| (name, file)).collect() };
-        layers.contradiction().map_or(Ok(layers), Err)
-    }
-
-    /// Two settings, each of which could be, that can't be together; they may be of two files.
-    fn contradiction(&self) -> Option<(String, String)> {
-        const NAMES: [&str; 2] = ["PINComplexity.MinimumPINLength", "PINComplexity.MaximumPINLength"];
-        let rules = &self.policy.pin_complexity;
-        if self.policy.enable_pin_recovery && self.policy.organisation().is_none() {
-            let file = self.source("PinRecoveryKey").to_owned();
-            let file = if file == DEFAULT { self.source("EnablePinRecovery").to_owned() } else { file };
-            return Some((
-                file,
-                "EnablePinRecovery needs a PinRecoveryKey, as hello-reset writes it".to_owned(),
-            ));
+        if let Some(contradiction) = contradiction(&policy, &settings) {
+            return Err(contradiction);
         }
-        let [minimum, maximum] = NAMES.map(|name| self.source(name));
-        let file = if minimum == DEFAULT { maximum } else { minimum };
-        (rules.minimum > rules.maximum).then(|| {
-            let reason = format!(
-                "MinimumPINLength = {} ({minimum}) is above MaximumPINLength = {} ({maximum})",
-                rules.minimum.get(),
-                rules.maximum.get()
-            );
-            (file.to_owned(), reason)
-        })
+        Ok(Self { policy, sources: settings.into_iter().map(|(name, said)| (name, said.file)).collect() })
     }
 
     /// All settings, in the order of their names.
@@ -155,6 +136,34 @@ impl Layers {
     }
 }
 
+/// Two settings, each of which could be, that can't be together; they may be of two files.
+fn contradiction(policy: &Policy, settings: &BTreeMap<String, Said>) -> Option<(String, String)> {
+    if policy.enable_pin_recovery && policy.organisation().is_none() {
+        let said = settings.get("PinRecoveryKey").or_else(|| settings.get("EnablePinRecovery"))?;
+        let line = said.line;
+        let reason =
+            format!("line {line}: EnablePinRecovery needs a PinRecoveryKey, as hello-reset writes it");
+        return Some((said.file.clone(), reason));
+    }
+    let rules = &policy.pin_complexity;
+    if rules.minimum <= rules.maximum {
+        return None;
+    }
+    let [minimum, maximum] =
+        ["PINComplexity.MinimumPINLength", "PINComplexity.MaximumPINLength"].map(|name| settings.get(name));
+    let place = |said: Option<&Said>| {
+        said.map_or_else(|| DEFAULT.to_owned(), |said| format!("{}, line {}", said.file, said.line))
+    };
+    let reason = format!(
+        "MinimumPINLength = {} ({}) is above MaximumPINLength = {} ({})",
+        rules.minimum.get(),
+        place(minimum),
+        rules.maximum.get(),
+        place(maximum)
+    );
+    minimum.or(maximum).map(|said| (said.file.clone(), reason))
+}
+
 /// As it would stand in a file.
 fn written(value: &Value) -> String {
     match value {
@@ -172,14 +181,48 @@ fn parsed(text: &str, besides: Besides) -> Result<Policy, toml::de::Error> {
     }
 }
 
+/// The settings of the policy in a file.
+fn said(file: &str, text: &str) -> Result<Vec<(String, Said)>, toml::de::Error> {
+    let all = DeTable::parse(text)?.into_inner();
+    let mut leaves = Vec::new();
+    if let Some(policy) = all.get("policy").and_then(|policy| policy.get_ref().as_table()) {
+        flatten_placed("", policy, &mut leaves);
+    }
+    let said = leaves.into_iter().map(|(name, start, value)| {
+        let value = Value::deserialize(ValueDeserializer::from(value))?;
+        let line = text.get(..start).unwrap_or_default().matches('\n').count() + 1;
+        Ok((name, Said { value, file: file.to_owned(), line }))
+    });
+    said.collect()
+}
+
+/// As [`flatten`], and where each name begins.
+fn flatten_placed<'t>(
+    before: &str,
+    table: &DeTable<'t>,
+    leaves: &mut Vec<(String, usize, Spanned<DeValue<'t>>)>,
+) {
+    for (key, value) in table {
+        let name = below(before, key.get_ref());
+        match value.get_ref() {
+            DeValue::Table(table) => flatten_placed(&name, table, leaves),
+            _ => leaves.push((name, key.span().start, value.clone())),
+        }
+    }
+}
+
 fn flatten(before: &str, table: &Table, leaves: &mut Vec<(String, Value)>) {
     for (name, value) in table {
-        let name = if before.is_empty() { name.clone() } else { format!("{before}.{name}") };
+        let name = below(before, name);
         match value {
             Value::Table(table) => flatten(&name, table, leaves),
             value => leaves.push((name, value.clone())),
         }
     }
+}
+
+fn below(before: &str, name: &str) -> String {
+    if before.is_empty() { name.to_owned() } else { format!("{before}.{name}") }
 }
 
 fn insert(table: &mut Table, name: &str, value: Value) {
@@ -272,13 +315,29 @@ mod tests {
     }
 
     #[test]
-    fn what_contradicts_itself_over_two_files_is_refused_with_both() {
-        let error = of(&[
-            ("machine", "[policy.PINComplexity]\nMaximumPINLength = 6\n"),
-            ("delivered", "[policy.PINComplexity]\nMinimumPINLength = 8\n"),
-        ]);
-        let error = error.unwrap_err();
-        assert!(error.file == "delivered" && error.reason.contains("machine"), "{error}");
+    fn what_contradicts_itself_is_refused_with_the_files_and_lines_that_say_so() {
+        let maximum = ("machine", "[policy.PINComplexity]\n\nMaximumPINLength = 5\n");
+        let minimum = ("delivered", "[policy]\nPINComplexity.MinimumPINLength = 8\n");
+        let outvoted = ("vendor", "[policy.PINComplexity]\nMinimumPINLength = 9\nMaximumPINLength = 20\n");
+        let recovery = ("machine", "[policy]\n# So far without a key.\nEnablePinRecovery = true\n");
+        let key = ("delivered", "[policy]\n\n\nPinRecoveryKey = \"none\"\n");
+        for (files, file, reason) in [
+            (
+                &[outvoted, maximum, minimum][..],
+                "delivered",
+                "MinimumPINLength = 8 (delivered, line 2) is above MaximumPINLength = 5 (machine, line 3)",
+            ),
+            (
+                &[maximum],
+                "machine",
+                "MinimumPINLength = 6 (default) is above MaximumPINLength = 5 (machine, line 3)",
+            ),
+            (&[recovery], "machine", "line 3: EnablePinRecovery needs a PinRecoveryKey"),
+            (&[recovery, key], "delivered", "line 4: EnablePinRecovery needs a PinRecoveryKey"),
+        ] {
+            let error = of(files).unwrap_err();
+            assert!(error.file == file && error.reason.contains(reason), "{error}");
+        }
     }
 
     #[test]
