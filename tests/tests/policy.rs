@@ -84,6 +84,7 @@ fn a_mistake_in_a_file_is_named_with_its_line_and_the_policy_before_it_stays() {
         ("[policy]\n\nPostLogonProvisioning = 5\n", 0o644, "line 3"),
         ("[policy.PINComplexity]\nMinimumPINLength = 2\n", 0o644, "it has to be 4 to 127"),
         ("[policy.PINComplexity]\n\nMaximumPINLength = 5\n", 0o644, "50-corp.toml, line 3)"),
+        ("[policy]\nUseCertificateForOnPremAuth = true\n", 0o644, "line 2: UseCertificateForOnPremAuth"),
         ("[policy]\nPostLogonProvisioning = \"off\"\n", 0o666, "writable by root alone"),
     ] {
         world.lab.write(DELIVERED, text, mode);

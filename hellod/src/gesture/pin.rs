@@ -2,7 +2,7 @@
 
 use hello_dbus::Shape;
 use hello_words::tr;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use unicode_normalization::UnicodeNormalization;
 use zeroize::Zeroizing;
 
@@ -88,7 +88,7 @@ pub struct OutOfRange {
 }
 
 /// Whether a class of characters may, must or must not occur.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ClassRule {
     /// May occur.
@@ -231,6 +231,30 @@ impl PinRules {
             }
         }
         Ok(())
+    }
+}
+
+impl<'de> Deserialize<'de> for ClassRule {
+    /// On Windows it is a number, and whoever brings that is told the words.
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Word;
+        impl de::Visitor<'_> for Word {
+            type Value = ClassRule;
+
+            fn expecting(&self, text: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                text.write_str("\"allowed\", \"required\" or \"forbidden\"")
+            }
+
+            fn visit_str<E: de::Error>(self, word: &str) -> Result<ClassRule, E> {
+                match word {
+                    "allowed" => Ok(ClassRule::Allowed),
+                    "required" => Ok(ClassRule::Required),
+                    "forbidden" => Ok(ClassRule::Forbidden),
+                    _ => Err(E::invalid_value(de::Unexpected::Str(word), &self)),
+                }
+            }
+        }
+        deserializer.deserialize_str(Word)
     }
 }
 

@@ -9,7 +9,7 @@ use thiserror::Error;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-use super::Policy;
+use super::{Policy, foreign};
 
 /// The policy in force, and where each of its settings comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -95,9 +95,13 @@ impl Layers {
         for (file, text, besides) in files {
             let refused =
                 |error: toml::de::Error| ((*file).to_owned(), error.to_string().trim_end().to_owned());
+            let said = said(file, text).map_err(refused)?;
+            // Before these are no settings at all.
+            if let Some(reason) = without_meaning(&said) {
+                return Err(((*file).to_owned(), reason));
+            }
             // Each by itself, for the line: whatever a file may say it may say alone.
             let _alone: Policy = parsed(text, *besides).map_err(refused)?;
-            let said = said(file, text).map_err(refused)?;
             settings.extend(said);
         }
         let mut policy = Table::new();
@@ -134,6 +138,14 @@ impl Layers {
     fn source(&self, name: &str) -> &str {
         self.sources.get(name).map_or(DEFAULT, String::as_str)
     }
+}
+
+/// The first setting of PassportForWork that does nothing here.
+fn without_meaning(said: &[(String, Said)]) -> Option<String> {
+    let foreign = said.iter().filter_map(|(name, said)| foreign::why(name).map(|why| (said.line, name, why)));
+    foreign
+        .min()
+        .map(|(line, name, why)| format!("line {line}: {name} of PassportForWork does nothing here: {why}"))
 }
 
 /// Two settings, each of which could be, that can't be together; they may be of two files.
@@ -295,6 +307,37 @@ mod tests {
             let error = of(&[("machine", MACHINE), ("odd", text)]).unwrap_err();
             assert!(error.file == "odd" && error.reason.contains(line), "{error}");
         }
+    }
+
+    #[test]
+    fn what_passport_for_work_has_and_this_does_not_is_named_with_its_line_and_why() {
+        for (text, reason) in [
+            (
+                "[policy]\nAllowDaAuth = true\nUseCertificateForOnPremAuth = false\n",
+                "line 3: UseCertificateForOnPremAuth of PassportForWork does nothing here: a person's key has no certificate",
+            ),
+            (
+                "[policy]\nX = 1\n[policy.Remote]\nUseRemotePassport = true\n",
+                "line 4: Remote.UseRemotePassport",
+            ),
+            ("[policy]\nUseRemotePassport = true\n", "line 2: UseRemotePassport"),
+            ("[policy.ExcludeSecurityDevices]\nTPM12 = true\n", "line 2: ExcludeSecurityDevices.TPM12"),
+            (
+                "[policy]\nUseBiometrics = true\n",
+                "line 2: UseBiometrics of PassportForWork does nothing here: [policy.Biometrics] has it",
+            ),
+            (
+                "[policy.DynamicLock]\nPlugins = \"\"\n[policy.DeviceUnlock]\nPlugins = \"\"\n",
+                "line 2: DynamicLock.Plugins",
+            ),
+        ] {
+            let error = of(&[("machine", MACHINE), ("odd", text)]).unwrap_err();
+            assert!(error.file == "odd" && error.reason.starts_with(reason), "{error}");
+        }
+        let number = of(&[("odd", "[policy.PINComplexity]\nDigits = 1\n")]).unwrap_err();
+        let words = "`1`, expected \"allowed\", \"required\" or \"forbidden\"";
+        assert!(number.reason.contains("line 2") && number.reason.contains(words), "{number}");
+        assert!(of(&[("odd", "[policy.Biometrics]\nUseBiometrics = true\n")]).is_ok());
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! What is allowed. Pure: facts in, a decision out.
 
 mod admission;
+mod foreign;
 mod layers;
 mod reader;
 
