@@ -145,7 +145,8 @@ pub trait Status {
     /// may ask about others.
     fn status(&self, user: &str) -> Result<String, BusError>;
 
-    /// The policy in force: a list of (setting, value as TOML writes it, the file that it comes from, or `default`).
+    /// The policy in force: a list of (setting, value as TOML writes it, the file that it comes from, or `default`). Behind it
+    /// which programs may ask, as `surfaces.login`: the lists of `[surfaces]` in hellod.toml.
     fn policy(&self) -> Result<Vec<(String, String, String)>, BusError>;
 
     /// Checks whether this machine and the caller can use Hello: a list of (check, state, what was found, remedy),

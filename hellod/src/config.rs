@@ -13,7 +13,7 @@ use serde::{Deserialize, Deserializer};
 use thiserror::Error;
 
 use crate::online;
-use crate::policy::{Besides, Layers, PolicyError, Surfaces};
+use crate::policy::{Besides, Layers, PolicyError, Setting, Surfaces};
 
 /// Everything that an administrator may set. hellod.toml(5) describes it.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -31,6 +31,9 @@ pub struct Config {
     pub layers: Read,
     /// Which programs may ask.
     pub surfaces: Surfaces,
+    /// The same as a list, with where each comes from.
+    #[serde(skip)]
+    pub listed: Vec<Setting>,
     /// The network, for hellod-online.
     pub online: online::Settings,
     /// The directory that this machine has joined.
@@ -108,6 +111,7 @@ impl Config {
         let text = of_root(path)?.unwrap_or_default();
         let invalid = |reason| ConfigError::Invalid { path: path.to_owned(), reason };
         let mut config: Self = toml::from_str(&text).map_err(|error| invalid(error.to_string()))?;
+        config.listed = config.surfaces.settings((&path.display().to_string(), &text));
         config.layers = Self::policies(path, text);
         config.path = Some(path.to_owned());
         Ok(config)
@@ -153,6 +157,7 @@ impl Default for Config {
             tpm: TpmPath::default(),
             layers: Ok(Layers::default()),
             surfaces: Surfaces::default(),
+            listed: Vec::new(),
             online: online::Settings::default(),
             directory: Contact::default(),
         }

@@ -230,7 +230,7 @@ async fn done(parts: Rc<Parts>, job: Job) {
         Job::Status { account, reply } => {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
         }
-        Job::Policy { reply } => drop(reply.send(parts.settings.clone())),
+        Job::Policy { reply } => drop(reply.send([&*parts.settings, &*parts.listed].concat())),
         Job::Offers { caller, services, reply } => {
             drop(reply.send(doctor::offers(&parts, &caller, services).await))
         }
@@ -323,6 +323,7 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         policy: layers.policy,
         policy_refused,
         surfaces: config.surfaces,
+        listed: config.listed,
         proving: Notes::default(),
         at_the_reader: Notes::default(),
         at_work: Notes::default(),

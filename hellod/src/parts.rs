@@ -88,6 +88,8 @@ pub struct Parts {
     pub policy_refused: Option<PolicyError>,
     /// Which programs may ask.
     pub surfaces: Surfaces,
+    /// The same as a list, with where each comes from.
+    pub listed: Vec<Setting>,
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
     /// asked for: a PIN must not vouch for a change of itself.
     pub proving: Notes,

@@ -27,6 +27,8 @@ fn what_an_organisation_delivers_wins_over_the_machine_and_each_setting_says_whe
         ("PINComplexity.MaximumPINLength", json!(12), "/etc/hellod/hellod.toml"),
         ("AllowKeyringPassword", json!(false), "/usr/lib/hellod/policy.d/vendor.toml"),
         ("UsePassportForWork", json!(true), "default"),
+        ("surfaces.login", json!(["login"]), "default"),
+        ("surfaces.assume-local-session", json!(true), "/etc/hellod/hellod.toml"),
     ] {
         assert_eq!(setting(&world, name), (value, json!(source)), "{name}");
     }

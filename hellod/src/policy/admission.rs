@@ -1,14 +1,14 @@
 //! Who may ask for whose gesture, and where.
 
 use hello_words::{Text, tr};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::accounts::Account;
 use crate::caller::{Caller, Seat, Session};
 
 /// The programs that may ask for a gesture, by PAM service. What is on no list is declined: cron, sshd and the mail
 /// server of tomorrow use the same PAM files.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
 pub struct Surfaces {
     /// Programs that ask whoever sits at the machine before there is a session, and nobody else.

@@ -9,7 +9,7 @@ use thiserror::Error;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
 use toml::{Spanned, Table, Value};
 
-use super::{Policy, foreign};
+use super::{Policy, Surfaces, foreign};
 
 /// The policy in force, and where each of its settings comes from.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -176,12 +176,33 @@ fn contradiction(policy: &Policy, settings: &BTreeMap<String, Said>) -> Option<(
     minimum.or(maximum).map(|said| (said.file.clone(), reason))
 }
 
+impl Surfaces {
+    /// The lists, as settings are told. `text` is what `file` has: what it doesn't name is hellod's own.
+    #[must_use]
+    pub fn settings(&self, (file, text): (&str, &str)) -> Vec<Setting> {
+        let all: Table = toml::from_str(text).unwrap_or_default();
+        let named = all.get("surfaces").and_then(Value::as_table);
+        // Its fields are lists of words, and a truth.
+        let lists = Table::try_from(self).unwrap_or_default();
+        let setting = |(name, value): (String, Value)| {
+            let is_named = named.is_some_and(|named| named.contains_key(&name));
+            Setting {
+                source: if is_named { file } else { DEFAULT }.to_owned(),
+                value: written(&value),
+                name: below("surfaces", &name),
+            }
+        };
+        lists.into_iter().map(setting).collect()
+    }
+}
+
 /// As it would stand in a file.
 fn written(value: &Value) -> String {
     match value {
         Value::String(text) => format!("\"{text}\""),
         Value::Integer(number) => number.to_string(),
         Value::Boolean(truth) => truth.to_string(),
+        Value::Array(values) => format!("[{}]", values.iter().map(written).collect::<Vec<_>>().join(", ")),
         _ => String::new(),
     }
 }
@@ -392,6 +413,26 @@ mod tests {
             ([("machine", MACHINE), ("odd", "[policy]\nUsePassportForWork = false\nX = 1\n")], false),
         ] {
             assert_eq!(of(&files).unwrap_err().turns_off, turns_off, "{files:?}");
+        }
+    }
+
+    #[test]
+    fn each_list_of_surfaces_says_whether_the_file_has_set_it() {
+        let text = "[surfaces]\ngreeter = []\nremote = [\"sudo\", \"su\"]\n";
+        let surfaces = toml::from_str::<Table>(text).unwrap().remove("surfaces").unwrap();
+        let surfaces: Surfaces = surfaces.try_into().unwrap();
+        let settings = surfaces.settings(("machine", text));
+        let told: Vec<_> =
+            settings.iter().map(|setting| [&*setting.name, &*setting.value, &*setting.source]).collect();
+        assert_eq!(told.len(), 8);
+        for row in [
+            ["surfaces.assume-local-session", "false", "default"],
+            ["surfaces.finger-only", "[\"gdm-fingerprint\", \"kde-fingerprint\"]", "default"],
+            ["surfaces.greeter", "[]", "machine"],
+            ["surfaces.login", "[\"login\"]", "default"],
+            ["surfaces.remote", "[\"sudo\", \"su\"]", "machine"],
+        ] {
+            assert!(told.contains(&row), "{row:?}: {told:?}");
         }
     }
 
