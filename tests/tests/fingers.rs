@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, BOB, Config, HELLOD_FINGER, MALLORY, ONE_OFF, PARTS, PIN, PROMPT, PROMPT_WITH_FINGER, Person,
-    ROOT, SUDO_PASSWORD, Touched, World, finish_with_password, leave, request, until,
+    ALICE, BOB, Config, HELLOD_FINGER, MALLORY, ONE_OFF, PARTS, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER,
+    Person, ROOT, SUDO_PASSWORD, Touched, World, finish_with_password, leave, request, until,
 };
 use rustix::process::Signal;
 
@@ -164,6 +164,50 @@ fn a_reader_that_is_busy_gone_or_broken_leaves_the_prompt_for_the_pin() {
 }
 
 #[test]
+fn a_reader_that_is_pulled_out_while_it_is_waited_for_leaves_the_prompt_for_the_pin() {
+    let touched = Touched::with_a_finger();
+    let mut sudo = touched.asking();
+    until("the reader to wait", PATIENCE, || touched.sensor.is_waiting().then_some(()));
+    touched.sensor.unplug();
+    let asked = sudo.expect(PROMPT);
+    assert!(asked.after < Duration::from_secs(10), "nobody waits for a reader that is gone: {asked:?}");
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert!(touched.events().contains("6407"), "{}", touched.events());
+}
+
+#[test]
+fn at_another_reader_no_finger_counts_under_whatever_name_it_is_known_there() {
+    let mut touched = Touched::with_a_finger();
+    touched.sensor.kill();
+    touched.sensor = touched.world.lab.sensor();
+    // Whoever has swapped it has put a finger of theirs where alice's was.
+    let mut enroll =
+        touched.world.lab.pty("root", ["fprintd-enroll", "-f", "right-index-finger", ALICE.name]);
+    for _ in 0..PARTS - 1 {
+        touched.sensor.touch("mallory's");
+    }
+    enroll.expect("enroll-completed");
+    enroll.finish_ok();
+    let list = touched.world.lab.run_as("root", ["fprintd-list", ALICE.name]);
+    assert!(list.ok().contains("right-index-finger"), "{list:?}");
+    let mut sudo = touched.asking();
+    until("the reader to be looked at", PATIENCE, || {
+        (touched.sensor.is_waiting() || touched.events().contains("6407")).then_some(())
+    });
+    if touched.sensor.is_waiting() {
+        touched.sensor.touch("mallory's");
+    }
+    let asked = sudo.which(&[PROMPT, "it is done"], PATIENCE);
+    assert_eq!(asked, Some(0), "a finger of whoever swapped it signs alice in: {:?}", sudo.output());
+    sudo.send_secret(PIN);
+    sudo.expect("it is done");
+    sudo.finish_ok();
+    assert!(touched.events().contains("has changed since you set them up"), "{}", touched.events());
+}
+
+#[test]
 fn no_finger_is_added_without_the_pin_and_one_that_fprintd_got_elsewhere_does_not_count() {
     let touched = Touched::bare(&Config::default());
     let mut helloctl = touched.adding("alice", &[]);
@@ -289,12 +333,17 @@ fn where_policy_allows_no_fingers_none_is_added_and_none_counts() {
 #[test]
 fn a_policy_that_allows_no_fingers_any_more_has_what_signs_for_them_forgotten() {
     let mut touched = Touched::with_a_finger();
-    let path = "/etc/hellod/policy.d/50-corp.toml";
-    touched.world.lab.write(path, "[policy.Biometrics]\nUseBiometrics = false\n", 0o644);
+    let policy = "/etc/hellod/policy.d/50-corp.toml";
+    touched.world.lab.write(policy, "[policy.Biometrics]\nUseBiometrics = false\n", 0o644);
     touched.world.restart_hellod();
+    let mut sudo = touched.world.sudo();
+    sudo.expect(PROMPT);
+    sudo.send_secret("");
+    sudo.expect(SUDO_PASSWORD);
+    assert!(!touched.sensor.is_waiting() && !sudo.output().contains("finger"), "{}", sudo.output());
+    finish_with_password(&mut sudo);
     touched.world.the_pin_answers_sudo();
-    assert!(!touched.sensor.is_waiting());
-    touched.world.lab.run_as("root", ["rm", path]).ok();
+    touched.world.lab.run_as("root", ["rm", policy]).ok();
     touched.world.restart_hellod();
     // hellod-finger has run all the time.
     touched.world.the_pin_answers_sudo();
