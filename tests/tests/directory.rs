@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use hello_tests::{ALICE, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, until};
+use hello_tests::{ALICE, BOB, Corp, ONE_OFF, PATIENCE, PIN, PROMPT, until};
 use serde_json::{Value, json};
 
 /// A machine that has joined, on which alice has a PIN as dora.
@@ -206,6 +206,79 @@ fn a_sign_in_keeps_nothing_under_a_key_that_the_disk_named() {
     until("another to be kept under a key of its own", PATIENCE, || wrapping().filter(|now| *now != former));
 }
 
+#[test]
+fn a_pin_is_changed_while_the_directory_is_away_and_is_the_same_key_for_it_afterwards() {
+    for farm in [false, true] {
+        let mut corp = Corp::enrolled(farm);
+        corp.the_pin_answers_sudo();
+        let key = |corp: &Corp| corp.status(&ALICE)["enrolment"]["key_id"].clone();
+        let kid = key(&corp);
+        corp.order(&json!({"do": "fault", "path": "/", "kind": "drop", "count": 999}));
+        corp.helloctl("alice", &["pin", "change"], &[PIN, OTHER_PIN, OTHER_PIN]).ok();
+        let mut su = corp.su();
+        for (pin, answer) in [(PIN, "Wrong PIN."), (OTHER_PIN, "it is done")] {
+            su.expect(PROMPT);
+            su.send_secret(pin);
+            su.expect(answer);
+        }
+        su.finish_ok();
+        assert!(events(&corp).contains("could not be reached"), "farm {farm}: {}", events(&corp));
+        // Nobody there who could ask it, either.
+        corp.online.kill();
+        corp.helloctl("alice", &["pin", "change"], &[OTHER_PIN, PIN, PIN]).ok();
+        corp.the_pin_answers_sudo();
+        corp.order(&json!({"do": "clear-faults"}));
+        corp.online = corp.lab.hellod_online();
+        until("the directory to take what the new PIN has signed", PATIENCE, || {
+            corp.the_pin_answers_sudo();
+            let last = corp.status(&ALICE)["last_sign_in"]["online"].clone();
+            (last == true).then_some(())
+        });
+        assert_eq!(key(&corp), kid, "farm {farm}");
+    }
+}
+
+#[test]
+fn at_the_start_the_keys_of_this_computer_and_of_each_person_are_missed_in_another_chip_and_in_none_else() {
+    let mut corp = enrolled(json!({}));
+    corp.helloctl("root", &["enroll", "--local", "--user", "bob"], &[PIN, PIN]).ok();
+    let lost = |corp: &Corp| {
+        let events = corp.helloctl("root", &["events"], &[]).ok().to_owned();
+        let lines = events.lines().filter(|line| line.contains("7011") || line.contains("7012"));
+        lines.map(str::to_owned).collect::<Vec<_>>()
+    };
+    let mark = corp.tpm.mark();
+    corp.restart_hellod();
+    until("the keys to be looked at", PATIENCE, || {
+        let names = corp.tpm.names_since(mark);
+        let looked = |name: &str, times| names.iter().filter(|other| *other == name).count() >= times;
+        (looked("RSA_Decrypt", 1) && looked("NV_ReadPublic", 2)).then_some(())
+    });
+    corp.the_pin_answers_sudo();
+    assert_eq!(lost(&corp), [""; 0]);
+    corp.tpm.replace();
+    corp.restart_hellod();
+    let lines =
+        until("all three to be missed", PATIENCE, || Some(lost(&corp)).filter(|lines| lines.len() > 2));
+    for sentence in [
+        "the keys of this computer for its directory work no longer: the chip has been cleared or replaced",
+        "alice",
+        "bob",
+    ] {
+        let said = lines.iter().filter(|line| line.contains(sentence));
+        assert_eq!(said.count(), 1, "{sentence}: {lines:?}");
+    }
+    for person in [&ALICE, &BOB] {
+        let mut su = corp.lab.pty(person.name, ["su", person.name, "-c", "echo it is done"]);
+        su.expect("has been cleared or replaced since this");
+        su.expect("helloctl reset");
+        su.expect("Password: ");
+        su.send_secret(person.password);
+        su.expect("it is done");
+        su.finish_ok();
+    }
+}
+
 /// The next request but the one for a nonce is refused with that number of Entra's.
 #[track_caller]
 fn refuse_after_the_nonce(corp: &Corp, code: u32) {
@@ -218,6 +291,7 @@ fn late(corp: &Corp) -> Value {
 }
 
 const LATE: u64 = 8;
+const OTHER_PIN: &str = "314159";
 
 /// The tenant's own, which is asked with what was signed; the common one is asked for a nonce.
 #[track_caller]
