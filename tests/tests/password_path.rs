@@ -248,6 +248,34 @@ fn whose_key_a_cleared_chip_has_lost_is_told_before_a_prompt_and_everybody_else_
 }
 
 #[test]
+fn whose_record_is_damaged_is_told_so_and_gets_the_pin_back_by_a_reset_and_everybody_else_signs_in() {
+    let world = World::enrolled();
+    world.enrol(&BOB, PIN);
+    let record = "/var/lib/hellod/enrolments/6001.json";
+    for of_bob in [true, false] {
+        let sound = world.lab.read(record);
+        let half = sound.split_at(sound.len() / 2).0;
+        let damaged = if of_bob { sound.replace(": 6001,", ": 6002,") } else { half.to_owned() };
+        assert_ne!(damaged, sound);
+        world.lab.write(record, damaged, 0o600);
+        let mut su = world.su();
+        su.expect("its record on this machine was changed");
+        su.expect("helloctl reset");
+        su.expect("Password: ");
+        su.send_secret(ALICE.password);
+        su.expect("it is done");
+        su.finish_ok();
+        let events = world.helloctl("root", &["events", "--limit", "2"], &[]);
+        assert!(events.ok().contains("7402"), "{events:?}");
+        assert_eq!(world.sign_in(&BOB, PIN).outcome, Some(Ending::Success));
+        world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
+        world.the_pin_answers_sudo();
+        assert_eq!(world.sign_in(&BOB, PIN).outcome, Some(Ending::Success));
+        assert_eq!(world.counters().len(), 2, "the former key is gone from the chip");
+    }
+}
+
+#[test]
 fn a_chip_that_was_another_one_at_the_start_and_is_back_costs_nobody_their_pin() {
     let mut world = World::of(Lab::with_hello().without_activation(), &Config::default());
     world.enrol(&ALICE, PIN);

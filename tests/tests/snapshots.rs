@@ -142,6 +142,20 @@ fn a_pin_that_is_about_to_be_locked_is_locked_or_is_lost_is_spoken_of_as_these_t
     album.keep("pin", title, &quietly(&world, &all(), &[PASSWORD, NO]));
     let title = "alice's PIN is locked, and at the console she chooses a new one.";
     album.keep("pin", title, &quietly(&world, CONSOLE, &[PASSWORD, YES, NEW, NEW]));
+    let record = "/var/lib/hellod/enrolments/6001.json";
+    let sound = world.lab.read(record);
+    for (title, damaged) in [
+        (
+            "Somebody has put another person's number into alice's record.",
+            sound.replace(": 6001,", ": 6002,"),
+        ),
+        ("alice's record is cut short.", sound.split_at(sound.len() / 2).0.to_owned()),
+    ] {
+        assert_ne!(damaged, sound);
+        world.lab.write(record, damaged, 0o600);
+        album.keep("record", title, &quietly(&world, &all(), &[PASSWORD, NO]));
+    }
+    world.lab.write(record, sound, 0o600);
     world.tpm.replace();
     world.restart_hellod();
     until("the loss to be seen", PATIENCE, || (world.sign_in(&ALICE, NEW.1).prompts == 0).then_some(()));
