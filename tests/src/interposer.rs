@@ -42,9 +42,15 @@ impl Interposer {
             meddler: Mutex::default(),
         });
         let commands = Arc::clone(&shared);
+        // hellod and hellod-finger are there at once while a finger signs.
         let listeners = [
-            listen(lab, BETWEEN, SOCKET, move |theirs, tpm| commands.serve(&theirs, &tpm)),
-            listen(lab, BETWEEN_CONTROL, CONTROL, |theirs, tpm| relay(&theirs, &tpm)),
+            listen(lab, BETWEEN, SOCKET, move |theirs, tpm| {
+                let commands = Arc::clone(&commands);
+                std::thread::spawn(move || commands.serve(&theirs, &tpm));
+            }),
+            listen(lab, BETWEEN_CONTROL, CONTROL, |theirs, tpm| {
+                std::thread::spawn(move || relay(&theirs, &tpm));
+            }),
         ];
         Self { shared, _listeners: listeners }
     }

@@ -40,7 +40,17 @@ impl Touched {
     /// Without the finger, in a laboratory of another kind.
     #[track_caller]
     pub fn of(builder: LabBuilder, config: &Config) -> Self {
-        let world = World::of(builder.without_activation(), config);
+        Self::on(World::of(builder.without_activation(), config))
+    }
+
+    /// Without the finger, with somebody between the TPM and both who ask it.
+    #[track_caller]
+    pub fn tapped(config: &Config) -> Self {
+        Self::on(World::tapped_with(config))
+    }
+
+    #[track_caller]
+    fn on(world: World) -> Self {
         // Without logind polkit takes nobody for local, and the actions allow nothing to others.
         world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
         let polkit = world.lab.polkit();
@@ -53,13 +63,24 @@ impl Touched {
     /// The same on a chip that has no room for a counter or a gate. alice's key is under its common lockout.
     #[track_caller]
     pub fn in_a_full_chip() -> Self {
-        let touched = Self::bare(&Config::with("[policy]\nAllowDaAuth = true\n"));
-        // The first PIN has shown what the chip can do.
-        touched.world.fill_the_chip();
-        touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
-        touched.world.plug_the_chip();
-        touched.world.enrol(&ALICE, PIN);
+        let touched = Self::bare(&Self::without_a_counter());
+        touched.fill_the_chip();
         touched
+    }
+
+    /// The settings with which alice has a PIN there.
+    pub fn without_a_counter() -> Config {
+        Config::with("[policy]\nAllowDaAuth = true\n")
+    }
+
+    /// Takes the room of alice's counter, and gives her another PIN.
+    #[track_caller]
+    pub fn fill_the_chip(&self) {
+        // The first PIN has shown what the chip can do.
+        self.world.fill_the_chip();
+        self.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+        self.world.plug_the_chip();
+        self.world.enrol(&ALICE, PIN);
     }
 
     /// Adds a finger that the reader will know by `print`.

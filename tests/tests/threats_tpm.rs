@@ -2,13 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use std::collections::HashMap;
+use std::ops::RangeInclusive;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, Ending, Exchange, Named, PIN, ROOT, Step, Swapper, World, auth_value, request, reseal,
-    secret_frame,
+    ALICE, Config, Ending, Exchange, Named, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER, ROOT, SUDO_PASSWORD,
+    Step, Swapper, Touched, World, auth_value, request, reseal, secret_frame,
 };
 use serde_json::json;
 
@@ -177,10 +178,70 @@ fn a_hellod_killed_in_the_middle_of_an_attempt_has_counted_it() {
 fn every_error_at_every_command_of_a_sign_in_denies_it() {
     let world = World::tapped();
     world.enrol(&ALICE, PIN);
+    let sign_in = || world.sign_in(&ALICE, PIN).outcome == Some(Ending::Success);
+    every_error_denies(&world, 6..=12, &|| world.forget_delays(&ALICE), &sign_in);
+}
+
+// T14: nor by a finger, for which two ask the TPM
+#[test]
+fn every_error_at_every_command_of_a_sign_in_by_finger_denies_it() {
+    let touched = Touched::tapped(&Config::default());
+    touched.add("alice", &[], "index");
+    let sign_in = || {
+        let mut sudo = touched.asking();
+        touched.sensor.touch("index");
+        let let_in = sudo.which(&["it is done", PROMPT, PROMPT_WITH_FINGER, SUDO_PASSWORD], PATIENCE);
+        sudo.kill();
+        assert!(let_in.is_some(), "{}", sudo.output());
+        let_in == Some(0)
+    };
+    every_error_denies(&touched.world, 10..=24, &|| a_finger_counts(&touched), &sign_in);
+}
+
+// T14: nor by the key that stands for it at the screen
+#[test]
+fn every_error_at_every_command_of_a_passing_key_leaves_the_screen_locked() {
+    let touched = Touched::tapped(&Touched::without_a_counter());
+    touched.fill_the_chip();
+    touched.add_for_the_screen("index");
+    touched.world.lab.write("/etc/pam.d/kde-fingerprint", "auth required pam_hello.so\n", 0o644);
+    let unlock = || {
+        let mut screen =
+            touched.world.lab.pty("alice", ["pamtester", "kde-fingerprint", "alice", "authenticate"]);
+        screen.expect("Touch the fingerprint reader");
+        touched.sensor.touch("index");
+        screen.finish().0.success()
+    };
+    // What fails is forgotten, and the next PIN makes another.
+    every_error_denies(&touched.world, 3..=12, &|| touched.world.the_pin_answers_sudo(), &unlock);
+}
+
+#[track_caller]
+fn a_finger_counts(touched: &Touched) {
+    let mut sudo = touched.world.sudo();
+    if sudo.which(&[PROMPT_WITH_FINGER, PROMPT], PATIENCE) == Some(1) {
+        sudo.send_secret(PIN);
+        sudo.expect("it is done");
+    }
+    sudo.kill();
+}
+
+/// Commands that prove something, or sign.
+const PROVING: [&str; 4] = ["PolicySecret", "PolicySigned", "PolicyOR", "Sign"];
+
+/// Puts each error in the place of the TPM's answer to each command of what somebody does to be let in.
+#[track_caller]
+fn every_error_denies(
+    world: &World,
+    expected: RangeInclusive<usize>,
+    prepare: &dyn Fn(),
+    is_let_in: &dyn Fn() -> bool,
+) {
+    prepare();
     world.interposer().behave();
-    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
-    let commands = world.interposer().heard().len();
-    assert!((6..=12).contains(&commands), "{:?}", world.interposer().names());
+    assert!(is_let_in());
+    let commands = world.interposer().names();
+    assert!(expected.contains(&commands.len()), "{commands:?}");
     let failure = |code: u32| [&[0x80, 1, 0, 0, 0, 10][..], &code.to_be_bytes()].concat();
     let answers: Vec<Option<Vec<u8>>> = vec![
         None,
@@ -190,30 +251,31 @@ fn every_error_at_every_command_of_a_sign_in_denies_it() {
         Some(failure(0x12f)),
         Some([&[0x80, 2, 0, 0, 0, 19][..], &[0; 13]].concat()),
     ];
-    for at in 0..commands {
+    for (at, command) in commands.iter().enumerate() {
         // All of them at the commands where it matters most, one of them in turn elsewhere.
         for (number, answer) in answers.iter().enumerate() {
-            if at < commands.saturating_sub(4) && number != at % answers.len() {
+            if !PROVING.contains(&command.as_str()) && number != at % answers.len() {
                 continue;
             }
-            world.forget_delays(&ALICE);
+            world.interposer().behave();
+            prepare();
             let (answer, mut count) = (answer.clone(), 0);
             world.interposer().meddle(move |command, ask| {
                 count += 1;
                 if count - 1 == at { answer.clone() } else { Some(ask(command)) }
             });
-            let talk = world.sign_in(&ALICE, PIN);
+            let let_in = is_let_in();
             // Behind the signature only the key is put away: what fails there takes nothing from the proof.
             let names = world.interposer().names();
             if names.get(at).map(String::as_str) == Some("FlushContext") {
                 continue;
             }
-            assert_ne!(talk.outcome, Some(Ending::Success), "answer {number} to {at} of {names:?}: {talk:?}");
+            assert!(!let_in, "answer {number} to {at} of {names:?}: Success");
         }
     }
-    world.forget_delays(&ALICE);
     world.interposer().behave();
-    assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success), "nothing of it lasts");
+    prepare();
+    assert!(is_let_in(), "nothing of it lasts");
 }
 
 // T14
