@@ -4,8 +4,8 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, Config, Lab, ONE_OFF, PIN, PROMPT, PROMPT_WITH_FINGER, SUITE, Terminal, Touched, modules, program,
-    shipped_module, until,
+    ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER, SUITE, Terminal, Touched,
+    modules, program, shipped_module, until,
 };
 
 /// The programs, and who runs them.
@@ -138,6 +138,21 @@ fn the_rules_of_plasmas_program_for_fingers_are_kept() {
         suite.join().map(|output| output.stdout).unwrap_or_default()
     });
     assert!(verdict.contains("kept    kscreenlocker-fingerprint/right: "), "{verdict}");
+}
+
+#[test]
+fn who_comes_from_another_machine_is_asked_for_no_finger_where_policy_has_the_pin_count_there() {
+    let touched = Touched::bare(&Config::with("remote = [\"login\"]\n"));
+    touched.add("alice", &[], "index");
+    for (from, prompt) in [("rhost=", PROMPT_WITH_FINGER), ("rhost=192.0.2.9", PROMPT)] {
+        let argv = ["pamtester", "-I", from, "-I", "tty=/dev/tty1", "login", "alice", "authenticate"];
+        let mut login = touched.world.lab.pty("root", argv);
+        let asked = login.which(&[PROMPT_WITH_FINGER, PROMPT], PATIENCE);
+        assert_eq!(asked, Some(usize::from(prompt == PROMPT)), "{from}: {}", login.output());
+        login.send_secret(PIN);
+        login.expect("successfully authenticated");
+        login.finish_ok();
+    }
 }
 
 /// alice has a PIN and a finger, and the module stands where pam_fprintd stood.

@@ -145,13 +145,15 @@ pub(super) async fn that_counts(
     parts.fingers.counts(&of.admitted.account, enrolled).await
 }
 
-/// Whether whoever touches the reader is before this program, and their finger counts there.
+/// Whether whoever touches the reader is before this program, and their finger counts there. Whom a program says to come from
+/// another machine is not, wherever the program itself runs.
 fn may_be_touched_for(
     parts: &Parts,
     Asking { caller, admitted: Admitted { account, class }, request }: Asking<'_>,
     reach: Reach,
 ) -> bool {
-    parts.surfaces.has_a_finger_count(caller, (*class, account.uid), (&request.service, &request.tty), reach)
+    let (who, surface) = ((*class, account.uid), (request.service.as_str(), request.tty.as_str()));
+    request.rhost.is_empty() && parts.surfaces.has_a_finger_count(caller, who, surface, reach)
 }
 
 /// Of whoever is gone meanwhile, nothing counts that did not before.
