@@ -144,6 +144,16 @@ fn over_ssh_the_password_works_and_the_pin_does_not() {
     assert!(!asked.before.contains("PIN"), "{asked:?}");
     container.console.send_line(ALICE.password);
     container.console.expect("root\r\n");
+    container.console.expect("$ ");
+    // Where a session is, is nothing that it says itself.
+    container.console.send_line(&format!(
+        "ssh -t -o StrictHostKeyChecking=no alice@192.0.2.1 'sudo -k; env {AT_THE_SCREEN} sudo id -un'"
+    ));
+    container.answer("alice@192.0.2.1's password: ", ALICE.password);
+    let asked = container.console.expect("password for alice: ");
+    assert!(!asked.before.contains("PIN"), "{asked:?}");
+    container.console.send_line(ALICE.password);
+    container.console.expect("root\r\n");
     let declined = container.run(["journalctl", "--no-pager", "--output=cat", "HELLO_EVENT=5400"]);
     assert!(declined.ok().contains("(sshd)"), "{declined:?}");
     assert_eq!(container.run(["journalctl", "--quiet", "--no-pager", "HELLO_EVENT=6400"]).ok(), "");
@@ -361,6 +371,9 @@ fn debian_12_installs_the_same_packages_and_the_pin_works() {
     container.run(["apt-get", "purge", "--yes", "hellod", "libpam-hello"]).ok();
     assert!(!container.nv_indices().contains("0x184"), "{}", container.nv_indices());
 }
+
+/// What a session at the screen has in its environment.
+const AT_THE_SCREEN: &str = "XDG_SEAT=seat0 XDG_VTNR=1 XDG_SESSION_TYPE=tty XDG_SESSION_CLASS=user";
 
 /// What polkit 127 runs its helper with; surfaces that it breaks are why modules need a daemon.
 const POLKIT_127: [&str; 9] = [

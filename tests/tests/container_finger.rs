@@ -32,40 +32,21 @@ while (1) {
     }
 }
 "#;
+const TPM: &str = "[tpm]\nswtpm = \"/run/tpm/socket\"\n";
+
 fn touch(container: &Container, print: &str) {
-    until("somebody to wait for a finger", PATIENCE, || {
-        (container.sh(FINGER_NEEDED).stdout.trim() == "b true").then_some(())
-    });
+    until("somebody to wait for a finger", PATIENCE, || is_waiting(container).then_some(()));
     container.sh(&format!("{TOUCH_READER} {print}")).ok();
 }
 
 #[test]
 fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_logout() {
     let mut container = Container::with_hello_enabled(Debian::Trixie);
-    container.write("/etc/systemd/system/fprintd.service.d/lab.conf", READER);
-    container.write("/usr/lib/hello-lab/junction", JUNCTION);
-    container
-        .sh("systemctl daemon-reload; mv /run/tpm/socket /run/tpm/chip && systemd-run --quiet --unit=junction \
-             perl /usr/lib/hello-lab/junction /run/tpm/socket /run/tpm/chip")
-        .ok();
-    until("the junction", PATIENCE, || container.sh("test -S /run/tpm/socket").success().then_some(()));
+    furnish(&container, TPM);
     container.enrol(&ALICE, PIN);
     container.sign_in(&ALICE, PROMPT, PIN);
-    container.console.send_line("helloctl finger add right-index");
-    container.answer("Your PIN: ", PIN);
-    container.console.expect("Touch the fingerprint reader with your right index finger");
-    for _ in 0..6 {
-        touch(&container, "index");
-    }
-    container.console.expect("Done. Your right index finger signs in.");
-    container.console.expect("$ ");
-
-    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
-    container.answer(PROMPT_WITH_FINGER, "");
-    container.console.expect("Touch the fingerprint reader: sudo for alice.");
-    touch(&container, "index");
-    container.console.expect("it is 42");
-    container.console.expect("$ ");
+    add_a_finger(&mut container);
+    the_finger_answers_sudo(&mut container);
 
     // A prompt that is left open is worth no finger at the screen that is locked since.
     container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
@@ -104,6 +85,75 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
     container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
     container.answer(PROMPT, PIN);
     container.console.expect("it is 42");
+}
+
+#[test]
+fn over_ssh_no_finger_is_asked_for_even_where_the_pin_may_be_and_one_counts_at_the_machine() {
+    let mut container = Container::with_hello_enabled(Debian::Trixie);
+    furnish(&container, TPM);
+    container.enrol(&ALICE, PIN);
+    container.sign_in(&ALICE, PROMPT, PIN);
+    add_a_finger(&mut container);
+    the_finger_answers_sudo(&mut container);
+
+    // She sits there, and somebody comes in from elsewhere as her.
+    let sudo = |container: &mut Container, asks: &str| {
+        container.console.send_line(
+            "ssh -t -o StrictHostKeyChecking=no alice@192.0.2.1 'sudo -k; sudo echo it is $((40 + 2))'",
+        );
+        container.answer("alice@192.0.2.1's password: ", ALICE.password);
+        let asked = container.console.expect(asks);
+        assert!(!asked.before.contains("finger"), "{asked:?}");
+        assert!(!is_waiting(container));
+        // What asks for a finger elsewhere asks for none here.
+        container.console.send_line("");
+        let asked = container.console.expect("password for alice: ");
+        assert!(!asked.before.contains("finger") && !is_waiting(container), "{asked:?}");
+        container.console.send_line(ALICE.password);
+        container.console.expect("it is 42");
+        container.console.expect("$ ");
+    };
+    sudo(&mut container, "password for alice: ");
+    container.write("/etc/hellod/hellod.toml", &format!("{TPM}[surfaces]\nremote = [\"sudo\"]\n"));
+    container.run(["systemctl", "restart", "hellod.service"]).ok();
+    sudo(&mut container, PROMPT);
+    the_finger_answers_sudo(&mut container);
+}
+
+fn is_waiting(container: &Container) -> bool {
+    container.sh(FINGER_NEEDED).stdout.trim() == "b true"
+}
+
+/// Settings, a reader, and a TPM for two.
+fn furnish(container: &Container, settings: &str) {
+    container.write("/etc/hellod/hellod.toml", settings);
+    container.write("/etc/systemd/system/fprintd.service.d/lab.conf", READER);
+    container.write("/usr/lib/hello-lab/junction", JUNCTION);
+    container
+        .sh("systemctl daemon-reload; mv /run/tpm/socket /run/tpm/chip && systemd-run --quiet --unit=junction \
+             perl /usr/lib/hello-lab/junction /run/tpm/socket /run/tpm/chip")
+        .ok();
+    until("the junction", PATIENCE, || container.sh("test -S /run/tpm/socket").success().then_some(()));
+}
+
+fn add_a_finger(container: &mut Container) {
+    container.console.send_line("helloctl finger add right-index");
+    container.answer("Your PIN: ", PIN);
+    container.console.expect("Touch the fingerprint reader with your right index finger");
+    for _ in 0..6 {
+        touch(container, "index");
+    }
+    container.console.expect("Done. Your right index finger signs in.");
+    container.console.expect("$ ");
+}
+
+fn the_finger_answers_sudo(container: &mut Container) {
+    container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
+    container.answer(PROMPT_WITH_FINGER, "");
+    container.console.expect("Touch the fingerprint reader: sudo for alice.");
+    touch(container, "index");
+    container.console.expect("it is 42");
+    container.console.expect("$ ");
 }
 
 /// What a desktop tells logind of its lock.
