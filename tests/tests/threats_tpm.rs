@@ -179,6 +179,8 @@ fn every_error_at_every_command_of_a_sign_in_denies_it() {
     let world = World::tapped();
     world.enrol(&ALICE, PIN);
     let sign_in = || world.sign_in(&ALICE, PIN).outcome == Some(Ending::Success);
+    // Before the first prompt after a start her key is looked at.
+    assert!(sign_in());
     every_error_denies(&world, 6..=12, &|| world.forget_delays(&ALICE), &sign_in);
 }
 
