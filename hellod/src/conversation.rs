@@ -380,7 +380,7 @@ pub fn said(typed: &str) -> Option<bool> {
 
 /// A question without a pipe, to which nothing is no answer.
 fn question(text: impl Display, role: Role, shape: Shape) -> Prompt {
-    let text = text.to_string();
+    let text = fitted(&text.to_string());
     Prompt { text, secret: None, role, shape, keeps_password: false, takes_nothing: false }
 }
 

@@ -134,18 +134,34 @@ pub fn faults(text: &str, translation: &str) -> Vec<String> {
     let ends = |text: &str| {
         [text.starts_with('\n'), text.ends_with('\n'), text.starts_with(' '), text.ends_with(' ')]
     };
-    let widest = |text: &str| text.lines().map(|line| line.chars().count()).max().unwrap_or_default();
     let lines = |text: &str| text.lines().count();
     [
         (numbered(text) != numbered(translation), "its places are others"),
         (commands(text) != commands(translation), "its commands are others"),
         (ends(text) != ends(translation), "it begins or ends otherwise"),
         (lines(text) > 1 && widest(text) <= WIDTH && widest(translation) > WIDTH, "a line of it is too long"),
+        (is_prompt(text) && is_too_wide(translation), "a prompt stands in one line"),
     ]
     .into_iter()
     .filter(|(is_so, _)| *is_so)
     .map(|(_, fault)| format!("{text:?}: {fault}: {translation:?}"))
     .collect()
+}
+
+/// Whether something is typed behind it: a place to type at doesn't break where it likes.
+#[must_use]
+pub fn is_prompt(text: &str) -> bool {
+    text.ends_with(": ")
+}
+
+/// Whether there is no room for a line of it. What is put into its places has to be short.
+#[must_use]
+pub fn is_too_wide(text: &str) -> bool {
+    widest(text) > WIDTH
+}
+
+fn widest(text: &str) -> usize {
+    text.lines().map(|line| line.trim_end().chars().count()).max().unwrap_or_default()
 }
 
 /// The places of a text: `{}`, `{0}`, `{name}`, in their order.
@@ -378,6 +394,7 @@ mod tests {
 
     #[test]
     fn a_translation_that_does_not_fit_has_a_fault() {
+        assert!(faults("a: ", &format!("{}: ", "x".repeat(59))).is_empty());
         assert!(faults("{} of {name}: helloctl enroll", "{name}, {0}: helloctl enroll").is_empty());
         for (text, translation) in [
             ("{a}", "a"),
@@ -385,6 +402,7 @@ mod tests {
             ("Do: helloctl enroll", "Tun: helloctl einrichten"),
             ("PIN: ", "PIN:"),
             ("a\nb", &format!("{}\nb", "x".repeat(61))),
+            ("a: ", &format!("{}: ", "x".repeat(60))),
         ] {
             assert_eq!(faults(text, translation).len(), 1, "{text:?} {translation:?}");
         }

@@ -14,6 +14,9 @@ fn every_text_stands_in_the_template_and_no_other_does() {
     let (texts, amiss) = texts::all(source_root());
     assert!(texts.len() > 500, "{} texts", texts.len());
     assert!(amiss.is_empty(), "{amiss:#?}");
+    let wide: Vec<_> =
+        texts.keys().filter(|text| texts::is_prompt(text) && texts::is_too_wide(text)).collect();
+    assert!(wide.is_empty(), "prompts that are too wide: {wide:#?}");
     let path = source_root().join("words/po/hello-for-linux.pot");
     let template = texts::template(&texts);
     if accepts("HELLO_TEXTS") {

@@ -103,6 +103,9 @@ fn a_text_has_lines_of_sixty_columns_and_what_is_set_in_or_drawn_stays_whole() {
     ] {
         assert_eq!(fitted(text), shown);
     }
+    let asks = "Type the word at the beginning of this line for your PIN, or Enter: ";
+    let asked = question(asks, Role::Word, Shape::Any).text;
+    assert_eq!(asked, "Type the word at the beginning of this line for your PIN, or\nEnter: ");
     let word = "x".repeat(70);
     assert_eq!(fitted(&format!("{word} {word} y")), format!("{word}\n{word}\ny"));
     let drawn = format!("{}\n", "█ ".repeat(40));

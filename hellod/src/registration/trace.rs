@@ -24,6 +24,6 @@ pub async fn trace(parts: &Parts, lines: Lines, mut terminal: Terminal) {
     terminal.end(if said { Outcome::Success } else { Outcome::Unavailable }).await;
 }
 
-const UNTIL: Text = tr!("Join, enrol or sign in elsewhere now. Enter ends the transcript: ");
+const UNTIL: Text = tr!("Join, enrol or sign in elsewhere now.\nEnter ends the transcript: ");
 
 const TOO_MANY: Text = tr!("Too many transcripts are being written already. End one of them first.");
