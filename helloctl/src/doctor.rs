@@ -7,16 +7,16 @@ use hello_dbus::{BUS_ADDRESS, Unreachable};
 use hello_words::{Text, tr};
 
 use crate::exit::Exit;
-use crate::text::{cell, columns, wrapped};
+use crate::text::{cell, remarked, wrapped};
 
 /// A check as hellod tells it: its name, `ok`, `warn` or `fail`, what was found, and what to do about it.
 pub(crate) type Check = (String, String, String, String);
 
-/// The checks as a table, each remedy below its check.
+/// The checks as a table, each remedy below its check, within the columns that everybody has.
 pub(crate) fn table(checks: &[Check]) -> String {
     let rows: Vec<[String; 3]> =
         checks.iter().map(|(check, state, found, _)| [cell(check), cell(state), cell(found)]).collect();
-    let lines = columns(&rows).into_iter().zip(checks).map(|(line, (_, _, _, remedy))| {
+    let lines = remarked(&rows).into_iter().zip(checks).map(|(line, (_, _, _, remedy))| {
         if remedy.is_empty() { line } else { format!("{line}\n{}", wrapped(&cell(remedy), "    ")) }
     });
     lines.collect::<Vec<_>>().join("\n")

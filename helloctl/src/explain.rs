@@ -27,6 +27,7 @@ const CATALOGUE: &str = include_str!("../../docs/events.md");
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::text::WIDTH;
 
     #[test]
     fn every_event_of_the_catalogue_is_explained_and_nothing_else_is() {
@@ -39,7 +40,7 @@ mod tests {
         for id in ids {
             let text = explain(id).unwrap_or_else(|| panic!("{id}"));
             assert!(text.starts_with(id) && text.contains("What to do"), "{text}");
-            assert!(text.lines().all(|line| line.chars().count() <= 100), "{text}");
+            assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
         }
         for id in ["", "id", "---", "9999", "840", "84000"] {
             assert_eq!(explain(id), None, "{id:?}");

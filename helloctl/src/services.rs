@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use hello_words::{Text, tr};
 
-use crate::text::{cell, columns};
+use crate::text::{cell, remarked};
 
 /// A service as hellod tells it: its name, the gesture, and why no more.
 pub(crate) type Offer = (String, String, String);
@@ -141,7 +141,7 @@ pub(crate) fn table(rows: Vec<Row>) -> String {
     let (with, without): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.is_hellos);
     let cells = with.into_iter().chain(without).map(|row| row.cells);
     let rows: Vec<_> = [header].into_iter().chain(cells).collect();
-    columns(&rows).join("\n")
+    remarked(&rows).join("\n")
 }
 
 /// A line of the table.
@@ -263,7 +263,8 @@ mod tests {
         let row =
             |name: &str, asks: &str, is_hellos| Row { is_hellos, cells: [name, asks, ""].map(str::to_owned) };
         let shown = table(vec![row("cron", "password", false), row("sudo", "PIN, finger or password", true)]);
-        let lines: Vec<_> = shown.lines().map(str::split_whitespace).map(|mut words| words.next()).collect();
+        let rows = shown.lines().filter(|line| !line.starts_with(' '));
+        let lines: Vec<_> = rows.map(str::split_whitespace).map(|mut words| words.next()).collect();
         assert_eq!(lines, [Some("PAM"), Some("sudo"), Some("cron")]);
     }
 }

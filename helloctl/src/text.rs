@@ -13,7 +13,8 @@ pub(crate) fn cell(text: &str) -> String {
     plain(text).replace('\n', " ")
 }
 
-/// Rows as lines whose columns stand below each other. The last column is as wide as it likes.
+/// Rows as lines whose columns stand below each other. The last column is as wide as it likes; what is to be read by people alone
+/// is for [`remarked`].
 pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
     let mut widths = [0; N];
     for row in rows {
@@ -30,29 +31,63 @@ pub(crate) fn columns<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
         .collect()
 }
 
+/// Rows in columns within [`WIDTH`]. The last cell, a sentence, is broken below itself; where the others leave it too little room, it
+/// stands below its row.
+pub(crate) fn remarked<const N: usize>(rows: &[[String; N]]) -> Vec<String> {
+    let before = rows.iter().map(|row| row.get(..N - 1).unwrap_or_default());
+    let widest =
+        |at: usize| before.clone().filter_map(|row| row.get(at)).map(|cell| cell.chars().count()).max();
+    let left = (0..N - 1).map(|at| widest(at).unwrap_or_default() + GAP.len()).sum::<usize>();
+    let indent = " ".repeat(if left + NARROWEST <= WIDTH { left } else { BELOW });
+    let rows = rows.iter().map(|row| {
+        let remark = row.last().filter(|remark| !remark.is_empty()).map(|remark| wrapped(remark, &indent));
+        let cells = row.iter().take(N - 1).enumerate();
+        let cells: String = cells
+            .map(|(at, cell)| format!("{cell:width$}{GAP}", width = widest(at).unwrap_or_default()))
+            .collect();
+        match remark {
+            Some(remark) if indent.len() == left => cells + remark.trim_start(),
+            Some(remark) => format!("{}\n{remark}", cells.trim_end()),
+            None => cells.trim_end().to_owned(),
+        }
+    });
+    rows.collect()
+}
+
 /// Breaks `text` between words so that it stays within [`WIDTH`], every line begun with `indent`.
 pub(crate) fn wrapped(text: &str, indent: &str) -> String {
+    let lines = broken(text, WIDTH.saturating_sub(indent.len()));
+    lines.iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
+}
+
+/// `text` in lines of that many columns, broken between words.
+pub(crate) fn broken(text: &str, width: usize) -> Vec<String> {
     let mut lines = Vec::new();
     for paragraph in text.lines() {
         let mut line = String::new();
         for word in paragraph.split_whitespace() {
-            let fits = indent.len() + line.chars().count() + 1 + word.chars().count() <= WIDTH;
+            let fits = line.chars().count() + 1 + word.chars().count() <= width;
             if !line.is_empty() && !fits {
-                lines.push(format!("{indent}{line}"));
-                line.clear();
+                lines.push(std::mem::take(&mut line));
             }
             if !line.is_empty() {
                 line.push(' ');
             }
             line.push_str(word);
         }
-        lines.push(format!("{indent}{line}"));
+        lines.push(line);
     }
-    lines.join("\n")
+    lines
 }
 
 /// Columns that a sentence may take.
-const WIDTH: usize = 60;
+pub(crate) const WIDTH: usize = 60;
+
+/// What a sentence in a column needs to be read.
+const NARROWEST: usize = 24;
+
+/// How far in stands what belongs to the line above.
+const BELOW: usize = 4;
 
 /// Between two columns.
 const GAP: &str = "  ";
@@ -71,6 +106,21 @@ mod tests {
     fn columns_stand_below_each_other_and_no_line_ends_in_blanks() {
         let rows = [["ä".into(), "b".into(), String::new()], ["long".into(), "c".into(), "end".into()]];
         assert_eq!(columns::<3>(&rows), ["ä     b", "long  c  end"]);
+    }
+
+    #[test]
+    fn a_remark_is_broken_below_itself_and_without_room_stands_below_its_row() {
+        let remark = "more than fits into what is left of this line, and so it is broken";
+        let row = |first: &str, remark: &str| [first.to_owned(), "ok".into(), remark.to_owned()];
+        let narrow = remarked(&[row("a", remark), row("long", "")]).join("\n");
+        let broken = "a     ok  more than fits into what is left of this line, and\n          so it is broken\nlong  ok";
+        assert_eq!(narrow, broken);
+        let wide = "w".repeat(40);
+        let below = format!("{wide}  ok\n    {}\n    {}", &remark[..56], &remark[57..]);
+        assert_eq!(remarked(&[row(&wide, remark)]), [below.as_str()]);
+        for line in narrow.lines().chain(below.lines()) {
+            assert!(line.chars().count() <= WIDTH, "{line}");
+        }
     }
 
     #[test]

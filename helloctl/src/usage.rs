@@ -15,6 +15,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory, FromArgMatches};
 use hello_words::{in_english, known, tr};
 
 use crate::cli::Cli;
+use crate::text::{WIDTH, broken};
 
 /// What stands on this command line; else what is wrong with it, or the help that it asks for.
 pub(crate) fn read() -> Result<Cli, Error> {
@@ -29,43 +30,68 @@ pub(crate) fn print(answer: Error) -> io::Result<()> {
 
 /// A command whose help is in the language that is spoken here, and those below it.
 fn translated(command: Command) -> Command {
+    fitted(command, WIDTH)
+}
+
+/// The same; what it does has that many columns.
+fn fitted(command: Command, room: usize) -> Command {
     let style = *command.get_styles().get_usage();
     let usage = styled(style, tr!("Usage:"));
-    let about = command.get_about().map(|about| known(&about.to_string()));
+    let about = command.get_about().map(|about| broken(&known(&about.to_string()), room).join("\n"));
     let has_version = command.get_version().is_some();
-    let command = about.into_iter().fold(command, Command::about).mut_args(translated_argument);
-    let has_more = command.get_arguments().any(|argument| argument.get_long_help().is_some());
+    let has_more = command.get_arguments().any(|argument| !explained_values(argument).is_empty());
+    let left = WIDTH - command.get_arguments().map(columns_of).max().unwrap_or_default().max(HELP);
+    let argument = |argument| translated_argument(argument, left, has_more);
+    let command = about.into_iter().fold(command, Command::about).mut_args(argument);
     // clap's template, with a word of ours in the place of {usage-heading}.
     let command = command
         .help_template(format!("{{about-with-newline}}\n{usage} {{usage}}\n\n{{all-args}}"))
         .subcommand_help_heading(tr!("Commands").to_string())
         .disable_help_flag(true)
         .disable_version_flag(true)
-        .arg(help_flag(has_more));
+        .arg(help_flag(has_more, left));
     let command = if has_version { command.arg(version_flag()) } else { command };
-    command.mut_subcommands(translated)
+    let names = command.get_subcommands().map(|below| below.get_name().len()).max().unwrap_or_default();
+    command.mut_subcommands(|below| fitted(below, WIDTH - GAPS - names))
+}
+
+/// Where the help of an argument begins in the short form, by clap's own measure.
+fn columns_of(argument: &Arg) -> usize {
+    // <NAME>, with a blank before it behind an option.
+    let names = argument.get_value_names().unwrap_or_default();
+    let taken = names.iter().filter(|_| argument.get_action().takes_values()).map(|name| name.len() + 2);
+    let taken = taken.sum::<usize>();
+    let Some(long) = argument.get_long() else { return GAPS + taken };
+    GAPS + SHORT_FLAG + "--".len() + long.len() + if taken > 0 { taken + 1 } else { 0 }
 }
 
 /// With what clap would add to its help in English: what it may be, and what it is by itself.
-fn translated_argument(argument: Arg) -> Arg {
+fn translated_argument(argument: Arg, left: usize, has_more: bool) -> Arg {
     let heading = if argument.is_positional() { tr!("Arguments") } else { tr!("Options") };
     let help = argument.get_help().map(|help| known(&help.to_string())).unwrap_or_default();
-    let takes_values = argument.get_action().takes_values();
-    let default = argument.get_default_values().first().filter(|_| takes_values);
+    let default = argument.get_default_values().first().filter(|_| argument.get_action().takes_values());
     let default = default.map(|value| tr!("[default: {0}]", value.to_string_lossy()));
-    let values = argument.get_possible_values();
+    let values = explained_values(&argument);
+    let short = |help: &str| broken(help, left).join("\n");
+    let long = |help: &str| broken(help, WIDTH - IN_LONG_HELP).join("\n");
     let argument = argument.help_heading(heading.to_string());
     if let Some(default) = default {
-        return argument.hide_default_value(true).help(format!("{help} {default}"));
+        return argument.hide_default_value(true).help(short(&format!("{help} {default}")));
     }
-    if !takes_values || values.is_empty() {
-        return argument.help(help);
+    if values.is_empty() {
+        let argument = argument.help(short(&help));
+        return if has_more { argument.long_help(long(&help)) } else { argument };
     }
     let names = values.iter().map(PossibleValue::get_name).collect::<Vec<_>>().join(", ");
     argument
         .hide_possible_values(true)
-        .help(format!("{help} {}", tr!("[possible values: {0}]", names)))
-        .long_help(format!("{help}\n\n{}{}", tr!("Possible values:"), explained(&values)))
+        .help(short(&format!("{help} {}", tr!("[possible values: {0}]", names))))
+        .long_help(format!("{}\n\n{}{}", long(&help), tr!("Possible values:"), explained(&values)))
+}
+
+/// What an argument may be, where that is a closed list.
+fn explained_values(argument: &Arg) -> Vec<PossibleValue> {
+    if argument.get_action().takes_values() { argument.get_possible_values() } else { Vec::new() }
 }
 
 /// Each of the values on a line of its own, with what it means.
@@ -75,18 +101,20 @@ fn explained(values: &[PossibleValue]) -> String {
     let line = |value: &PossibleValue| {
         let (name, help) = (value.get_name(), value.get_help().map(ToString::to_string).unwrap_or_default());
         let gap = " ".repeat(longest - name.len());
-        format!("\n- {}: {gap}{}", styled(literal, name), known(&help))
+        let below = format!("\n{}", " ".repeat(longest + GAPS));
+        let help = broken(&known(&help), WIDTH - IN_LONG_HELP - longest - GAPS).join(&below);
+        format!("\n- {}: {gap}{help}", styled(literal, name))
     };
     values.iter().map(line).collect()
 }
 
-fn help_flag(has_more: bool) -> Arg {
+fn help_flag(has_more: bool, left: usize) -> Arg {
     let flag = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let flag = flag.help_heading(tr!("Options").to_string());
     if !has_more {
         return flag.help(tr!("Print help").to_string());
     }
-    flag.help(tr!("Print help (see more with '--help')").to_string())
+    flag.help(broken(&tr!("Print help (see more with '--help')").to_string(), left).join("\n"))
         .long_help(tr!("Print help (see a summary with '-h')").to_string())
 }
 
@@ -255,6 +283,15 @@ fn styled(style: Style, word: impl Display) -> String {
 /// Before what belongs to the line above.
 const BELOW: &str = "\n  ";
 
+/// What clap puts around a name in a list: two blanks before it, and two behind.
+const GAPS: usize = 4;
+/// What it puts before the long name of an option, where it may have a short one.
+const SHORT_FLAG: usize = 4;
+/// What `--help` takes, which each command has.
+const HELP: usize = GAPS + SHORT_FLAG + "--help".len();
+/// How far in an option's long help stands.
+const IN_LONG_HELP: usize = 10;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -269,12 +306,16 @@ mod tests {
         for path in paths(&Cli::command(), "helloctl") {
             for flag in ["-h", "--help", "-V"] {
                 let line = format!("{path} {flag}");
-                // An empty line within a help has blanks, which clap's own lists have not.
-                let [ours, theirs] = answers(&line).map(|answer| {
-                    let help = answer.render().ansi().to_string();
-                    help.lines().map(str::trim_end).collect::<Vec<_>>().join("\n")
-                });
+                let answers = answers(&line).map(|answer| answer.render());
+                // clap breaks no line.
+                let [ours, theirs] = answers
+                    .clone()
+                    .map(|help| help.ansi().to_string().split_whitespace().collect::<Vec<_>>().join(" "));
                 assert_eq!(ours, theirs, "{line}");
+                for line in answers[0].to_string().lines() {
+                    let is_code = line.split_whitespace().count() == 1;
+                    assert!(is_code || line.chars().count() <= WIDTH, "{line:?} of {path} {flag}");
+                }
             }
         }
     }

@@ -28,7 +28,12 @@ impl Output {
 
     /// Whether it printed this, as a person reads it, who doesn't see where a line ends.
     pub fn says(&self, text: &str) -> bool {
-        [&self.stdout, &self.stderr].iter().any(|printed| printed.replace('\n', " ").contains(text))
+        [&self.stdout, &self.stderr].iter().any(|printed| words(printed).contains(text))
+    }
+
+    /// Its results, read so.
+    pub fn read(&self) -> String {
+        words(&self.stdout)
     }
 
     /// Whether the program ended with 0.
@@ -42,4 +47,9 @@ impl Output {
         assert!(self.success(), "the program failed: {self:#?}");
         self.stdout.trim()
     }
+}
+
+/// One blank between two words, where there were more or a line ended.
+fn words(printed: &str) -> String {
+    printed.split_whitespace().collect::<Vec<_>>().join(" ")
 }

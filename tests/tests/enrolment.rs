@@ -304,10 +304,10 @@ fn who_looks_sees_the_state_the_events_and_what_is_wrong() {
     assert!(!of_another.success(), "{of_another:?}");
     world.helloctl("alice", &["doctor"], &[]).ok();
     let none = world.helloctl(BOB.name, &["doctor"], &[]);
-    assert!(none.stdout.contains("helloctl enroll"), "{none:?}");
+    assert!(none.says("helloctl enroll"), "{none:?}");
     world.tpm.pull_the_plug();
     let broken = world.helloctl("alice", &["doctor"], &[]);
-    assert!(!broken.success() && broken.stdout.contains("Turn on the TPM"), "{broken:?}");
+    assert!(!broken.success() && broken.says("Turn on the TPM"), "{broken:?}");
     world.hellod.kill();
     assert_eq!(world.helloctl("alice", &["status"], &[]).code, Some(3));
     assert_eq!(world.helloctl("alice", &["doctor"], &[]).code, Some(3));

@@ -404,7 +404,7 @@ fn whoever_has_set_up_a_pin_is_asked_about_a_finger_and_doctor_says_how_it_stand
     }
     helloctl.expect("Sign in with a finger, too? Type yes or no: ");
     let said = touched.world.helloctl("alice", &["doctor"], &[]);
-    assert!(said.stdout.contains("there is a reader"), "{said:?}");
+    assert!(said.says("there is a reader"), "{said:?}");
     helloctl.send_line("yes");
     helloctl.expect("Your PIN: ");
     helloctl.send_secret(PIN);
@@ -507,5 +507,5 @@ fn whoever_sets_up_a_pin_at_the_console_is_told_of_the_reader() {
 }
 
 fn doctor(touched: &Touched) -> String {
-    touched.world.helloctl("alice", &["doctor"], &[]).stdout
+    touched.world.helloctl("alice", &["doctor"], &[]).read()
 }

@@ -335,7 +335,7 @@ fn when_the_pin_is_locked_in_the_tpm() {
     assert_eq!(world.status(&ALICE)["tries"]["locked"], true);
     the_password_works_when_locked(&world);
     let doctor = world.helloctl("alice", &["doctor"], &[]);
-    assert!(doctor.stdout.contains("helloctl reset"), "{doctor:?}");
+    assert!(doctor.says("helloctl reset"), "{doctor:?}");
     world.helloctl("root", &["reset", "--user", "alice"], &[PIN, PIN]).ok();
     world.the_pin_answers_sudo();
 }

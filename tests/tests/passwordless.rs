@@ -126,7 +126,7 @@ fn the_password_still_lets_in_whoever_is_exempt_has_no_pin_or_has_one_that_is_lo
     su.expect("Password: ");
     su.send_secret(ALICE.password);
     su.expect("it is done");
-    let doctor = |user| world.helloctl(user, &["doctor"], &[]).stdout;
+    let doctor = |user| world.helloctl(user, &["doctor"], &[]).read();
     assert!(doctor("bob").contains("you are exempt") && doctor("alice").contains("nothing else lets you in"));
     world.lab.run_as("root", ["sed", "-i", "/^keepers:/d", "/etc/group"]).ok();
     assert!(doctor("bob").contains("there is no group 'keepers'"), "{}", doctor("bob"));
