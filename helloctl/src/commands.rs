@@ -20,6 +20,7 @@ use crate::interrupts::Interrupts;
 use crate::password_agent::PasswordAgent;
 use crate::services::Service;
 use crate::terminal::Console;
+use crate::text::wrapped;
 use crate::transcript::Transcript;
 use crate::{doctor, events, explain, offer, pam, policy, screen, services, status};
 
@@ -305,6 +306,9 @@ async fn show_services() -> Result<Exit, Failure> {
     let told = with.iter().zip(offers?).map(|(service, offer)| service.row(&offer));
     let rows = told.chain(without.iter().map(Service::row_without_hello)).collect();
     screen::result(services::table(rows))?;
+    if let Some(locked) = services::locked_account() {
+        screen::result(format!("\n{}", wrapped(&locked.to_string(), "")))?;
+    }
     Ok(Exit::Done)
 }
 

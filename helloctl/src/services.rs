@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
 
 use hello_words::{Text, tr};
 
@@ -19,6 +20,16 @@ pub(crate) struct Service {
     pub(crate) module: Option<Control>,
     /// Whether pam_fprintd takes fingers there, too.
     fprintd: bool,
+    /// Whether none of its modules asks anybody anything.
+    is_quiet: bool,
+}
+
+/// What its auth lines have.
+#[derive(Debug, Clone, Copy)]
+struct Lines {
+    module: Option<Control>,
+    fprintd: bool,
+    is_quiet: bool,
 }
 
 /// What the line of the module makes of what it returns (pam.conf(5)).
@@ -63,14 +74,18 @@ pub(crate) fn installed(root: &Path) -> Vec<Service> {
     names.sort();
     names.dedup();
     let services = names.into_iter().filter_map(|name| {
-        auth_lines(&folders, &name, DEEPEST).map(|(module, fprintd)| Service { name, module, fprintd })
+        auth_lines(&folders, &name, DEEPEST).map(|Lines { module, fprintd, is_quiet }| Service {
+            name,
+            module,
+            fprintd,
+            is_quiet,
+        })
     });
     services.collect()
 }
 
-/// The line of the module among the auth lines of a file, or of those that it takes in (pam.d(5)), and whether pam_fprintd has one;
-/// nothing where there are no auth lines.
-fn auth_lines(folders: &[PathBuf], name: &str, depth: u32) -> Option<(Option<Control>, bool)> {
+/// The auth lines of a file, and of those that it takes in (pam.d(5)); nothing where there are none.
+fn auth_lines(folders: &[PathBuf], name: &str, depth: u32) -> Option<Lines> {
     let deeper = depth.checked_sub(1)?;
     let text = folders.iter().find_map(|folder| fs::read_to_string(folder.join(name)).ok())?;
     let found = text.lines().filter_map(|line| {
@@ -87,9 +102,31 @@ fn auth_lines(folders: &[PathBuf], name: &str, depth: u32) -> Option<(Option<Con
             return auth_lines(folders, what.split_whitespace().next()?, deeper);
         }
         let is_it = what.contains(MODULE) && !what.contains("keep_password");
-        Some((is_it.then(|| Control::of(control)), what.contains(FPRINTD)))
+        Some(Lines {
+            module: is_it.then(|| Control::of(control)),
+            fprintd: what.contains(FPRINTD),
+            is_quiet: QUIET.iter().any(|module| what.contains(module)),
+        })
     });
-    found.reduce(|(module, fprintd), (other, too)| (module.or(other), fprintd || too))
+    found.reduce(|before, line| Lines {
+        module: before.module.or(line.module),
+        fprintd: before.fprintd || line.fprintd,
+        is_quiet: before.is_quiet && line.is_quiet,
+    })
+}
+
+/// What is to be known of the person's account beside the table. hellod can't look, because root alone reads the shadow file; passwd(1)
+/// tells each of themselves.
+pub(crate) fn locked_account() -> Option<Text> {
+    let mut passwd = Command::new(PASSWD);
+    let status =
+        passwd.arg("-S").env("LC_ALL", "C").stdin(Stdio::null()).stderr(Stdio::null()).output().ok()?;
+    is_locked(&String::from_utf8_lossy(&status.stdout)).then_some(LOCKED)
+}
+
+/// Whether passwd(1) says so: the name, and then a letter.
+fn is_locked(status: &str) -> bool {
+    status.split_whitespace().nth(1) == Some("L")
 }
 
 impl Service {
@@ -126,11 +163,13 @@ impl Service {
     /// The same of one without the module.
     pub(crate) fn row_without_hello(&self) -> Row {
         let (asks, why) = if self.fprintd {
-            (tr!("password or finger"), FINGERS_PAST_IT)
+            (tr!("password or finger"), FINGERS_PAST_IT.to_string())
+        } else if self.is_quiet {
+            (tr!("nothing"), String::new())
         } else {
-            (PASSWORD, NOT_IN_ITS_FILE)
+            (PASSWORD, NOT_IN_ITS_FILE.to_string())
         };
-        let cells = [cell(&self.name), cell(&asks.to_string()), cell(&why.to_string())];
+        let cells = [cell(&self.name), cell(&asks.to_string()), cell(&why)];
         Row { is_hellos: false, cells }
     }
 }
@@ -159,6 +198,14 @@ const NOT_IN_ITS_FILE: Text = tr!("pam_hello is not in its PAM file; see 'helloc
 /// Why a finger there is worth less.
 const FINGERS_PAST_IT: Text =
     tr!("pam_fprintd lets fingers in there without the security chip; see pam_hello(8)");
+/// Of an account whose password is locked.
+const LOCKED: Text = tr!(
+    "The password of your account is locked. Where 'passwd -l' has done so, no program that runs as root \
+     takes your PIN or a finger."
+);
+const PASSWD: &str = "/usr/bin/passwd";
+/// Modules that let in or don't, and ask nobody.
+const QUIET: [&str; 3] = ["pam_rootok.so", "pam_permit.so", "pam_deny.so"];
 const FOLDERS: [&str; 2] = ["etc/pam.d", "usr/lib/pam.d"];
 const MODULE: &str = "pam_hello.so";
 const FPRINTD: &str = "pam_fprintd.so";
@@ -184,6 +231,7 @@ mod tests {
             ("round", "@include round\nauth include gone\n"),
             ("sudo.dpkg-old", "@include common-auth\n"),
             ("passwd", "password required pam_unix.so\n"),
+            ("runuser", "auth sufficient pam_rootok.so\n"),
             ("kde-fingerprint", "auth required pam_shells.so\nauth required pam_fprintd.so max-tries=1\n"),
         ] {
             fs::write(directory.join(name), text).unwrap();
@@ -196,16 +244,19 @@ mod tests {
         fs::remove_dir_all(&root).unwrap();
         let found: Vec<_> = found
             .iter()
-            .map(|service| (service.name.as_str(), service.module.is_some(), service.fprintd))
+            .map(|service| {
+                (service.name.as_str(), service.module.is_some(), service.fprintd, service.is_quiet)
+            })
             .collect();
         let expected = [
-            ("cron", false, false),
-            ("kde-fingerprint", false, true),
-            ("kept", false, false),
-            ("own", true, false),
-            ("polkit-1", true, false),
-            ("sudo", true, false),
-            ("vendor", true, false),
+            ("cron", false, false, false),
+            ("kde-fingerprint", false, true, false),
+            ("kept", false, false, false),
+            ("own", true, false, false),
+            ("polkit-1", true, false, false),
+            ("runuser", false, false, true),
+            ("sudo", true, false, false),
+            ("vendor", true, false, false),
         ];
         assert_eq!(found, expected);
     }
@@ -238,7 +289,8 @@ mod tests {
             (passwordless, "no-finger", "password"),
             (closed, "no-finger", "nothing"),
         ] {
-            let service = Service { name: "sudo".into(), module: Some(Control::of(control)), fprintd: false };
+            let module = Some(Control::of(control));
+            let service = Service { name: "sudo".into(), module, fprintd: false, is_quiet: false };
             let [_, says, _] = service.row(&("sudo".into(), gesture.into(), String::new())).cells;
             assert_eq!(says, asks, "{control}: {gesture}");
         }
@@ -248,13 +300,21 @@ mod tests {
     fn a_service_that_takes_fingers_without_the_chip_is_said_to() {
         let offer = |gesture: &str| ("sudo".to_owned(), gesture.to_owned(), String::new());
         for module in [None, Some(Control::of("success=1 default=ignore"))] {
-            let service = Service { name: "sudo".into(), module, fprintd: true };
+            let service = Service { name: "sudo".into(), module, fprintd: true, is_quiet: false };
             let [_, asks, why] = match module {
                 Some(_) => service.row(&offer("pin")),
                 None => service.row_without_hello(),
             }
             .cells;
             assert!(why.contains("without the security chip"), "{asks} {why}");
+        }
+    }
+
+    #[test]
+    fn passwd_tells_whether_an_account_is_locked() {
+        assert!(is_locked("alice L 2024-10-04 0 99999 7 -1\n"));
+        for status in ["alice P 2024-10-04 0 99999 7 -1\n", "alice NP", "L", ""] {
+            assert!(!is_locked(status), "{status:?}");
         }
     }
 

@@ -37,6 +37,13 @@ impl PamStack {
         stack
     }
 
+    /// The same as the profile says in which Hello's refusal is the end.
+    pub fn fail_closed() -> Self {
+        let mut stack = Self::password();
+        stack.primary.insert(0, "[success=end user_unknown=ignore default=die] pam_hello.so".into());
+        stack
+    }
+
     /// One more module directly behind Hello; a line without its type, as `optional pam_exec.so …`. It meets what Hello left
     /// behind, and never runs when Hello succeeded.
     #[must_use]

@@ -1,60 +1,193 @@
-//! What doctor says of each program, against what each then asks for: real PAM files, and pamtester(1) in the place of the program.
+//! What doctor says of each program, against what each then asks for and takes: real PAM files, and pamtester(1) in the place of the
+//! program.
 #![allow(clippy::panic, reason = "a test that can't go on stops")]
 
 use std::time::Duration;
 
-use hello_tests::{ONE_OFF, PROMPT, World};
+use hello_tests::{
+    ALICE, Config, Lab, LabBuilder, ONE_OFF, PIN, PROMPT, PROMPT_WITH_FINGER, PamStack, Terminal, Touched,
+    World,
+};
 
-/// What doctor says that a program asks alice for.
-fn told(world: &World) -> Vec<(String, String)> {
+const PASSWORDLESS: &str = "[policy]\nEnablePasswordlessExperience = true\n";
+
+/// A line of doctor's: the service, what it asks for, and the remark.
+type Row = (String, String, String);
+
+/// What doctor says that each program asks alice for.
+fn told(world: &World) -> Vec<Row> {
     let told = world.helloctl("alice", &["doctor", "--services"], &[]);
-    let line = |line: &str| {
-        let (service, rest) = line.split_once("  ").unwrap_or((line, ""));
-        (service.to_owned(), rest.trim().to_owned())
-    };
-    told.ok().lines().skip(1).map(line).collect()
+    let mut rows: Vec<Row> = Vec::new();
+    for line in told.ok().lines().take_while(|line| !line.is_empty()) {
+        assert!(line.chars().count() <= 60, "{line}");
+        let cells: Vec<&str> = line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).collect();
+        match rows.last_mut().filter(|_| line.starts_with(' ')) {
+            Some((_, _, remark)) => *remark = format!("{remark} {}", line.trim()).trim().to_owned(),
+            None => {
+                let cell = |at: usize| cells.get(at).copied().unwrap_or_default().to_owned();
+                rows.push((cell(0), cell(1), cell(2)));
+            }
+        }
+    }
+    rows.split_off(1)
 }
 
-/// Whether it asks for the PIN: as a program of root's that belongs to no session, as one of root's that alice has started, or as
-/// one of her own.
+/// A program of root's that belongs to no session, one of root's that alice has started, or one of her own.
 #[track_caller]
-fn asks_for_the_pin(world: &World, service: &str) -> bool {
+fn started(world: &World, service: &str) -> Terminal {
     let (who, program) = match service {
-        "login" | "gdm-password" | "lightdm" | "sddm" => ("root", "/usr/bin/pamtester"),
+        "login" | "gdm-password" | "gdm-fingerprint" | "lightdm" | "sddm" => ("root", "/usr/bin/pamtester"),
         "sudo" | "sudo-i" | "su" | "su-l" | "polkit-1" => ("alice", SET_UID),
         _ => ("alice", "/usr/bin/pamtester"),
     };
-    let mut pamtester =
-        world.lab.pty(who, [program, "-I", "tty=/dev/pts/0", service, "alice", "authenticate"]);
-    let asked = pamtester.which(&[PROMPT, "Password: "], Duration::from_secs(10));
-    asked.unwrap_or_else(|| panic!("{service} asks for nothing: {}", pamtester.output())) == 0
+    world.lab.pty(who, [program, "-I", "tty=/dev/pts/0", service, "alice", "authenticate"])
 }
 
-const SET_UID: &str = "/usr/local/bin/pamtester-of-root";
+/// The first question, of [`QUESTIONS`].
+#[track_caller]
+fn first(world: &World, service: &str) -> (Terminal, &'static str) {
+    let mut program = started(world, service);
+    let asked = program.which(&QUESTIONS, Duration::from_secs(15));
+    let asked = asked.unwrap_or_else(|| panic!("{service} says nothing: {}", program.output()));
+    (program, QUESTIONS[asked])
+}
+
+fn asks_for_the_pin(world: &World, service: &str) -> bool {
+    first(world, service).1 == PROMPT
+}
+
+/// What it asks for and takes, in doctor's words, by trying all of it.
+#[track_caller]
+fn met(world: &World, touch: Option<&dyn Fn()>, service: &str) -> String {
+    let (mut program, question) = first(world, service);
+    let is_in = |program: &mut Terminal| program.finish().0.success();
+    let by_finger = |program: &mut Terminal| {
+        touch.unwrap_or_else(|| panic!("{service} wants a finger, and there is none"))();
+        assert!(is_in(program), "no finger is taken: {}", program.output());
+    };
+    match question {
+        "Password: " => return "password".to_owned(),
+        TOUCH => {
+            by_finger(&mut program);
+            return "finger".to_owned();
+        }
+        END => {
+            assert!(!is_in(&mut program), "{service} lets in whoever comes");
+            return "nothing".to_owned();
+        }
+        _ => {}
+    }
+    let with_finger = question.contains("finger");
+    if with_finger {
+        program.send_secret("");
+        program.expect(TOUCH);
+        by_finger(&mut program);
+    }
+    let (mut program, _) = first(world, service);
+    program.send_secret(PIN);
+    assert!(is_in(&mut program), "{service} takes no PIN: {}", program.output());
+    let (mut program, _) = first(world, service);
+    let password = loop {
+        program.send_secret(ALICE.password);
+        match program.which(&["Password: ", question, END], Duration::from_secs(15)) {
+            Some(0) => break ", then password",
+            Some(1) => {}
+            _ if is_in(&mut program) => break " or password",
+            _ => break "",
+        }
+    };
+    match (with_finger, password) {
+        (true, " or password") => "PIN, finger or password".to_owned(),
+        (true, password) => format!("PIN or finger{password}"),
+        (false, password) => format!("PIN{password}"),
+    }
+}
+
+/// Compares all rows; what they say, each once.
+#[track_caller]
+fn compared(world: &World, touch: Option<&dyn Fn()>) -> Vec<String> {
+    let rows = told(world);
+    let mut wrong = Vec::new();
+    for (service, asks, remark) in &rows {
+        world.forget_delays(&ALICE);
+        let met = met(world, touch, service);
+        if met != *asks {
+            wrong.push(format!("{service}: doctor says {asks:?} ({remark}), and it is {met:?}"));
+        }
+    }
+    assert!(wrong.is_empty(), "{}\nof {rows:?}", wrong.join("\n"));
+    assert!(rows.len() > 12, "{rows:?}");
+    let mut said: Vec<_> = rows.into_iter().map(|(_, asks, _)| asks).collect();
+    said.sort();
+    said.dedup();
+    said
+}
+
+/// A file for programs of each kind.
+fn furnish(lab: &Lab) {
+    lab.run_as("root", ["install", "-m", "4755", "/usr/bin/pamtester", SET_UID]).ok();
+    for service in ["swaylock", "gdm-password", "lightdm", "kde", "polkit-1", "su-l", "sshd", "of-nobody"] {
+        lab.write(&format!("/etc/pam.d/{service}"), "@include common-auth\n", 0o644);
+    }
+    lab.write("/etc/pam.d/without", "auth required pam_unix.so\n", 0o644);
+    for service in ["kde-fingerprint", "gdm-fingerprint"] {
+        lab.write(&format!("/etc/pam.d/{service}"), "auth required pam_hello.so\n", 0o644);
+    }
+}
+
+fn enrolled(stack: PamStack, policy: &str) -> World {
+    let world = World::of(builder(stack), &Config::with(policy));
+    world.enrol(&ALICE, PIN);
+    furnish(&world.lab);
+    world
+}
+
+fn builder(stack: PamStack) -> LabBuilder {
+    Lab::builder().pam(stack).without_activation()
+}
 
 #[test]
-fn each_program_asks_for_what_doctor_says_that_it_would() {
-    let world = World::enrolled();
-    world.lab.run_as("root", ["install", "-m", "4755", "/usr/bin/pamtester", SET_UID]).ok();
-    for service in ["swaylock", "gdm-password", "su-l", "sshd", "of-nobody"] {
-        world.lab.write(&format!("/etc/pam.d/{service}"), "@include common-auth\n", 0o644);
+fn each_program_asks_for_and_takes_what_doctor_says_whatever_the_profile() {
+    for (stack, policy, says) in [
+        (PamStack::hello(), "", &["PIN or password", "nothing", "password"][..]),
+        (PamStack::fail_closed(), "", &["PIN", "nothing", "password"]),
+        (PamStack::passwordless(), PASSWORDLESS, &["PIN", "nothing", "password"]),
+        (PamStack::hello(), PASSWORDLESS, &["PIN, then password", "nothing", "password"]),
+    ] {
+        let profile = format!("{stack:?} {policy}");
+        assert_eq!(compared(&enrolled(stack, policy), None), says, "{profile}");
     }
-    world.lab.write("/etc/pam.d/without", "auth required pam_unix.so\n", 0o644);
-    let before = told(&world);
-    let mut seen = [0; 2];
-    for service in ASKING {
-        let (_, says) =
-            before.iter().find(|(told, _)| told == service).unwrap_or_else(|| panic!("no {service}"));
-        let pin = asks_for_the_pin(&world, service);
-        assert_eq!(says.starts_with("PIN or password"), pin, "{service}: {says}");
-        seen[usize::from(pin)] += 1;
+}
+
+#[test]
+fn each_program_takes_a_finger_where_doctor_says_so() {
+    for (stack, policy, says) in [
+        (
+            PamStack::hello(),
+            "",
+            &["PIN or password", "PIN, finger or password", "finger", "nothing", "password"],
+        ),
+        (PamStack::passwordless(), PASSWORDLESS, &["PIN", "PIN or finger", "finger", "nothing", "password"]),
+    ] {
+        let profile = format!("{stack:?} {policy}");
+        let touched = Touched::of(builder(stack), &Config::with(policy));
+        touched.add("alice", &[], "index");
+        furnish(&touched.world.lab);
+        let touch = || touched.sensor.touch("index");
+        assert_eq!(compared(&touched.world, Some(&touch)), says, "{profile}");
     }
-    assert!(seen[0] >= 3 && seen[1] >= 6, "{seen:?} of {before:?}");
-    let says = |told: &[(String, String)], name: &str| {
-        told.iter().find(|(service, _)| service == name).map(|(_, says)| says.clone()).unwrap_or_default()
+}
+
+#[test]
+fn doctor_says_why_and_what_has_changed_lately() {
+    let world = enrolled(PamStack::hello(), "");
+    let of = |rows: &[Row], name: &str| {
+        let row = rows.iter().find(|(service, ..)| service == name).cloned();
+        row.unwrap_or_else(|| panic!("no {name}: {rows:?}"))
     };
-    assert!(says(&before, "without").contains("pam_hello is not in its PAM file"), "{before:?}");
-    assert!(says(&before, "sshd").contains("not on the list of those that may ask"), "{before:?}");
+    let before = told(&world);
+    assert!(of(&before, "without").2.contains("pam_hello is not in its PAM file"), "{before:?}");
+    assert!(of(&before, "sshd").2.contains("not on the list of those that may ask"), "{before:?}");
 
     // After wrong PINs in sudo it is sudo's turn to wait, and not the console's.
     for _ in 0..4 {
@@ -66,15 +199,27 @@ fn each_program_asks_for_what_doctor_says_that_it_would() {
         }
     }
     let delayed = told(&world);
-    assert!(says(&delayed, "sudo").contains("too many wrong PINs"), "{delayed:?}");
-    assert!(says(&delayed, "login").starts_with("PIN or password"), "{delayed:?}");
+    assert!(of(&delayed, "sudo").2.contains("too many wrong PINs"), "{delayed:?}");
+    assert_eq!(of(&delayed, "login").1, "PIN or password", "{delayed:?}");
     assert!(!asks_for_the_pin(&world, "sudo"));
     assert!(asks_for_the_pin(&world, "login"));
 
+    // Root alone reads who is locked, and passwd(1) tells each of themselves.
+    world.forget_delays(&ALICE);
+    let says_locked = || world.helloctl("alice", &["doctor", "--services"], &[]).says("'passwd -l'");
+    assert!(!says_locked() && asks_for_the_pin(&world, "sudo"));
+    world.lab.run_as("root", ["passwd", "-q", "-l", "alice"]).ok();
+    assert!(says_locked() && !asks_for_the_pin(&world, "sudo") && asks_for_the_pin(&world, "swaylock"));
+    world.lab.run_as("root", ["passwd", "-q", "-u", "alice"]).ok();
+
     world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
-    assert!(told(&world).iter().all(|(_, says)| says.starts_with("password")));
+    assert!(told(&world).iter().all(|(_, asks, _)| asks == "password" || asks == "nothing"));
 }
 
-/// Services whose first question is for the PIN or the password.
-const ASKING: &[&str] =
-    &["sudo", "su", "su-l", "login", "swaylock", "gdm-password", "sshd", "of-nobody", "without", "polkit-1"];
+/// What a program may show first. The longer come first, where one begins like another.
+const QUESTIONS: [&str; 7] =
+    [PROMPT_WITH_FINGER, PROMPT, "PIN (Enter: finger): ", "PIN: ", "Password: ", TOUCH, END];
+const TOUCH: &str = "Touch the fingerprint reader";
+/// How pamtester says whether it was let in.
+const END: &str = "pamtester: ";
+const SET_UID: &str = "/usr/local/bin/pamtester-of-root";
