@@ -26,11 +26,8 @@ impl Sitting {
     /// It asks for a secret, which is typed once it hides it.
     #[must_use]
     #[track_caller]
-    pub fn hidden(self, prompt: &str, (name, text): Typed<'_>) -> Self {
-        let (mut sitting, ()) = self.reads(prompt, |_| ());
-        sitting.terminal.send_secret(text);
-        sitting.asks("hidden", prompt, name);
-        sitting
+    pub fn hidden(self, prompt: &str, typed: Typed<'_>) -> Self {
+        self.reads(prompt, |_| ()).0.answers(prompt, typed)
     }
 
     /// It asks for something that may be seen.
@@ -59,6 +56,15 @@ impl Sitting {
         self.terminal.send_line(text);
         self.asks("shown", prompt, name);
         text.clone_into(&mut self.typed);
+        self
+    }
+
+    /// Types something that may not be seen to a prompt that was read up to.
+    #[must_use]
+    #[track_caller]
+    pub fn answers(mut self, prompt: &str, (name, text): Typed<'_>) -> Self {
+        self.terminal.send_secret(text);
+        self.asks("hidden", prompt, name);
         self
     }
 

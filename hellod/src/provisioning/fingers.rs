@@ -438,9 +438,9 @@ fn is_at_the_reader(parts: &Parts, caller: &Caller) -> bool {
     parts.surfaces.is_at_the_reader(caller, class, "")
 }
 
-const NO_ROOM: Text = tr!("Touch the reader when the screen is locked. Anywhere else the\n\
-    PIN is asked for, and once after each start: this security\n\
-    chip has no room for more.");
+const NO_ROOM: Text = tr!("Touch the reader when the screen is locked. Anywhere else\n\
+    the PIN is asked for, and once after each start: this\n\
+    security chip has no room for more.");
 const DONE: Text = tr!("At a prompt for the PIN, press Enter and touch the reader.\n\
     After each start of the machine your PIN is needed first.");
 /// How long somebody who waits for their shell waits for fprintd, too.
