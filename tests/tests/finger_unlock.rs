@@ -25,6 +25,7 @@ fn in_a_full_chip_a_finger_unlocks_the_persons_own_screen_and_does_nothing_else(
     touched.sensor.touch("index");
     screen.expect("successfully authenticated");
 
+    assert!(touched.world.helloctl("alice", &["finger", "list"], &[]).says("when the screen is locked"));
     // Nowhere else is one asked for: the prompts are as without it.
     let mut sudo = touched.world.sudo();
     sudo.expect(PROMPT);

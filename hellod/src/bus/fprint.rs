@@ -11,7 +11,7 @@ use hello_dbus::finger::{Finger, Hint, Seen};
 use tokio::sync::mpsc;
 use tokio::time::{sleep, timeout};
 use zbus::proxy::CacheProperties;
-use zbus::{OwnedObjectPath, connection, proxy};
+use zbus::{DBusError as _, OwnedObjectPath, connection, proxy};
 
 use crate::finger::{Sensor, SensorError};
 
@@ -188,7 +188,12 @@ async fn tell(seen: &mpsc::Sender<Seen>, what: Seen) -> Result<(), SensorError> 
 }
 
 fn said(error: zbus::Error) -> SensorError {
-    let zbus::Error::MethodError(name, ..) = &error else { return SensorError::Failed(error.to_string()) };
+    let name = match &error {
+        zbus::Error::MethodError(name, ..) => name.to_string(),
+        // A property.
+        zbus::Error::FDO(error) => error.name().to_string(),
+        _ => return SensorError::Failed(error.to_string()),
+    };
     match name.as_str() {
         "org.freedesktop.DBus.Error.ServiceUnknown" => SensorError::NoFprintd,
         "net.reactivated.Fprint.Error.NoSuchDevice" => SensorError::NoSensor,

@@ -397,7 +397,12 @@ async fn list(parts: &Parts, account: &Account, terminal: &mut Terminal) -> Resu
         None => tr!("No finger is set up. To add one: helloctl finger add").to_string(),
         Some(Sensor { name, fingers }) => {
             let list: Vec<String> = fingers.iter().map(|word| in_words(word)).collect();
-            format!("{} ({name})", list.join(", "))
+            let list = format!("{} ({name})", list.join(", "));
+            let enrolled = parts.enrolments.of(account).ok().flatten();
+            match enrolled.map(|enrolled| parts.fingers.reach(account, &enrolled)) {
+                Some(Reach::OwnScreen) => format!("{list}\n{NO_ROOM}"),
+                _ => list,
+            }
         }
     };
     terminal.show(Style::Info, &text).await?;
