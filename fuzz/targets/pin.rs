@@ -15,7 +15,9 @@ fuzz_target!(|octets: &[u8]| {
     match rules.judge(&pin) {
         Ok(PinShape::Digits) => {
             assert!(typed.iter().all(u8::is_ascii_digit) && (4..=127).contains(&typed.len()));
-            assert!((usize::from(rules.minimum.get())..=usize::from(rules.maximum.get())).contains(&typed.len()));
+            assert!(
+                (usize::from(rules.minimum.get())..=usize::from(rules.maximum.get())).contains(&typed.len())
+            );
             assert!(!is_trivial(typed));
         }
         Ok(PinShape::Any) => assert!(!typed.iter().all(u8::is_ascii_digit)),
