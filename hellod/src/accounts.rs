@@ -52,6 +52,13 @@ impl Account {
         .await
     }
 
+    /// Whether the number is one that systemd gives to a service for as long as it runs (DynamicUser, systemd.exec(5)), or is nobody's:
+    /// what belongs to it would be somebody else's next.
+    #[must_use]
+    pub const fn comes_and_goes(&self) -> bool {
+        matches!(self.uid, 61_184..=65_519 | 65_534 | 65_535 | u32::MAX)
+    }
+
     /// Looks a number up.
     ///
     /// # Errors

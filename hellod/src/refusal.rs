@@ -28,6 +28,8 @@ impl Refusal {
     pub const TRANSCRIPTS: Self = Self("4107");
     /// root has no PIN.
     pub const NOT_ROOT: Self = Self("4200");
+    /// The account's number is given away again.
+    pub const PASSING_ACCOUNT: Self = Self("4212");
     /// The person is being asked for the password already.
     pub const ASKED_ALREADY: Self = Self("4201");
     /// The person has a PIN.
@@ -57,7 +59,7 @@ impl Refusal {
 
     /// All that no event stands for.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 23] = [
+    pub(crate) const ALL: [Self; 24] = [
         Self::AT_WORK,
         Self::NO_DOMAIN,
         Self::NO_DIRECTORY,
@@ -68,6 +70,7 @@ impl Refusal {
         Self::NO_SUCH_DEVICE,
         Self::TRANSCRIPTS,
         Self::NOT_ROOT,
+        Self::PASSING_ACCOUNT,
         Self::ASKED_ALREADY,
         Self::HAS_PIN,
         Self::REPLACED,

@@ -2,8 +2,8 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "what fails here fails the test")]
 
 use hello_tests::{
-    ALICE, Config, Corp, DORA, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Running, Terminal,
-    World, compositor, in_session, leave, request, until,
+    ALICE, BOB, Config, Corp, DORA, Ending, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, ROOT, RUNTIME, Running,
+    Terminal, World, compositor, in_session, leave, request, until,
 };
 use serde_json::{Value, json};
 
@@ -150,6 +150,25 @@ fn nobody_is_offered_a_pin_elsewhere_or_where_there_can_be_none() {
     not_asked(signed_in(&world));
     let events = events(&world);
     assert!(events.contains("but there can be none"), "{events}");
+}
+
+#[test]
+fn where_policy_has_no_place_for_a_pin_none_is_offered_and_an_event_says_why() {
+    let world = world("MaximumPeople = 1");
+    world.enrol(&BOB, PIN);
+    not_asked(signed_in(&world));
+    let events = events(&world);
+    assert!(events.contains("there can be none: ") && events.contains("MaximumPeople = 1"), "{events}");
+}
+
+#[test]
+fn an_account_whose_number_is_given_to_others_gets_no_pin() {
+    let world = world("");
+    world.lab.run_as("root", ["useradd", "--uid", "61999", "--badname", "passing"]).ok();
+    for user in ["passing", "nobody"] {
+        let said = world.helloctl("root", &["enroll", "--user", user], &[PIN, PIN]);
+        assert!(!said.success() && said.stderr.contains("[4212]"), "{said:?}");
+    }
 }
 
 #[test]

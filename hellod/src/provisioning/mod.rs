@@ -57,6 +57,9 @@ async fn entitled(
     } else if account.uid == 0 {
         terminal.refuse(Refusal::NOT_ROOT, NOT_ROOT).await?;
         return Ok(false);
+    } else if account.comes_and_goes() && command == "enroll" {
+        terminal.refuse(Refusal::PASSING_ACCOUNT, PASSING_ACCOUNT).await?;
+        return Ok(false);
     } else {
         match parts.surfaces.admit_enrolment(caller, account) {
             Admission::Admitted(_) => return Ok(true),
@@ -254,4 +257,6 @@ const UNCERTAIN: Text = tr!("Your PIN may have been changed. Try the new one fir
 
 const REPLACED: Text = tr!("Your PIN was replaced or removed in another window meanwhile.");
 
+const PASSING_ACCOUNT: Text =
+    tr!("systemd gives the number of this account to others, too.\nA PIN is for an account that stays.");
 const NOT_ROOT: Text = tr!("root has no PIN: a PIN is for a person who signs in.");

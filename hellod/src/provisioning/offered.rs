@@ -199,15 +199,16 @@ fn in_a_terminal(text: &str, command: &str) -> String {
 /// The prerequisites, in the order of what they cost: policy, what the person has and has said, and the chip.
 async fn will_launch(parts: &Parts, account: &Account, service: &str) -> Option<Launch> {
     let launch = parts.policy.launch()?;
-    if account.uid == 0 || parts.enrolments.exists(account.uid) {
-        return None;
-    }
-    let place = parts.policy.admits_tpm(parts.software_tpm).is_ok()
-        && parts.enrolments.count().is_ok_and(|people| parts.policy.admits_one_more(people).is_ok());
-    if !place {
+    if account.uid == 0 || account.comes_and_goes() || parts.enrolments.exists(account.uid) {
         return None;
     }
     if launch == Launch::Offered && !parts.offers.may_be_made(account, &parts.clock.now()) {
+        return None;
+    }
+    let people = parts.enrolments.count().ok()?;
+    let place = parts.policy.admits_tpm(parts.software_tpm);
+    if let Err(why) = place.and_then(|()| parts.policy.admits_one_more(people)) {
+        parts.record(&Event::PinNotOffered { why: english(why) }, account, service);
         return None;
     }
     // Somebody waits for their shell.
