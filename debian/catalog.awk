@@ -37,6 +37,7 @@ function tr(text) { return translation[text] == "" ? text : translation[text] }
 # Not by sub(): it reads the & of a sentence.
 function filled(text, place, words,    at) {
     at = index(text, place)
+    if (!at) exit 1
     return substr(text, 1, at - 1) words substr(text, at + length(place))
 }
 

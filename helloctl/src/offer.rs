@@ -62,7 +62,7 @@ pub(crate) async fn run() -> Result<Exit, Failure> {
     let Some(Offered { body, command }) = ask(None).await? else { return Ok(Exit::Done) };
     match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
         Chosen::SetUp => open_terminal(command),
-        Chosen::Later => ask(Some("no")).await.map(|_| Exit::Done),
+        Chosen::Later => ask(Some(command)).await.map(|_| Exit::Done),
         Chosen::Nothing => Ok(Exit::Done),
     }
 }
@@ -73,8 +73,9 @@ struct Offered {
     command: &'static str,
 }
 
-/// What hellod has to say, if it has something to offer; with an answer to it.
-async fn ask(answer: Option<&str>) -> Result<Option<Offered>, Failure> {
+/// What hellod has to say, if it has something to offer. A no is said to the offer of that command, and to no other that has come
+/// in its place.
+async fn ask(no_to: Option<&str>) -> Result<Option<Offered>, Failure> {
     let hellod = reach().await?.patient();
     let asked = async {
         let (conversation, mut step) = hellod.wish(Wish::Offer, "").await?;
@@ -82,12 +83,13 @@ async fn ask(answer: Option<&str>) -> Result<Option<Offered>, Failure> {
             step = conversation.answer(Answer::Continue).await?;
         }
         let Step::Prompt(prompt) = step else { return Ok(None) };
-        match answer {
-            Some(answer) => drop(conversation.answer(Answer::Text(answer.to_owned())).await?),
-            // It may stand on the screen for hours, and nobody waits for that.
-            None => conversation.cancel().await?,
-        }
         let command = COMMANDS.into_iter().find(|command| prompt.text.ends_with(command));
+        if no_to.is_some() && no_to == command {
+            conversation.answer(Answer::Text("no".to_owned())).await?;
+        } else {
+            // It may stand on the screen for hours, and nobody waits for that.
+            conversation.cancel().await?;
+        }
         Ok::<_, Unreachable>(command.map(|command| Offered { body: prompt.text, command }))
     };
     let asked = asked.await;

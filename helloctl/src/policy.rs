@@ -37,7 +37,7 @@ const DEFAULT: &str = "default";
 mod tests {
     use super::*;
 
-    const LIST: &str = "[\"gdm-password\", \"gdm-fingerprint\", \"lightdm\", \"sddm\"]";
+    const LIST: &str = "[\"gdm-password\", \"gdm-fingerprint\", \"lightdm\", \"sddm\", \"xdm\"]";
 
     fn settings() -> Vec<Setting> {
         let setting = |name: &str, value: &str, source: &str| (name.into(), value.into(), source.into());
@@ -58,14 +58,14 @@ AllowDaAuth = false
 PostLogonProvisioning = \"require\"
     from /etc/hellod/policy.d/10-corp.toml
 surfaces.greeter =
-    [\"gdm-password\", \"gdm-fingerprint\", \"lightdm\",
-    \"sddm\"]
+    [\"gdm-password\", \"gdm-fingerprint\", \"lightdm\", \"sddm\",
+    \"xdm\"]
     from /etc/hellod/hellod.toml
 surfaces.login = [\"login\"]"
         );
         let told: Value = serde_json::from_str(&json(&settings())).unwrap();
         assert_eq!(told[0], json!({ "setting": "AllowDaAuth", "value": false, "source": "default" }));
         assert_eq!(told[1]["value"], "require");
-        assert_eq!(told[2]["value"], json!(["gdm-password", "gdm-fingerprint", "lightdm", "sddm"]));
+        assert_eq!(told[2]["value"], json!(["gdm-password", "gdm-fingerprint", "lightdm", "sddm", "xdm"]));
     }
 }

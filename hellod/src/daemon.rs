@@ -155,13 +155,12 @@ async fn work(
 /// What is done once at the start, beside serving.
 async fn begin(parts: Rc<Parts>) {
     parts.tpm.spare();
-    let recovering = provisioning::recover(&parts);
-    tokio::join!(parts.fingers.hand_on_rules(), recovering);
+    provisioning::recover(&parts).await;
 }
 
 /// What is looked at once at the start, and what nothing waits for.
 async fn look(parts: Rc<Parts>) {
-    authentication::look(&parts).await;
+    tokio::join!(parts.fingers.hand_on_rules(), authentication::look(&parts));
 }
 
 /// What goes on for as long as hellod serves.
@@ -336,7 +335,10 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
 /// The policy of the files; where they are not taken, the one that was in force before stays, and is said to. Nobody is locked out
 /// over it: where there was none before, there were the defaults.
 fn in_force(read: Result<Layers, PolicyError>, store: &Store) -> (Layers, Option<PolicyError>) {
-    let kept = store.get::<Layers>(Kind::Policy, POLICY).ok().flatten();
+    let kept = store.get::<Layers>(Kind::Policy, POLICY).unwrap_or_else(|error| {
+        tracing::warn!("the policy that was in force before can't be read: {error}");
+        None
+    });
     match (read, kept) {
         (Ok(layers), Some(kept)) if layers == kept => (layers, None),
         (Ok(layers), _) => {
@@ -346,7 +348,13 @@ fn in_force(read: Result<Layers, PolicyError>, store: &Store) -> (Layers, Option
             (layers, None)
         }
         (Err(error), kept) => {
-            let mut layers = kept.unwrap_or_default();
+            let mut layers = kept.unwrap_or_else(|| {
+                let mut layers = Layers::default();
+                // Of files that are not taken nobody knows what they were to say.
+                layers.policy.biometrics.pin_after_suspend = true;
+                layers.policy.biometrics.pin_after_logout = true;
+                layers
+            });
             layers.policy.use_passport_for_work &= !error.turns_off;
             (layers, Some(error))
         }

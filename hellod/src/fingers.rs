@@ -5,9 +5,11 @@
 
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
+use std::time::Duration;
 
 use hello_words::english;
 use serde::{Deserialize, Serialize};
+use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::enrolments::Enrolled;
@@ -56,10 +58,11 @@ impl Fingers {
         Self { store, reader, rules }
     }
 
-    /// Has what is kept from before obey the policy of now.
+    /// Has what is kept from before obey the policy of now. What comes to be kept from now on brings the policy along.
     pub async fn hand_on_rules(&self) {
-        if let Err(error) = self.reader.obey(self.rules).await {
+        while let Err(error) = self.reader.obey(self.rules).await {
             tracing::warn!("hellod-finger goes by the policy of before: {error}");
+            sleep(AGAIN).await;
         }
     }
 
@@ -265,6 +268,8 @@ impl child::Match for Matched {
 }
 
 const VERSION: u32 = 1;
+/// Until somebody who does not answer is told once more.
+const AGAIN: Duration = Duration::from_secs(5);
 
 #[cfg(test)]
 mod tests {

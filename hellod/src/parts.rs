@@ -78,8 +78,8 @@ pub struct Parts {
     pub policy: Policy,
     /// The same as a list, with where each comes from.
     pub settings: Vec<Setting>,
-    /// How it stood with people's keys when they were looked at, by uid; of whoever is missing nobody knows.
-    pub conditions: RefCell<HashMap<u32, Condition>>,
+    /// How it stood with people's keys when they were looked at, by uid and kid; of what is missing nobody knows.
+    pub conditions: RefCell<HashMap<(u32, String), Condition>>,
     /// Whether the TPM is a program.
     pub software_tpm: bool,
     /// The file with the settings, beside which those of the policy are.

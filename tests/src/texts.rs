@@ -139,6 +139,8 @@ pub fn faults(text: &str, translation: &str) -> Vec<String> {
         (numbered(text) != numbered(translation), "its places are others"),
         (commands(text) != commands(translation), "its commands are others"),
         (ends(text) != ends(translation), "it begins or ends otherwise"),
+        // Whoever shows it looks for the command there.
+        (text.ends_with("{command}") && !translation.ends_with("{command}"), "the command stands elsewhere"),
         (lines(text) > 1 && widest(text) <= WIDTH && widest(translation) > WIDTH, "a line of it is too long"),
         (is_prompt(text) && is_too_wide(translation), "a prompt stands in one line"),
     ]

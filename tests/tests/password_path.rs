@@ -215,8 +215,6 @@ fn when_there_is_no_tpm() {
 #[test]
 fn when_the_tpm_was_replaced() {
     let mut world = World::enrolled();
-    // hellod knows her key, and the chip goes after that.
-    world.the_pin_answers_sudo();
     world.tpm.replace();
     the_password_works_beside_the_pin(ABSENT, "TPM replaced", &world);
 }
@@ -225,7 +223,7 @@ fn when_the_tpm_was_replaced() {
 fn when_the_tpm_was_cleared() {
     let world = World::enrolled();
     world.lab.run_as("root", ["tpm2_clear", "-c", "p", "-T", Tpm::TCTI]).ok();
-    the_password_works_within(ABSENT, "TPM cleared", &world);
+    the_password_works_beside_the_pin(ABSENT, "TPM cleared", &world);
 }
 
 #[test]

@@ -24,9 +24,9 @@ pub async fn look(parts: &Parts) {
     of_the_machine(parts).await;
     let names = parts.store.names(Kind::Enrolment).unwrap_or_default();
     for uid in names.iter().filter_map(|name| name.parse().ok()) {
-        if !parts.conditions.borrow().contains_key(&uid)
-            && let Ok(account) = Account::numbered(uid).await
+        if let Ok(account) = Account::numbered(uid).await
             && let Ok(Some(enrolled)) = parts.enrolments.of(&account)
+            && known(parts, &account, &enrolled).is_none()
         {
             let _ = lost(parts, &account, &enrolled).await;
         }
@@ -43,7 +43,7 @@ pub(super) async fn told(
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
-    let known = parts.conditions.borrow().get(&account.uid).copied();
+    let known = known(parts, account, enrolled);
     if known == Some(Condition::Fine) {
         return Ok(false);
     }
@@ -57,10 +57,21 @@ pub(super) async fn told(
     Ok(true)
 }
 
+/// Whether somebody's key works no longer: as it is now, and not as it was at the start. Where that can't be told it does.
+pub async fn is_lost(parts: &Parts, account: &Account) -> bool {
+    let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return false };
+    matches!(timeout(A_LOOK, lost(parts, account, &enrolled)).await, Ok(Some(_)))
+}
+
+fn known(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Option<Condition> {
+    parts.conditions.borrow().get(&(account.uid, enrolled.record.kid.clone())).copied()
+}
+
 /// Why a key works no longer, if the TPM says so. What can't be told now is no loss: the TPM may be busy, and the next prompt tells.
 async fn lost(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Option<KeyError> {
     let condition = parts.tpm.check(&enrolled.key).await.ok()?;
-    let former = parts.conditions.borrow_mut().insert(account.uid, condition);
+    let key = (account.uid, enrolled.record.kid.clone());
+    let former = parts.conditions.borrow_mut().insert(key, condition);
     let error = match condition {
         Condition::Fine => return None,
         Condition::TpmReplaced => KeyError::TpmReplaced,

@@ -114,13 +114,12 @@ impl Reader for ToFinger {
 
     fn obey(&self, rules: Biometrics) -> Answering<'_, ()> {
         Box::pin(async move {
-            match is_there(&self.connection, BUS_NAME).await {
-                true => {
-                    self.call(AT_ONCE, move |finger| async move { finger.obey(rules.into_wire()).await })
-                        .await
-                }
-                false => Ok(()),
+            if is_there(&self.connection, BUS_NAME).await? {
+                return self
+                    .call(AT_ONCE, move |finger| async move { finger.obey(rules.into_wire()).await })
+                    .await;
             }
+            Ok(())
         })
     }
 

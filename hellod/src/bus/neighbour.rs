@@ -32,9 +32,10 @@ pub(super) async fn neighbour(
 }
 
 /// Whether anybody owns a name, without starting them.
-pub(super) async fn is_there(connection: &Connection, name: &'static str) -> bool {
-    let Ok(bus) = DBusProxy::new(connection).await else { return false };
-    bus.name_has_owner(BusName::from(WellKnownName::from_static_str_unchecked(name))).await == Ok(true)
+pub(super) async fn is_there(connection: &Connection, name: &'static str) -> Result<bool, Miss> {
+    let bus = DBusProxy::new(connection).await.map_err(|error| no_bus(&error))?;
+    let name = BusName::from(WellKnownName::from_static_str_unchecked(name));
+    bus.name_has_owner(name).await.map_err(|error| no_bus(&error.into()))
 }
 
 async fn found(bus: &DBusProxy<'_>, name: &'static str) -> Result<OwnedUniqueName, Miss> {

@@ -16,6 +16,7 @@ use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal};
 use crate::gesture::pin::PinShape;
 use crate::identity::{NoPermit, Person, PersonId};
+use crate::keys::Condition;
 use crate::keys::child::Choosing;
 use crate::membership::{Joined, MembershipError};
 use crate::parts::{Action, Note, Parts};
@@ -302,12 +303,13 @@ impl Enrolling<'_> {
     async fn tell(&self, Made { kid, left_at }: Made, terminal: &mut Terminal) -> Result<Outcome, Gone> {
         let outcome = match kid {
             Ok(kid) => {
+                let key = (self.account.uid, kid.clone());
+                self.parts.conditions.borrow_mut().insert(key, Condition::Fine);
                 let reset = self.action == Action::Reset;
                 let done = if reset { Event::Reset { kid } } else { Event::Enrolled { kid } };
                 self.parts.record(&done, self.account, self.command());
                 // What came out about the one before it is over.
                 self.parts.offers.note(self.account.uid, None);
-                self.parts.conditions.borrow_mut().remove(&self.account.uid);
                 // The enrolment stands, whether or not anybody is left to read this.
                 let _ = terminal.show(Style::Info, DONE).await;
                 Outcome::Success

@@ -22,11 +22,12 @@ use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::audit::Event;
+use crate::authentication::is_lost;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal, said};
 use crate::enrolments::{Enrolled, Enrolment};
 use crate::escrow::{Escrow, Organisation};
-use crate::keys::{Condition, Protector};
+use crate::keys::Protector;
 use crate::parts::{Action, NoProof, Note, Parts};
 use crate::policy::{Admission, Decline};
 use crate::refusal::Refusal;
@@ -175,9 +176,10 @@ async fn proven(
 /// another one.
 async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
     let uid = account.uid;
-    let is_whole = matches!(parts.conditions.borrow().get(&uid), None | Some(Condition::Fine));
-    let works = is_whole && parts.enrolments.exists(uid) && !parts.tries.is_locked(uid);
-    works && parts.only_the_pin_counts(account).await
+    parts.enrolments.exists(uid)
+        && !parts.tries.is_locked(uid)
+        && parts.only_the_pin_counts(account).await
+        && !is_lost(parts, account).await
 }
 
 /// Why there can be no new PIN now, if so, and when there can be one again.

@@ -54,11 +54,10 @@ async fn at_console(
     request: &Request,
     terminal: &mut Terminal,
 ) -> Result<Outcome, Gone> {
-    if let Some(outdated) = outdated(parts, account) {
-        return renew(parts, account, Tried { service: &request.service, class }, &outdated, terminal).await;
-    }
     let outcome = if let Some(why) = unusable(parts, account, class).await {
         replace(parts, caller, account, why, terminal).await?
+    } else if let Some(outdated) = outdated(parts, account) {
+        return renew(parts, account, Tried { service: &request.service, class }, &outdated, terminal).await;
     } else if let Some(launch) = will_launch(parts, account, &request.service).await {
         offer(parts, caller, account, launch, terminal).await?
     } else {
@@ -134,10 +133,10 @@ pub async fn offer_on_desktop(parts: &Parts, caller: &Caller, account: &Account,
         && matches!(parts.surfaces.admit_enrolment(caller, account), Admission::Admitted(_));
     let outcome = if !is_here {
         Ok(Outcome::Declined)
-    } else if let Some(outdated) = outdated(parts, account) {
-        asked_to_change(&outdated, &mut terminal).await
     } else if let Some(why) = unusable(parts, account, Class::Greeter).await {
         asked_anew(parts, account, why, &mut terminal).await
+    } else if let Some(outdated) = outdated(parts, account) {
+        asked_to_change(&outdated, &mut terminal).await
     } else if let Some(launch) = will_launch(parts, account, "desktop").await {
         asked(parts, account, launch, &mut terminal).await
     } else {
