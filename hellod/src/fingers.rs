@@ -13,10 +13,10 @@ use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::enrolments::Enrolled;
-use crate::finger::{FingerError, FingerKey, Reader, Sensor};
+use crate::finger::{Biometrics, FingerError, FingerKey, Reader, Sensor};
 use crate::keys::child::{self, Counts, Octets, Tpm};
 use crate::keys::{KeyError, Part, Protector, PublicKey, passing};
-use crate::policy::{Biometrics, Reach};
+use crate::policy::Reach;
 use crate::store::{Kind, Store, StoreError};
 
 /// The fingers of everybody here, and the way to the reader.

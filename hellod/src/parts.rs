@@ -7,23 +7,25 @@ use std::hash::Hash;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::rc::Rc;
+use std::time::Duration;
 
-use hello_words::tr;
+use hello_words::{english, tr};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::accounts::Account;
 use crate::audit::{About, Audit, Event};
 use crate::caller::{Caller, Callers};
 use crate::clock::Clock;
 use crate::config::Contact;
-use crate::enrolments::Enrolments;
+use crate::enrolments::{Enrolled, Enrolments};
 use crate::escrows::Escrows;
 use crate::fingers::Fingers;
 use crate::history::Histories;
 use crate::identity::{IdentityProvider, PersonId, Providers};
 use crate::keyring::Keyrings;
-use crate::keys::Condition;
 use crate::keys::child::Tpm;
+use crate::keys::{Condition, KeyError};
 use crate::membership::Membership;
 use crate::offers::Offers;
 use crate::online::Online;
@@ -119,12 +121,43 @@ impl Parts {
             && account.is_in(&policy.passwordless_exempt_group).await != Ok(true)
     }
 
+    /// How it stood with a person's key when it was looked at last.
+    #[must_use]
+    pub fn condition(&self, account: &Account, enrolled: &Enrolled) -> Option<Condition> {
+        self.conditions.borrow().get(&(account.uid, enrolled.record.kid.clone())).copied()
+    }
+
+    /// Why a key works no longer, if the TPM says so. What can't be told now is no loss: the TPM may be busy, and the next prompt tells.
+    pub async fn lost(&self, account: &Account, enrolled: &Enrolled) -> Option<KeyError> {
+        let condition = self.tpm.check(&enrolled.key).await.ok()?;
+        let key = (account.uid, enrolled.record.kid.clone());
+        let former = self.conditions.borrow_mut().insert(key, condition);
+        let error = match condition {
+            Condition::Fine => return None,
+            Condition::TpmReplaced => KeyError::TpmReplaced,
+            Condition::Damaged { what } => KeyError::Tampered { what },
+        };
+        if former.is_none_or(|former| former == Condition::Fine) {
+            self.record(&Event::KeyLost { why: english(&error) }, account, "hellod");
+        }
+        Some(error)
+    }
+
+    /// Whether somebody's key works no longer: as it is now, and not as it was at the start. Where that can't be told it does.
+    pub async fn is_lost(&self, account: &Account) -> bool {
+        let Ok(Some(enrolled)) = self.enrolments.of(account) else { return false };
+        matches!(timeout(A_LOOK, self.lost(account, &enrolled)).await, Ok(Some(_)))
+    }
+
     /// Records an event about `account`.
     pub fn record(&self, event: &Event, account: &Account, service: &str) {
         let about = About { user: account.name.clone(), uid: account.uid, service: service.to_owned() };
         self.audit.record(event, &about);
     }
 }
+
+/// How long somebody waits for a look at their key.
+pub const A_LOOK: Duration = Duration::from_secs(1);
 
 /// Asks people to prove who they are by other means than Hello.
 pub trait Prover {

@@ -4,7 +4,7 @@
 use std::time::Duration;
 
 use hello_tests::{
-    ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER, SUITE, Terminal, Touched,
+    ALICE, Config, Lab, ONE_OFF, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER, SUITE, Terminal, Touched, leave,
     modules, program, shipped_module, until,
 };
 
@@ -172,4 +172,26 @@ fn furnish(touched: &Touched) {
 
 fn beside(touched: &Touched, service: &str, runs_as: &str) -> Terminal {
     touched.world.lab.pty(runs_as, ["pamtester", service, "alice", "authenticate"])
+}
+
+#[test]
+fn whoever_sets_up_a_pin_at_the_console_is_told_of_the_reader() {
+    let touched = Touched::bare(&Config::default());
+    touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
+    touched.world.lab.write(
+        "/etc/pam.d/common-session",
+        "session optional pam_hello.so\nsession required pam_unix.so\n",
+        0o644,
+    );
+    let mut login = touched.world.login();
+    login.expect("Password: ");
+    login.send_secret(ALICE.password);
+    login.expect("Set it up now? Type yes or no: ");
+    login.send_line("yes");
+    for question in ["New PIN: ", "The same PIN again: "] {
+        login.expect(question);
+        login.send_secret(PIN);
+    }
+    login.expect("To sign in with a finger, too: helloctl finger add");
+    leave(&mut login);
 }

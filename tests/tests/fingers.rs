@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hello_tests::{
     ALICE, BOB, Config, HELLOD_FINGER, MALLORY, ONE_OFF, PARTS, PATIENCE, PIN, PROMPT, PROMPT_WITH_FINGER,
-    Person, ROOT, SUDO_PASSWORD, Touched, World, finish_with_password, leave, request, until,
+    Person, ROOT, SUDO_PASSWORD, Touched, World, finish_with_password, request, until,
 };
 use rustix::process::Signal;
 
@@ -482,28 +482,6 @@ fn whoever_signs_in_by_finger_alone_is_asked_for_another_pin_once_theirs_is_too_
     let entries = [("purpose", "offer-pin"), ("service", "login"), ("user", "alice")];
     let (_, step) = touched.world.peer(&ROOT).open("Login.Begin", request(3, &entries)).unwrap();
     assert!(format!("{step:?}").contains("older than 30 days"), "{step:?}");
-}
-
-#[test]
-fn whoever_sets_up_a_pin_at_the_console_is_told_of_the_reader() {
-    let touched = Touched::bare(&Config::default());
-    touched.world.helloctl("root", &["unenroll", "--user", "alice"], &[]).ok();
-    touched.world.lab.write(
-        "/etc/pam.d/common-session",
-        "session optional pam_hello.so\nsession required pam_unix.so\n",
-        0o644,
-    );
-    let mut login = touched.world.login();
-    login.expect("Password: ");
-    login.send_secret(ALICE.password);
-    login.expect("Set it up now? Type yes or no: ");
-    login.send_line("yes");
-    for question in ["New PIN: ", "The same PIN again: "] {
-        login.expect(question);
-        login.send_secret(PIN);
-    }
-    login.expect("To sign in with a finger, too: helloctl finger add");
-    leave(&mut login);
 }
 
 fn doctor(touched: &Touched) -> String {

@@ -4,7 +4,7 @@
 
 use std::time::Duration;
 
-use hello_words::{Text, english, tr};
+use hello_words::{Text, tr};
 use tokio::time::{sleep, timeout};
 
 use super::Admitted;
@@ -13,10 +13,10 @@ use crate::accounts::Account;
 use crate::audit::Event;
 use crate::conversation::{Gone, Terminal};
 use crate::enrolments::Enrolled;
+use crate::keys::Condition;
 use crate::keys::queue::Asker;
-use crate::keys::{Condition, KeyError};
 use crate::offers::Unusable;
-use crate::parts::Parts;
+use crate::parts::{A_LOOK, Parts};
 use crate::store::Kind;
 
 /// Looks at the keys of the machine, and then at everybody's, and records what is lost.
@@ -26,9 +26,9 @@ pub async fn look(parts: &Parts) {
     for uid in names.iter().filter_map(|name| name.parse().ok()) {
         if let Ok(account) = Account::numbered(uid).await
             && let Ok(Some(enrolled)) = parts.enrolments.of(&account)
-            && known(parts, &account, &enrolled).is_none()
+            && parts.condition(&account, &enrolled).is_none()
         {
-            let _ = lost(parts, &account, &enrolled).await;
+            let _ = parts.lost(&account, &enrolled).await;
         }
         // Those who sign in meanwhile come first, and have a child that waits for them.
         parts.tpm.spare();
@@ -43,44 +43,18 @@ pub(super) async fn told(
     service: &str,
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
-    let known = known(parts, account, enrolled);
+    let known = parts.condition(account, enrolled);
     if known == Some(Condition::Fine) {
         return Ok(false);
     }
     // Somebody else may be having a key made, and the password is not to wait for that.
-    let Ok(Some(error)) = timeout(A_LOOK, lost(parts, account, enrolled)).await else { return Ok(false) };
+    let Ok(Some(error)) = timeout(A_LOOK, parts.lost(account, enrolled)).await else { return Ok(false) };
     let failure = Failure::from(error);
     let event = failure.event();
     parts.record(&event, account, service);
     parts.offers.note_unusable(account.uid, Unusable::Lost, *class, parts.clock.now());
     terminal.refuse(&event, &format!("{failure}\n{ANEW}")).await?;
     Ok(true)
-}
-
-/// Whether somebody's key works no longer: as it is now, and not as it was at the start. Where that can't be told it does.
-pub async fn is_lost(parts: &Parts, account: &Account) -> bool {
-    let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return false };
-    matches!(timeout(A_LOOK, lost(parts, account, &enrolled)).await, Ok(Some(_)))
-}
-
-fn known(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Option<Condition> {
-    parts.conditions.borrow().get(&(account.uid, enrolled.record.kid.clone())).copied()
-}
-
-/// Why a key works no longer, if the TPM says so. What can't be told now is no loss: the TPM may be busy, and the next prompt tells.
-async fn lost(parts: &Parts, account: &Account, enrolled: &Enrolled) -> Option<KeyError> {
-    let condition = parts.tpm.check(&enrolled.key).await.ok()?;
-    let key = (account.uid, enrolled.record.kid.clone());
-    let former = parts.conditions.borrow_mut().insert(key, condition);
-    let error = match condition {
-        Condition::Fine => return None,
-        Condition::TpmReplaced => KeyError::TpmReplaced,
-        Condition::Damaged { what } => KeyError::Tampered { what },
-    };
-    if former.is_none_or(|former| former == Condition::Fine) {
-        parts.record(&Event::KeyLost { why: english(&error) }, account, "hellod");
-    }
-    Some(error)
 }
 
 /// The one signs something, the other decrypts something.
@@ -97,7 +71,5 @@ async fn of_the_machine(parts: &Parts) {
 }
 
 const ANEW: Text = tr!("Then set up a new PIN: helloctl reset");
-/// How long whoever signs in waits for a look.
-const A_LOOK: Duration = Duration::from_secs(1);
 /// Between two people.
 const PAUSE: Duration = Duration::from_millis(250);

@@ -35,7 +35,7 @@ use challenge::Fetching;
 use directory::Brought;
 use finger::Asking;
 pub use keyring::keep_password;
-pub use lost::{is_lost, look};
+pub use lost::look;
 
 /// Signs in whoever `request` names, if `caller` may ask for that, and ends the conversation.
 pub async fn sign_in(parts: &Rc<Parts>, caller: &Caller, request: &Request, mut terminal: Terminal) {

@@ -13,8 +13,7 @@ use zbus::proxy::CacheProperties;
 
 use super::neighbour::{Miss, is_there, neighbour, no_bus};
 pub use super::reader::FingerBus;
-use crate::finger::{Answering, FingerError, FingerKey, Reader, Sensor};
-use crate::policy::Biometrics;
+use crate::finger::{Answering, Biometrics, FingerError, FingerKey, Reader, Sensor};
 
 /// hellod's end: finds hellod-finger, and has it started.
 #[derive(Debug, Clone)]

@@ -18,10 +18,9 @@ use super::caller;
 use super::fprint::Fprint;
 use super::logind::{Leaving, leavings, seated};
 use super::neighbour::uid_of;
-use crate::finger::{FingerKey, Keeper, Missed, Sensor, SensorError};
+use crate::finger::{Biometrics, FingerKey, Keeper, Missed, Sensor, SensorError};
 use crate::keys::child::Tpm;
 use crate::keys::{Blob, KeyError, passing};
-use crate::policy::Biometrics;
 
 /// hellod-finger on the bus.
 #[derive(Debug)]

@@ -15,8 +15,6 @@ use hello_words::{Text, tr};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::policy::Biometrics;
-
 pub use keeper::{FingerKey, Keeper, Missed};
 pub use none::NoReader;
 
@@ -50,6 +48,38 @@ pub trait Reader {
     fn sign<'a>(&'a self, number: u32, nonce: &'a [u8]) -> Answering<'a, Vec<u8>>;
     /// Has a finger of an account forgotten.
     fn remove<'a>(&'a self, user: &'a str, finger: &'a str) -> Answering<'a, ()>;
+}
+
+/// What is allowed of fingerprints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
+pub struct Biometrics {
+    /// Whether a finger may stand for the PIN.
+    pub use_biometrics: bool,
+    /// Whether the PIN is needed first again once the machine has slept.
+    pub pin_after_suspend: bool,
+    /// Whether the PIN is needed first again once the person has left all their sessions.
+    pub pin_after_logout: bool,
+}
+
+impl Biometrics {
+    /// In the order of their words on the bus.
+    #[must_use]
+    pub fn into_wire(self) -> (bool, bool, bool) {
+        (self.use_biometrics, self.pin_after_suspend, self.pin_after_logout)
+    }
+
+    /// The same back.
+    #[must_use]
+    pub fn from_wire((use_biometrics, pin_after_suspend, pin_after_logout): (bool, bool, bool)) -> Self {
+        Self { use_biometrics, pin_after_suspend, pin_after_logout }
+    }
+}
+
+impl Default for Biometrics {
+    fn default() -> Self {
+        Self { use_biometrics: true, pin_after_suspend: false, pin_after_logout: false }
+    }
 }
 
 /// What hellod-finger answers, some time.

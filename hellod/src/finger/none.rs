@@ -4,8 +4,7 @@ use std::os::fd::OwnedFd;
 
 use hello_dbus::finger::{Finger, Seen};
 
-use super::{Answering, FingerError, FingerKey, Reader, Sensor};
-use crate::policy::Biometrics;
+use super::{Answering, Biometrics, FingerError, FingerKey, Reader, Sensor};
 
 /// Where there is no reader, and nobody who would read one.
 #[derive(Debug, Clone, Copy)]

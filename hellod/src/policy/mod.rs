@@ -15,6 +15,7 @@ pub use layers::{Besides, Layers, PolicyError, Setting};
 pub use reader::Reach;
 
 use crate::escrow::Organisation;
+use crate::finger::Biometrics;
 use crate::gesture::pin::PinRules;
 
 /// The settings, under the names that Windows Hello for Business gives them (PassportForWork CSP).
@@ -70,38 +71,6 @@ impl Default for Policy {
             biometrics: Biometrics::default(),
             pin_complexity: PinRules::default(),
         }
-    }
-}
-
-/// What is allowed of fingerprints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
-#[serde(rename_all = "PascalCase", deny_unknown_fields, default)]
-pub struct Biometrics {
-    /// Whether a finger may stand for the PIN.
-    pub use_biometrics: bool,
-    /// Whether the PIN is needed first again once the machine has slept.
-    pub pin_after_suspend: bool,
-    /// Whether the PIN is needed first again once the person has left all their sessions.
-    pub pin_after_logout: bool,
-}
-
-impl Biometrics {
-    /// In the order of their words on the bus.
-    #[must_use]
-    pub fn into_wire(self) -> (bool, bool, bool) {
-        (self.use_biometrics, self.pin_after_suspend, self.pin_after_logout)
-    }
-
-    /// The same back.
-    #[must_use]
-    pub fn from_wire((use_biometrics, pin_after_suspend, pin_after_logout): (bool, bool, bool)) -> Self {
-        Self { use_biometrics, pin_after_suspend, pin_after_logout }
-    }
-}
-
-impl Default for Biometrics {
-    fn default() -> Self {
-        Self { use_biometrics: true, pin_after_suspend: false, pin_after_logout: false }
     }
 }
 

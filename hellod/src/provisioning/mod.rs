@@ -22,7 +22,6 @@ use tokio::time::sleep;
 
 use crate::accounts::Account;
 use crate::audit::Event;
-use crate::authentication::is_lost;
 use crate::caller::Caller;
 use crate::conversation::{Gone, Terminal, said};
 use crate::enrolments::{Enrolled, Enrolment};
@@ -179,7 +178,7 @@ async fn has_only_the_pin(parts: &Parts, account: &Account) -> bool {
     parts.enrolments.exists(uid)
         && !parts.tries.is_locked(uid)
         && parts.only_the_pin_counts(account).await
-        && !is_lost(parts, account).await
+        && !parts.is_lost(account).await
 }
 
 /// Why there can be no new PIN now, if so, and when there can be one again.
