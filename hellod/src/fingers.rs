@@ -60,8 +60,9 @@ impl Fingers {
 
     /// Has what is kept from before obey the policy of now. What comes to be kept from now on brings the policy along.
     pub async fn hand_on_rules(&self) {
-        while let Err(error) = self.reader.obey(self.rules).await {
-            tracing::warn!("hellod-finger goes by the policy of before: {error}");
+        let Err(error) = self.reader.obey(self.rules).await else { return };
+        tracing::warn!("hellod-finger goes by the policy of before until it answers: {error}");
+        while self.reader.obey(self.rules).await.is_err() {
             sleep(AGAIN).await;
         }
     }

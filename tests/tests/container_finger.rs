@@ -41,12 +41,7 @@ fn touch(container: &Container, print: &str) {
 
 #[test]
 fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_logout() {
-    let mut container = Container::with_hello_enabled(Debian::Trixie);
-    furnish(&container, TPM);
-    container.enrol(&ALICE, PIN);
-    container.sign_in(&ALICE, PROMPT, PIN);
-    add_a_finger(&mut container);
-    the_finger_answers_sudo(&mut container);
+    let mut container = with_a_finger();
 
     // A prompt that is left open is worth no finger at the screen that is locked since.
     container.console.send_line("sudo -k; sudo echo it is $((40 + 2))");
@@ -89,12 +84,7 @@ fn a_finger_answers_sudo_within_the_walls_of_the_units_and_no_longer_after_the_l
 
 #[test]
 fn over_ssh_no_finger_is_asked_for_even_where_the_pin_may_be_and_one_counts_at_the_machine() {
-    let mut container = Container::with_hello_enabled(Debian::Trixie);
-    furnish(&container, TPM);
-    container.enrol(&ALICE, PIN);
-    container.sign_in(&ALICE, PROMPT, PIN);
-    add_a_finger(&mut container);
-    the_finger_answers_sudo(&mut container);
+    let mut container = with_a_finger();
 
     // She sits there, and somebody comes in from elsewhere as her.
     let sudo = |container: &mut Container, asks: &str| {
@@ -124,9 +114,20 @@ fn is_waiting(container: &Container) -> bool {
     container.sh(FINGER_NEEDED).stdout.trim() == "b true"
 }
 
+/// alice at the console, whose finger answers sudo.
+fn with_a_finger() -> Container {
+    let mut container = Container::with_hello_enabled(Debian::Trixie);
+    furnish(&container);
+    container.enrol(&ALICE, PIN);
+    container.sign_in(&ALICE, PROMPT, PIN);
+    add_a_finger(&mut container);
+    the_finger_answers_sudo(&mut container);
+    container
+}
+
 /// Settings, a reader, and a TPM for two.
-fn furnish(container: &Container, settings: &str) {
-    container.write("/etc/hellod/hellod.toml", settings);
+fn furnish(container: &Container) {
+    container.write("/etc/hellod/hellod.toml", TPM);
     container.write("/etc/systemd/system/fprintd.service.d/lab.conf", READER);
     container.write("/usr/lib/hello-lab/junction", JUNCTION);
     container
