@@ -229,7 +229,7 @@ async fn done(parts: Rc<Parts>, job: Job) {
         Job::Status { account, reply } => {
             drop(reply.send(status::status(&parts, &account).await.to_string()))
         }
-        Job::Policy { reply } => drop(reply.send(parts.settings.clone())),
+        Job::Policy { reply } => drop(reply.send([&*parts.settings, &*parts.listed].concat())),
         Job::Offers { caller, services, reply } => {
             drop(reply.send(doctor::offers(&parts, &caller, services).await))
         }
@@ -315,13 +315,14 @@ fn build(config: Config, store: Rc<Store>, bus: &Bus) -> Result<Parts, DaemonErr
         callers: Rc::new(bus.callers()),
         standings,
         contact: config.directory,
-        settings: [layers.settings(), config.listed].concat(),
+        settings: layers.settings(),
         conditions: RefCell::default(),
         software_tpm,
         config: config.path,
         policy: layers.policy,
         policy_refused,
         surfaces: config.surfaces,
+        listed: config.listed,
         proving: Notes::default(),
         at_the_reader: Notes::default(),
         at_work: Notes::default(),

@@ -78,7 +78,7 @@ pub struct Parts {
     pub contact: Contact,
     /// What is allowed.
     pub policy: Policy,
-    /// The same as a list, with where each comes from, and behind it which programs may ask.
+    /// The same as a list, with where each comes from: what doctor holds the files against.
     pub settings: Vec<Setting>,
     /// How it stood with people's keys when they were looked at, by uid and kid; of what is missing nobody knows.
     pub conditions: RefCell<HashMap<(u32, String), Condition>>,
@@ -90,6 +90,8 @@ pub struct Parts {
     pub policy_refused: Option<PolicyError>,
     /// Which programs may ask.
     pub surfaces: Surfaces,
+    /// The same as a list, with where each comes from.
+    pub listed: Vec<Setting>,
     /// Those who are proving just now who they are. While somebody is, their gesture is declined where the proof is
     /// asked for: a PIN must not vouch for a change of itself.
     pub proving: Notes,

@@ -119,6 +119,7 @@ impl Machine {
             config: None,
             policy_refused: None,
             surfaces: Surfaces::default(),
+            listed: Vec::new(),
             proving: Notes::default(),
             at_the_reader: Notes::default(),
             at_work: Notes::default(),
