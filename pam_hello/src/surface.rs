@@ -77,9 +77,11 @@ impl Surface {
         Duration::from_secs(if self.is_greeter() { 5 } else { 1 })
     }
 
-    /// Without a terminal, what is typed comes from a script or from a locker whose conversation answers once.
+    /// Without a terminal, what is typed comes from a script or from a locker whose conversation answers once. SDDM answers every
+    /// question with what was typed before the first: a slip would cost all tries.
     fn tries(&self, max_tries: u8) -> u8 {
-        if self.tty.is_empty() && !self.is_greeter() { 1 } else { max_tries }
+        let asks_again = self.is_greeter() && !self.service.starts_with("sddm");
+        if self.tty.is_empty() && !asks_again { 1 } else { max_tries }
     }
 
     fn is_greeter(&self) -> bool {
@@ -132,10 +134,14 @@ mod tests {
     }
 
     #[test]
-    fn who_has_neither_terminal_nor_greeter_has_one_try() {
-        for (service, tty, tries) in
-            [("sudo", "/dev/pts/1", 3), ("sudo", "", 1), ("swaylock", "", 1), ("gdm-password", "", 3)]
-        {
+    fn who_has_neither_terminal_nor_a_greeter_that_asks_again_has_one_try() {
+        for (service, tty, tries) in [
+            ("sudo", "/dev/pts/1", 3),
+            ("sudo", "", 1),
+            ("swaylock", "", 1),
+            ("gdm-password", "", 3),
+            ("sddm", "", 1),
+        ] {
             assert_eq!(
                 surface(service, tty).request(Purpose::Authenticate, 3).tries,
                 tries,

@@ -9,29 +9,33 @@ use hello_tests::{
 };
 
 /// The programs of the suite, and the service files that they read.
-const PERSONAS: [(&str, &str); 10] = [
+const PERSONAS: [(&str, &str); 12] = [
     ("swaylock", "swaylock"),
     ("hyprlock", "hyprlock"),
     ("kscreenlocker", "kde"),
     ("kscreenlocker-fingerprint", "kde-fingerprint"),
     ("gdm", "gdm-password"),
     ("lightdm", "lightdm"),
+    ("sddm", "sddm"),
     ("polkit", "polkit-1"),
     ("sudo", "sudo"),
+    ("sudo-i", "sudo-i"),
     ("sudo-rs", "sudo"),
     ("login", "login"),
 ];
 
 /// Those that hellod admits by itself.
-const ADMITTED: [&str; 7] = ["swaylock", "hyprlock", "kscreenlocker", "polkit", "sudo", "sudo-rs", "login"];
+const ADMITTED: [&str; 8] =
+    ["swaylock", "hyprlock", "kscreenlocker", "polkit", "sudo", "sudo-i", "sudo-rs", "login"];
 
 #[test]
 fn the_pin_a_slip_and_the_password_instead_keep_every_rule_of_every_program_that_asks() {
     let mut world = at_all_surfaces();
     // Display managers as consoles, so that what is offered after a sign-in is played there, too.
     world.hellod.kill();
-    world.hellod = world.lab.hellod(&Config::with("login = [\"login\", \"gdm-password\", \"lightdm\"]\n"));
-    for persona in ADMITTED.iter().chain(&["gdm", "lightdm"]) {
+    world.hellod =
+        world.lab.hellod(&Config::with("login = [\"login\", \"gdm-password\", \"lightdm\", \"sddm\"]\n"));
+    for persona in ADMITTED.iter().chain(&["gdm", "lightdm", "sddm"]) {
         let verdict = played(&world, persona, [PIN, ONE_OFF, ALICE.password], &[]);
         for scene in ["right", "mistyped", "instead", "cancelled", "wrong"] {
             assert!(

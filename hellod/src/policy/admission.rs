@@ -63,7 +63,6 @@ impl Default for Surfaces {
                 "login",
                 "gdm-password",
                 "lightdm",
-                "sddm",
                 "sudo",
                 "sudo-i",
                 "su",

@@ -86,6 +86,8 @@ struct Desk {
     last: Option<String>,
     /// What was typed last.
     buffer: Option<Answer>,
+    /// Whether something was told in this try that is no error.
+    told: bool,
     /// How long libpam wants the program to wait after this try.
     delay: Duration,
 }
@@ -134,6 +136,7 @@ impl Actor<'_> {
         let mut desk = self.desk.borrow_mut();
         desk.asked = 0;
         desk.last = None;
+        desk.told = false;
         desk.delay = Duration::ZERO;
         drop(desk);
         step(handle, Step::Authenticate, Call::Authenticate, self.flags())
@@ -167,7 +170,7 @@ impl Actor<'_> {
                 handle.set(Item::Tty, Some("tty7"));
                 handle.set(Item::XDisplay, Some(":0"));
             }
-            Persona::Sudo | Persona::SudoRs => {
+            Persona::Sudo | Persona::SudoLogin | Persona::SudoRs => {
                 handle.set(Item::RUser, Some(&self.person.name));
                 handle.set(Item::Tty, Some("/dev/pts/0"));
             }
@@ -192,7 +195,7 @@ impl Actor<'_> {
 
     fn flags(&self) -> u32 {
         match self.persona {
-            Persona::Sudo => SILENT,
+            Persona::Sudo | Persona::SudoLogin => SILENT,
             Persona::Gdm | Persona::SudoRs => DISALLOW_NULL_AUTHTOK,
             _ => 0,
         }
@@ -209,7 +212,7 @@ impl Actor<'_> {
             }
             Persona::KscreenlockerFingerprint => after <= Duration::from_millis(250),
             Persona::Gdm => [Code::AUTHINFO_UNAVAIL, Code::MODULE_UNKNOWN].contains(&code),
-            Persona::Sudo | Persona::SudoRs => !SURVIVED_BY_SUDO.contains(&code),
+            Persona::Sudo | Persona::SudoLogin | Persona::SudoRs => !SURVIVED_BY_SUDO.contains(&code),
             Persona::Login => code == Code::ABORT || code == Code::MAXTRIES,
             _ => false,
         };
@@ -238,8 +241,7 @@ impl Actor<'_> {
         if !admitted.is_success() || self.persona == Persona::Polkit {
             return admitted.is_success();
         }
-        let established =
-            if self.persona == Persona::Sudo { REINITIALIZE_CRED } else { ESTABLISH_CRED } | silent;
+        let established = if self.persona.is_sudo() { REINITIALIZE_CRED } else { ESTABLISH_CRED } | silent;
         [
             (Step::Setcred, Call::Setcred, established),
             (Step::Session, Call::Open, silent),
@@ -317,6 +319,10 @@ impl Typist {
             Persona::Hyprlock if before.as_ref() == Some(&message.text) => {
                 desk.buffer.clone().ok_or(Code::CONV_ERR)
             }
+            // The forms of a change of the password, which it expects since it was told something, don't fit the question (0.19).
+            Persona::Sddm if desk.told => Err(Code::CONV_ERR),
+            // The greeter has sent what was typed before there was a question (Display::slotRequestChanged).
+            Persona::Sddm if before.is_some() => desk.buffer.clone().ok_or(Code::CONV_ERR),
             _ => {
                 let typed = self.types.next(&mut desk.typed);
                 desk.buffer.clone_from(&typed);
@@ -343,6 +349,7 @@ impl Converse for Typist {
                 }
                 Style::Error | Style::Text | Style::Other => {
                     let error = message.style == Style::Error;
+                    self.desk.borrow_mut().told |= !error;
                     write(&Event::Told { error, text: message.text.clone() });
                     replies.push(None);
                 }

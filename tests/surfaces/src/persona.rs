@@ -15,10 +15,14 @@ pub enum Persona {
     Gdm,
     /// LightDM's session child.
     Lightdm,
+    /// SDDM's helper, which has one text for all questions.
+    Sddm,
     /// polkit's agent, in the sandbox that it lives in from version 127 on.
     Polkit,
     /// sudo, which keeps modules silent.
     Sudo,
+    /// The same with `-i`.
+    SudoLogin,
     /// sudo-rs, which writes its own words before the module's.
     SudoRs,
     /// login(1) at a console, which kills itself after a minute.
@@ -27,15 +31,17 @@ pub enum Persona {
 
 impl Persona {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Swaylock,
         Self::Hyprlock,
         Self::Kscreenlocker,
         Self::KscreenlockerFingerprint,
         Self::Gdm,
         Self::Lightdm,
+        Self::Sddm,
         Self::Polkit,
         Self::Sudo,
+        Self::SudoLogin,
         Self::SudoRs,
         Self::Login,
     ];
@@ -50,8 +56,10 @@ impl Persona {
             Self::KscreenlockerFingerprint => "kscreenlocker-fingerprint",
             Self::Gdm => "gdm",
             Self::Lightdm => "lightdm",
+            Self::Sddm => "sddm",
             Self::Polkit => "polkit",
             Self::Sudo => "sudo",
+            Self::SudoLogin => "sudo-i",
             Self::SudoRs => "sudo-rs",
             Self::Login => "login",
         }
@@ -73,8 +81,10 @@ impl Persona {
             Self::KscreenlockerFingerprint => "kde-fingerprint",
             Self::Gdm => "gdm-password",
             Self::Lightdm => "lightdm",
+            Self::Sddm => "sddm",
             Self::Polkit => "polkit-1",
             Self::Sudo | Self::SudoRs => "sudo",
+            Self::SudoLogin => "sudo-i",
             Self::Login => "login",
         }
     }
@@ -85,9 +95,14 @@ impl Persona {
         matches!(self, Self::Swaylock | Self::Hyprlock | Self::Kscreenlocker | Self::KscreenlockerFingerprint)
     }
 
+    /// Whether it is sudo, and not another that is like it.
+    pub(crate) fn is_sudo(self) -> bool {
+        matches!(self, Self::Sudo | Self::SudoLogin)
+    }
+
     /// Whether it comes back to the same handle after a failure, instead of beginning anew.
     pub(crate) fn reuses_its_handle(self) -> bool {
-        !matches!(self, Self::Hyprlock | Self::Gdm | Self::Lightdm | Self::Polkit)
+        !matches!(self, Self::Hyprlock | Self::Gdm | Self::Lightdm | Self::Sddm | Self::Polkit)
     }
 
     /// How often somebody may try before it ends, or before enough was seen of it.
@@ -95,7 +110,7 @@ impl Persona {
         match self {
             Self::Swaylock | Self::Hyprlock | Self::Polkit => 2,
             Self::Kscreenlocker | Self::KscreenlockerFingerprint => 4,
-            Self::Gdm | Self::Lightdm | Self::Sudo | Self::SudoRs => 3,
+            Self::Gdm | Self::Lightdm | Self::Sddm | Self::Sudo | Self::SudoLogin | Self::SudoRs => 3,
             Self::Login => 5,
         }
     }

@@ -37,7 +37,7 @@ impl Rule {
 }
 
 /// All of them.
-pub const RULES: [Rule; 23] = [
+pub const RULES: [Rule; 24] = [
     Rule {
         name: "ends-well",
         personas: &[],
@@ -118,9 +118,16 @@ pub const RULES: [Rule; 23] = [
     },
     Rule {
         name: "one-enter-one-try",
-        personas: &[Hyprlock],
-        text: "It doesn't ask twice in the same words: hyprlock gives the same answer to both, and a slip costs two tries.",
+        personas: &[Hyprlock, Sddm],
+        text: "It doesn't ask twice in the same words: the same answer is given to both, and a slip costs two tries.",
         broken: one_enter_one_try,
+    },
+    Rule {
+        name: "asks-before-it-tells",
+        personas: &[Sddm],
+        text: "It tells nothing but errors before a question: SDDM 0.19 takes the rest for a change of the password, \
+               answers no question any more, and has to be started anew.",
+        broken: asks_before_it_tells,
     },
     Rule {
         name: "slower-than-50-ms",
@@ -155,19 +162,19 @@ pub const RULES: [Rule; 23] = [
     },
     Rule {
         name: "changes-what-expired",
-        personas: &[Gdm, Lightdm, Sudo, SudoRs, Login],
+        personas: &[Gdm, Lightdm, Sudo, SudoLogin, SudoRs, Login],
         text: "After PAM_NEW_AUTHTOK_REQD the forced change works: nobody gets in without it.",
         broken: changes_what_expired,
     },
     Rule {
         name: "silent",
-        personas: &[Sudo],
+        personas: &[Sudo, SudoLogin],
         text: "Under PAM_SILENT it tells nothing but, once, why it asks no more.",
         broken: silent,
     },
     Rule {
         name: "codes-of-sudo",
-        personas: &[Sudo],
+        personas: &[Sudo, SudoLogin],
         text: "It fails with PAM_AUTH_ERR, PAM_AUTHINFO_UNAVAIL, PAM_MAXTRIES or PAM_PERM_DENIED: others are fatal to sudo.",
         broken: codes_of_sudo,
     },
@@ -317,6 +324,16 @@ fn one_enter_one_try(_: Scene, record: &Record) -> Option<String> {
         .map(questions)
         .find_map(twice)
         .map(|text| format!("it asked {text:?} twice"))
+}
+
+fn asks_before_it_tells(_: Scene, record: &Record) -> Option<String> {
+    record.attempts().into_iter().find_map(|attempt| {
+        let told = |event: &Event| matches!(event, Event::Told { error: false, .. });
+        let behind = attempt.iter().skip_while(|event| !told(event));
+        let asked =
+            behind.filter_map(|event| if let Event::Asked { text, .. } = event { Some(text) } else { None });
+        asked.map(|text| format!("it told something before it asked {text:?}")).next()
+    })
 }
 
 fn slower_than_50_ms(_: Scene, record: &Record) -> Option<String> {
