@@ -440,7 +440,7 @@ impl Event {
                 | Self::PinChangeFailed { .. }
                 | Self::ResetRequested
                 | Self::PinNotRenewed { .. }
-                | Self::KeyringAnswered { .. }
+                | Self::KeyringAnswered { answer: "no" }
                 | Self::FingerNotAdded { .. }
                 | Self::FingerNotMatched
                 | Self::FingerUnavailable { .. }
