@@ -348,7 +348,8 @@ async fn show_events(limit: u32, json: bool) -> Result<Exit, Failure> {
     let events = hellod.status().await?.events(limit).await.map_err(Unreachable::Refused);
     hellod.leave().await;
     let events = events?;
-    screen::result(&if json { events::as_json(&events) } else { events::table(&events) })?;
+    let is_read = io::stdout().is_terminal();
+    screen::result(&if json { events::as_json(&events) } else { events::table(&events, is_read) })?;
     Ok(Exit::Done)
 }
 

@@ -3,14 +3,15 @@
 use hello_words::tr;
 use serde_json::{Value, json};
 
-use crate::text::{cell, columns};
+use crate::text::{cell, columns, remarked};
 use crate::utc::rfc3339;
 
 /// An event as hellod tells it: seconds since 1970, id, account, service, sentence.
 pub(crate) type Event = (i64, String, String, String, String);
 
-/// The events as a table, oldest first.
-pub(crate) fn table(events: &[Event]) -> String {
+/// The events, oldest first: for somebody at a terminal each with its sentence below it, else each in a line, for what looks through
+/// lines.
+pub(crate) fn table(events: &[Event], is_read: bool) -> String {
     if events.is_empty() {
         return tr!("Nothing has happened yet.").to_string();
     }
@@ -20,7 +21,7 @@ pub(crate) fn table(events: &[Event]) -> String {
             [rfc3339(*time), known(id), known(user), known(service), cell(sentence)]
         })
         .collect();
-    columns(&rows).join("\n")
+    if is_read { remarked(&rows) } else { columns(&rows) }.join("\n")
 }
 
 /// The events as a JSON array.
@@ -54,14 +55,17 @@ mod tests {
 
     #[test]
     fn events_stand_in_columns_with_their_time_in_utc() {
-        let expected = "2024-02-28T23:59:59Z  8001  alice  -         A PIN was set.\n\
-                        2025-01-01T00:00:00Z  5001  bob    su\u{fffd}[2Jdo  Signed in by PIN.";
-        assert_eq!(table(&events()), expected);
+        let lines = "2024-02-28T23:59:59Z  8001  alice  -         A PIN was set.\n\
+                     2025-01-01T00:00:00Z  5001  bob    su\u{fffd}[2Jdo  Signed in by PIN.";
+        assert_eq!(table(&events(), false), lines);
+        let below = "2024-02-28T23:59:59Z  8001  alice  -\n    A PIN was set.\n\
+                     2025-01-01T00:00:00Z  5001  bob    su\u{fffd}[2Jdo\n    Signed in by PIN.";
+        assert_eq!(table(&events(), true), below);
     }
 
     #[test]
     fn no_events_are_told_in_words_and_as_an_empty_array() {
-        assert_eq!(table(&[]), "Nothing has happened yet.");
+        assert_eq!(table(&[], true), "Nothing has happened yet.");
         assert_eq!(as_json(&[]), "[]");
     }
 
