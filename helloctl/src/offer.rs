@@ -59,10 +59,10 @@ pub(crate) async fn run() -> Result<Exit, Failure> {
     if !std::fs::read_to_string(COMMON_AUTH).is_ok_and(|stack| stack.contains("pam_hello.so")) {
         return Ok(Exit::Done);
     }
-    let Some(Offered { body, command }) = ask(None).await? else { return Ok(Exit::Done) };
-    match shown(&plain(&body)).await.map_err(Failure::Desktop)? {
-        Chosen::SetUp => open_terminal(command),
-        Chosen::Later => ask(Some(command)).await.map(|_| Exit::Done),
+    let Some(offered) = ask(None).await? else { return Ok(Exit::Done) };
+    match shown(&offered).await.map_err(Failure::Desktop)? {
+        Chosen::SetUp => open_terminal(offered.command),
+        Chosen::Later => ask(Some(offered.command)).await.map(|_| Exit::Done),
         Chosen::Nothing => Ok(Exit::Done),
     }
 }
@@ -97,18 +97,18 @@ async fn ask(no_to: Option<&str>) -> Result<Option<Offered>, Failure> {
     Ok(asked?)
 }
 
-async fn shown(body: &str) -> zbus::Result<Chosen> {
+async fn shown(Offered { body, command }: &Offered) -> zbus::Result<Chosen> {
     let session = Connection::session().await?;
     let notifications = NotificationsProxy::new(&session).await?;
     let mut invoked = notifications.receive_action_invoked().await?;
     let mut closed = notifications.receive_notification_closed().await?;
     let hints = HashMap::from([("urgency", Variant::U8(1)), ("desktop-entry", Variant::from("hello-offer"))]);
-    let body = joined(body);
-    let (summary, now, later) = (
-        tr!("A PIN for this computer").to_string(),
-        tr!("Set it up").to_string(),
-        tr!("Not now").to_string(),
-    );
+    let body = joined(&plain(body));
+    let (summary, now) = match *command {
+        ENROLL => (tr!("A PIN for this computer"), tr!("Set it up")),
+        _ => (tr!("Your PIN for this computer"), tr!("Choose a new one")),
+    };
+    let (summary, now, later) = (summary.to_string(), now.to_string(), tr!("Not now").to_string());
     // Key and label of each; a click on the notification itself is the first.
     let actions = ["default", now.as_str(), LATER, later.as_str(), "enroll", now.as_str()];
     let shown =
@@ -153,7 +153,8 @@ fn joined(body: &str) -> String {
 }
 
 /// What hellod speaks of at the end of its text. A button runs nothing else.
-const COMMANDS: [&str; 3] = ["helloctl enroll", "helloctl reset", "helloctl pin change"];
+const COMMANDS: [&str; 3] = [ENROLL, "helloctl reset", "helloctl pin change"];
+const ENROLL: &str = "helloctl enroll";
 /// What logins ask, in Debian.
 const COMMON_AUTH: &str = "/etc/pam.d/common-auth";
 const LATER: &str = "later";

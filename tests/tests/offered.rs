@@ -422,6 +422,11 @@ impl<'a> Desktop<'a> {
         let body = one["body"]["data"].as_str().unwrap_or_default();
         assert!(says.iter().all(|part| body.contains(part)), "{one}");
         assert!(!body.contains("characters"), "that says something of a PIN: {one}");
+        let (title, now) = match says == SET_UP {
+            true => ("A PIN for this computer", "Set it up"),
+            false => ("Your PIN for this computer", "Choose a new one"),
+        };
+        assert!(one["summary"]["data"] == title && one["actions"]["data"]["enroll"] == now, "{one}");
         self.world.lab.run_as("alice", in_session(&["makoctl", "invoke", action])).ok();
         let ended = until("the offer to end", PATIENCE, || offer.ended());
         assert_eq!(ended.code(), Some(0));
