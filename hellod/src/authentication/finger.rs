@@ -252,7 +252,10 @@ async fn show_call(
     terminal: &mut Terminal,
 ) -> Result<(), Gone> {
     let program = match request.service.as_str() {
+        // As the person calls them.
         "polkit-1" => "polkit".to_owned(),
+        "sudo-i" => "sudo".to_owned(),
+        "su-l" => "su".to_owned(),
         "kde" | "kde-fingerprint" | "lightdm" | "sddm" => tr!("the screen").to_string(),
         service if service.starts_with("gdm-") => tr!("the screen").to_string(),
         service => service.to_owned(),
