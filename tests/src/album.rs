@@ -96,6 +96,45 @@ pub fn alike(shown: Vec<(String, String)>) -> Vec<Block> {
     blocks
 }
 
+/// What one program shows.
+#[must_use]
+pub fn one(program: &str, shown: String) -> Block {
+    (vec![program.to_owned()], shown)
+}
+
+/// What no two runs have alike has a name instead.
+#[must_use]
+pub fn steady(text: &str) -> String {
+    let mut text = text.to_owned();
+    for (before, after, name) in VOLATILE {
+        let mut pieces = text.split(before);
+        let first = pieces.next().unwrap_or_default().to_owned();
+        text = pieces.fold(first, |text, piece| {
+            let line = piece.lines().next().unwrap_or_default();
+            let end = if after == "\n" { Some(line.len()) } else { line.find(after) };
+            match end.filter(|end| &piece[..*end] != "none") {
+                Some(end) => format!("{text}{before}{name}{}", &piece[end..]),
+                None => text + before + piece,
+            }
+        });
+    }
+    text
+}
+
+/// Before, behind, and the name of what is between, unless that is `none`.
+const VOLATILE: [(&str, &str, &str); 10] = [
+    (" Wait ", " second", "<some>"),
+    (" Wait ", " minute", "<some>"),
+    ("Type \"", "\"", "<a word>"),
+    ("(its key: ", ")", "<its name>"),
+    ("DeviceId : ", "\n", "<id of the computer>"),
+    (" KeyId : ", "\n", "<id of the key>"),
+    (" Since : ", "\n", "<date and time>"),
+    ("PinSince : ", "\n", "<date and time>"),
+    (" Tpm : ", "\n", "<maker, version>"),
+    (" Version : ", "\n", "<version>"),
+];
+
 /// What no snapshot may have, whatever was kept.
 fn faults(text: &str, secrets: &[&str]) -> Vec<String> {
     let seen =
@@ -105,7 +144,9 @@ fn faults(text: &str, secrets: &[&str]) -> Vec<String> {
         // What is typed there has its own place.
         let answer = line.rfind('<').filter(|_| line.ends_with('>'));
         let shown = answer.map_or(*line, |typed| &line[..typed]);
-        let free = is_set_in(shown) || shown.contains(DRAWN) || shown.starts_with(POLKIT);
+        let free = is_set_in(shown)
+            || shown.contains(DRAWN)
+            || OF_OTHERS.iter().any(|words| shown.starts_with(words));
         !free && shown.chars().count() > WIDTH
     });
     seen.chain(wide.map(|line| format!("more than {WIDTH} columns: {line:?}"))).collect()
@@ -166,8 +207,8 @@ const ACCEPT: &str = "HELLO_SNAPSHOTS";
 const LOOK: &str = "Read it as whoever sits there does. If it is better so:";
 /// What the narrowest greeter has room for.
 const WIDTH: usize = 60;
-/// What polkit's own program says, which is as wide as it likes.
-const POLKIT: &str = "polkit-agent-helper-1: ";
+/// How what is said by programs of others begins, which is as wide as they like.
+const OF_OTHERS: [&str; 2] = ["polkit-agent-helper-1: ", "pamtester: "];
 /// What a drawing is made of.
 const DRAWN: [char; 3] = ['█', '▀', '▄'];
 

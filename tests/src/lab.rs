@@ -122,6 +122,14 @@ impl Lab {
         Polkit::new(self)
     }
 
+    /// The same, where whoever asks proves who they are: without logind polkit takes nobody for local, and the actions allow nothing
+    /// to others.
+    #[track_caller]
+    pub fn polkit_that_asks(&self) -> Polkit {
+        self.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
+        self.polkit()
+    }
+
     /// Starts hellod, and waits until it owns its name; the bus must run.
     #[track_caller]
     pub fn hellod(&self, config: &Config) -> Hellod {
@@ -310,6 +318,9 @@ impl Default for Lab {
         Self::new()
     }
 }
+
+const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
+    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
 
 /// What the package installs, and where.
 const PROJECT_FILES: [(&str, &str); 9] = [

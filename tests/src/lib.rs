@@ -51,7 +51,7 @@ mod wayland;
 mod wire;
 mod world;
 
-pub use album::{Album, Block, accepts, alike, files};
+pub use album::{Album, Block, accepts, alike, files, one, steady};
 pub use bus::{Bus, Polkit};
 pub use container::Container;
 pub use corp::{Corp, DOMAIN, DORA, DORAS_PASSWORD};

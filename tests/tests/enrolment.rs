@@ -13,14 +13,9 @@ const OTHER: &str = "314159";
 /// A world with polkit, whose only wish is that people prove who they are.
 fn world_with_polkit() -> (World, Polkit) {
     let world = World::bare();
-    world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-    let polkit = world.lab.polkit();
+    let polkit = world.lab.polkit_that_asks();
     (world, polkit)
 }
-
-/// Without logind polkit takes nobody for local, and the actions allow nothing to others.
-const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
-    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
 
 #[track_caller]
 fn choose(terminal: &mut Terminal, pin: &str) {

@@ -13,10 +13,6 @@ const RECORDER: &str =
     "#!/bin/sh\nprintf 'got ' >> /root/recorded; tr -d '\\0' >> /root/recorded; echo >> /root/recorded\n";
 const NOTHING: &str = "nothing-was-there";
 
-/// Without logind polkit takes nobody for local, and the actions allow nothing to others.
-const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
-    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
-
 /// alice has a PIN, and a module of a keyring looks for her password after each success.
 fn world_with(config: &Config) -> (World, Polkit) {
     let stack = PamStack::hello()
@@ -24,13 +20,12 @@ fn world_with(config: &Config) -> (World, Polkit) {
         .at_the_end("optional pam_exec.so quiet seteuid expose_authtok /usr/local/libexec/recorder");
     let world = World::of(Lab::builder().pam(stack).without_activation(), config);
     world.lab.write("/usr/local/libexec/recorder", RECORDER, 0o755);
-    world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
     for service in ["passwd", "common-password"] {
         let path = format!("/etc/pam.d/{service}");
         let stack = "password requisite pam_unix.so yescrypt\npassword optional pam_hello.so keep_password\n";
         world.lab.write(&path, stack, 0o644);
     }
-    let polkit = world.lab.polkit();
+    let polkit = world.lab.polkit_that_asks();
     world.enrol(&ALICE, PIN);
     (world, polkit)
 }

@@ -7,9 +7,6 @@ use hello_tests::{
 };
 use serde_json::{Value, json};
 
-const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
-    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";
-
 /// A machine that has joined.
 #[track_caller]
 fn joined(switches: Value) -> Corp {
@@ -65,8 +62,7 @@ fn says(output: &Output, sentence: &str) {
 #[test]
 fn a_person_proves_both_who_they_are_here_and_at_the_directory_and_the_pin_is_theirs() {
     let corp = joined(json!({}));
-    corp.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-    let _polkit = corp.lab.polkit();
+    let _polkit = corp.lab.polkit_that_asks();
     let mut helloctl = corp.lab.pty("alice", ["helloctl", "enroll"]);
     helloctl.expect("Password: ");
     helloctl.send_secret(ALICE.password);

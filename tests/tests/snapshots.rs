@@ -8,40 +8,44 @@ use std::thread;
 
 use hello_tests::{
     ALICE, Album, Block, Config, Ending, Lab, LabBuilder, ONE_OFF, PARTS, PATIENCE, PIN, PamStack, SUITE,
-    Sitting, Touched, Typed, World, alike, files, program, until,
+    Sitting, Touched, Typed, World, alike, files, one, program, steady, until,
 };
 use serde_json::{Value, json};
 
-/// Each begins the names of its texts. The last four are of other tests.
-const ALBUMS: [&str; 11] = [
+/// Each begins the names of its texts. The last six are of other tests.
+const ALBUMS: [&str; 13] = [
     "pin",
     "passwordless",
     "locked",
     "finger",
     "console",
-    "helloctl",
     "organisation",
     "german",
+    "helloctl",
+    "told",
     "directory",
     "fingers",
+    "screen",
     "only",
 ];
 
 /// The programs of the suite, and their services. The last one is on nobody's list.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 12] = [
     ("swaylock", "swaylock"),
     ("hyprlock", "hyprlock"),
     ("kscreenlocker", "kde"),
     ("gdm", "gdm-password"),
     ("lightdm", "lightdm"),
+    ("sddm", "sddm"),
     ("polkit", "polkit-1"),
     ("sudo", "sudo"),
+    ("sudo-i", "sudo-i"),
     ("sudo-rs", "sudo"),
     ("login", "login"),
     ("kscreenlocker-fingerprint", "kde-fingerprint"),
 ];
 /// Where no finger is asked for, or not by a prompt.
-const NO_FINGER: [&str; 3] = ["swaylock", "hyprlock", "kscreenlocker-fingerprint"];
+const NO_FINGER: [&str; 4] = ["swaylock", "hyprlock", "sddm", "kscreenlocker-fingerprint"];
 const CONSOLE: &[&str] = &["login"];
 /// One for each way in which a program gets on with messages and questions.
 const DIFFERENT: &[&str] = &["swaylock", "gdm", "polkit", "sudo", "login"];
@@ -273,49 +277,6 @@ fn the_console_offers_and_asks_for_a_pin_as_these_texts_say() {
 }
 
 #[test]
-fn helloctl_and_passwd_speak_as_these_texts_say() {
-    let world = World::of(builder(PamStack::hello()), &Config::default());
-    furnish(&world.lab);
-    world.lab.write("/etc/pam.d/common-password", COMMON_PASSWORD, 0o644);
-    world.lab.write("/etc/polkit-1/rules.d/10-hello.rules", ASK_SELF, 0o644);
-    let _polkit = world.lab.polkit();
-    let mut album = Album::open("helloctl", &SECRETS);
-    let mut scene = |name: &str, title: &str, command: &str, sit: &dyn Fn(Sitting) -> Sitting| {
-        let sitting = Sitting::at(world.lab.pty("alice", command.split(' ')));
-        album.keep(name, title, &[one(command, steady(&sit(sitting).end()))]);
-    };
-    let proven = |sitting: Sitting| sitting.hidden("Password: ", PASSWORD);
-    let chosen = |sitting: Sitting, pin| sitting.hidden("New PIN: ", pin).hidden("The same PIN again: ", pin);
-    scene("status", "alice, who has no PIN, looks how things stand.", "helloctl status", &|sitting| sitting);
-    scene("reset", "alice, who has no PIN, wants a new one.", "helloctl reset", &|sitting| sitting);
-    let refused = |sitting: Sitting| sitting.hidden("Password: ", NEW_PASSWORD);
-    scene("enroll", "alice mistypes her password.", "helloctl enroll", &refused);
-    scene("enroll", "alice sets up a PIN.", "helloctl enroll", &|sitting| {
-        let sitting = proven(sitting).hidden("New PIN: ", WEAK);
-        chosen(sitting.hidden("New PIN: ", RIGHT).hidden("The same PIN again: ", WRONG), RIGHT)
-    });
-    scene("enroll", "alice, who has a PIN, sets up one.", "helloctl enroll", &|sitting| sitting);
-    scene("status", "alice looks how things stand.", "helloctl status", &|sitting| sitting);
-    let change = |sitting: Sitting, old| chosen(sitting.hidden("Current PIN: ", old), NEW);
-    let title = "alice changes her PIN, and mistypes the one that she has.";
-    scene("pin-change", title, "helloctl pin change", &|sitting| change(sitting, WRONG));
-    scene("pin-change", "alice changes her PIN.", "helloctl pin change", &|sitting| change(sitting, RIGHT));
-    scene("reset", "alice asks an organisation that there is not.", REQUEST, &|sitting| sitting);
-    let title = "alice has forgotten her PIN.";
-    scene("reset", title, "helloctl reset", &|sitting| chosen(proven(sitting), RIGHT));
-    scene("passwd", "alice changes her PIN with passwd.", "passwd", &|sitting| change(sitting, RIGHT));
-    let title = "alice changes her PIN with passwd, and mistypes the one that she has.";
-    scene("passwd", title, "passwd", &|sitting| change(sitting, WRONG).hidden("Current password: ", NOTHING));
-    scene("passwd", "alice rather changes her password with passwd.", "passwd", &|sitting| {
-        let sitting = sitting.hidden("Current PIN: ", NOTHING).hidden("Current password: ", PASSWORD);
-        sitting.hidden("New password: ", NEW_PASSWORD).hidden("Retype new password: ", NEW_PASSWORD)
-    });
-    let title = "alice wants no PIN any more.";
-    scene("unenroll", title, "helloctl unenroll", &|sitting| sitting.hidden("Password: ", NEW_PASSWORD));
-    album.close();
-}
-
-#[test]
 fn an_organisation_lets_a_new_pin_be_set_as_these_texts_say() {
     let mut world = World::of(builder(PamStack::hello()), &Config::default());
     furnish(&world.lab);
@@ -344,6 +305,20 @@ fn an_organisation_lets_a_new_pin_be_set_as_these_texts_say() {
         "reset",
         "alice asks her organisation, and then stops.",
         &[one(REQUEST, without_code(told, &code))],
+    );
+    let title = "alice has forgotten her PIN, and keeps it until her organisation has answered.";
+    let forgotten = self::told(&world, "login", &[WRONG, PASSWORD, NO]);
+    album.keep("forgotten", title, &[one("login", forgotten)]);
+    until("the PIN to be locked", PATIENCE, || {
+        world.forget_delays(&ALICE);
+        (world.sign_in(&ALICE, ONE_OFF).outcome != Some(Ending::Refused)).then_some(())
+    });
+    let locked =
+        DIFFERENT.iter().map(|program| ((*program).to_owned(), self::told(&world, program, &[PASSWORD, NO])));
+    album.keep(
+        "locked",
+        "alice's PIN is locked, and the organisation can replace it.",
+        &alike(locked.collect()),
     );
     album.close();
 }
@@ -382,48 +357,12 @@ fn wrong_too_often(world: &World, program: &str) {
     assert!((0..4).any(|_| put_off()), "{program} asks for the PIN all the same");
 }
 
-/// What no two runs have alike has a name instead.
-fn steady(text: &str) -> String {
-    let mut text = text.to_owned();
-    for (before, after, name) in VOLATILE {
-        let mut pieces = text.split(before);
-        let first = pieces.next().unwrap_or_default().to_owned();
-        text = pieces.fold(first, |text, piece| {
-            let line = piece.lines().next().unwrap_or_default();
-            let end = if after == "\n" { Some(line.len()) } else { line.find(after) };
-            match end.filter(|end| &piece[..*end] != "none") {
-                Some(end) => format!("{text}{before}{name}{}", &piece[end..]),
-                None => text + before + piece,
-            }
-        });
-    }
-    text
-}
-
-/// Before, behind, and the name of what is between, unless that is `none`.
-const VOLATILE: [(&str, &str, &str); 10] = [
-    (" Wait ", " second", "<some>"),
-    (" Wait ", " minute", "<some>"),
-    ("Type \"", "\"", "<a word>"),
-    ("(its key: ", ")", "<its name>"),
-    ("DeviceId : ", "\n", "<id of the computer>"),
-    (" KeyId : ", "\n", "<id of the key>"),
-    (" Since : ", "\n", "<date and time>"),
-    ("PinSince : ", "\n", "<date and time>"),
-    (" Tpm : ", "\n", "<maker, version>"),
-    (" Version : ", "\n", "<version>"),
-];
-
 /// A code, and its number, are new each time.
 fn without_code(told: String, code: &str) -> String {
     let mut lines: Vec<&str> = code.lines().filter(|line| !line.trim().is_empty()).collect();
     let number = lines.pop().and_then(|line| line.rsplit(": ").next()).unwrap_or_default();
     let told = lines.iter().fold(told, |told, line| told.replace(line.trim(), "<the code>"));
     told.replace(number, "<its number>")
-}
-
-fn one(program: &str, told: String) -> Block {
-    (vec![program.to_owned()], told)
 }
 
 fn all() -> Vec<&'static str> {
@@ -468,12 +407,3 @@ const ONLY_PIN: &str = "Policy has only the PIN let alice in.";
 /// As Debian's programs do it, with the profile of the package, and without a session to open.
 const SERVICE: &str = "@include common-auth\n@include common-account\n@include common-password\n\
     session required pam_permit.so\nsession optional pam_hello.so\n";
-
-/// As pam-auth-update would write it with Hello before the password.
-const COMMON_PASSWORD: &str = "password\t[success=2 default=ignore]\tpam_hello.so\n\
-    password\t[success=1 default=ignore]\tpam_unix.so obscure yescrypt\n\
-    password\trequisite\tpam_deny.so\npassword\trequired\tpam_permit.so\n";
-
-/// Without logind polkit takes nobody for local, and the actions allow nothing to others.
-const ASK_SELF: &str = "polkit.addRule(function(action, subject) {\n\
-    if (action.id.indexOf(\"org.hellod.hello1.\") == 0) { return polkit.Result.AUTH_SELF; }\n});\n";

@@ -68,6 +68,11 @@ fn a_directory_is_joined_and_left_as_these_texts_say() {
     scene("unenroll", "alice's PIN is removed.", "root", "helloctl unenroll --user alice", &|sitting| {
         sitting
     });
+    let again = Sitting::at(corp.lab.pty("root", enroll.split(' ')));
+    assert!(chosen(approved(again)).end().ends_with("ends with 0\n"));
+    corp.helloctl("root", &["leave"], &[]).ok();
+    let title = "The computer has left the directory for which alice has her PIN.";
+    scene("sign-in", title, "alice", su, &|sitting| sitting.hidden("Password: ", OWN_PASSWORD));
     album.close();
 }
 

@@ -6,7 +6,7 @@ use std::thread;
 
 use hello_tests::{
     ALICE, Album, Block, Config, Ending, Lab, ONE_OFF, PARTS, PIN, PROMPT, PROMPT_WITH_FINGER, PamStack,
-    SUDO_PASSWORD, Sitting, Touched, Typed, World,
+    SUDO_PASSWORD, Sitting, Touched, Typed, World, one,
 };
 
 const RIGHT: Typed<'_> = ("<PIN>", PIN);
@@ -24,11 +24,6 @@ fn fingers_are_set_up_listed_used_and_removed_as_these_texts_say() {
     let mut touched = Touched::bare(&Config::default());
     furnish(&touched.world.lab);
     let mut album = Album::open("fingers", &SECRETS);
-    let learnt = |touched: &Touched, sitting: Sitting| {
-        let sitting = sitting.until(LEARNING);
-        (0..PARTS).for_each(|_| touched.sensor.touch("index"));
-        sitting
-    };
     let chosen = |sitting: Sitting| {
         let sitting = sitting.hidden("Password: ", PASSWORD);
         sitting.hidden("New PIN: ", RIGHT).hidden("The same PIN again: ", RIGHT)
@@ -44,8 +39,6 @@ fn fingers_are_set_up_listed_used_and_removed_as_these_texts_say() {
             if wants == YES { learnt(&touched, sitting.hidden("Your PIN: ", RIGHT)) } else { sitting };
         album.keep("enroll", title, &[one("helloctl enroll", sitting.end())]);
     }
-    let list = "helloctl finger list";
-    let listed = |touched: &Touched| [one(list, at(&touched.world, "alice", list).end())];
     album.keep("list", "alice looks which fingers sign in.", &listed(&touched));
 
     let typed = |touched: &Touched| {
@@ -81,17 +74,32 @@ fn fingers_are_set_up_listed_used_and_removed_as_these_texts_say() {
     album.keep("list", "alice, who has none, looks.", &listed(&touched));
     drop(touched);
 
+    let mut touched = Touched::with_a_finger();
+    touched.sensor.kill();
+    touched.sensor = touched.world.lab.sensor();
+    let title = "alice presses Enter, and somebody has plugged in another reader.";
+    album.keep("unavailable", title, &typed(&touched));
+    drop(touched);
+    album.close();
+}
+
+#[test]
+fn a_finger_that_is_for_the_screen_alone_is_spoken_of_as_these_texts_say() {
+    let mut album = Album::open("screen", &SECRETS);
     let touched = Touched::in_a_full_chip();
     furnish(&touched.world.lab);
     let add = "helloctl finger add";
     let sitting = learnt(&touched, at(&touched.world, "alice", add).hidden("Your PIN: ", RIGHT));
     let title = "alice sets up a finger on a chip without room for it.";
-    album.keep("screen", title, &[one(add, sitting.end())]);
-    album.keep("screen", "alice looks what it is for.", &listed(&touched));
+    album.keep("finger", title, &[one(add, sitting.end())]);
+    album.keep("finger", "alice looks what it is for.", &listed(&touched));
     let own = "pamtester kde-fingerprint alice authenticate";
     let sitting = at(&touched.world, "alice", own).until("for alice.");
     touched.sensor.touch("index");
-    album.keep("screen", "alice unlocks her screen with it.", &[one("kde-fingerprint", sitting.end())]);
+    album.keep("finger", "alice unlocks her screen with it.", &[one("kde-fingerprint", sitting.end())]);
+    let greeter = at(&touched.world, "root", "pamtester gdm-fingerprint alice authenticate").end();
+    let title = "Nobody has signed in, and GDM's greeter is there.";
+    album.keep("finger", title, &[one("gdm-fingerprint", greeter)]);
     album.close();
 }
 
@@ -121,12 +129,22 @@ fn where_only_the_pin_counts_it_is_spoken_of_as_these_texts_say() {
     album.close();
 }
 
-fn at(world: &World, user: &str, command: &str) -> Sitting {
-    Sitting::at(world.lab.pty(user, command.split(' ')))
+/// The finger is learnt once it is asked for.
+#[track_caller]
+fn learnt(touched: &Touched, sitting: Sitting) -> Sitting {
+    let sitting = sitting.until(LEARNING);
+    (0..PARTS).for_each(|_| touched.sensor.touch("index"));
+    sitting
 }
 
-fn one(program: &str, told: String) -> Block {
-    (vec![program.to_owned()], told)
+#[track_caller]
+fn listed(touched: &Touched) -> [Block; 1] {
+    let list = "helloctl finger list";
+    [one(list, at(&touched.world, "alice", list).end())]
+}
+
+fn at(world: &World, user: &str, command: &str) -> Sitting {
+    Sitting::at(world.lab.pty(user, command.split(' ')))
 }
 
 fn furnish(lab: &Lab) {
