@@ -15,9 +15,12 @@ use crate::log::Log;
 use crate::surface::Surface;
 use crate::talk::{self, NoReply, Rules, Secret, Terminal};
 
-/// Puts what the PIN has opened where the modules that follow find it.
-pub(crate) fn hand_on(handle: &mut PamHandle, opened: Option<Secret>, log: &Log) {
-    if opened.is_some_and(|password| !ffi::hand_on_password(handle, &password)) {
+/// Puts what the PIN has opened where the modules that follow find it. Where their questions are answered with what was typed before,
+/// there must be none: pam_kwallet5 would be told the PIN. It asks nothing where it finds an empty password, and opens nothing with it;
+/// nor does pam_gnome_keyring.
+pub(crate) fn hand_on(handle: &mut PamHandle, opened: Option<Secret>, surface: &Surface, log: &Log) {
+    let password = opened.or_else(|| surface.answers_the_same().then(Secret::default));
+    if password.is_some_and(|password| !ffi::hand_on_password(handle, &password)) {
         log.warn("the keyring's password can't be handed on");
     }
 }

@@ -131,7 +131,7 @@ fn sign_in(handle: &mut PamHandle, arguments: &Arguments, flags: PamFlag) -> Pam
             PamResultCode::PAM_AUTHINFO_UNAVAIL
         }
         PamResultCode::PAM_SUCCESS => {
-            keyring::hand_on(handle, left.opened, &log);
+            keyring::hand_on(handle, left.opened, &surface, &log);
             PamResultCode::PAM_SUCCESS
         }
         code => code,

@@ -77,11 +77,16 @@ impl Surface {
         Duration::from_secs(if self.is_greeter() { 5 } else { 1 })
     }
 
-    /// Without a terminal, what is typed comes from a script or from a locker whose conversation answers once. SDDM answers every
-    /// question with what was typed before the first: a slip would cost all tries.
+    /// Without a terminal, what is typed comes from a script or from a locker whose conversation answers once.
     fn tries(&self, max_tries: u8) -> u8 {
-        let asks_again = self.is_greeter() && !self.service.starts_with("sddm");
-        if self.tty.is_empty() && !asks_again { 1 } else { max_tries }
+        let asks_again = !self.tty.is_empty() || self.is_greeter();
+        if asks_again && !self.answers_the_same() { max_tries } else { 1 }
+    }
+
+    /// SDDM and i3lock answer every question with what was typed before the first (`Display::slotRequestChanged`, `conv_callback`): a
+    /// slip would cost all tries.
+    pub(crate) fn answers_the_same(&self) -> bool {
+        self.service.starts_with("sddm") || self.service == "i3lock"
     }
 
     fn is_greeter(&self) -> bool {
@@ -134,13 +139,16 @@ mod tests {
     }
 
     #[test]
-    fn who_has_neither_terminal_nor_a_greeter_that_asks_again_has_one_try() {
+    fn who_can_not_be_asked_again_has_one_try() {
         for (service, tty, tries) in [
             ("sudo", "/dev/pts/1", 3),
             ("sudo", "", 1),
             ("swaylock", "", 1),
             ("gdm-password", "", 3),
             ("sddm", "", 1),
+            // It says which display it is on.
+            ("i3lock", ":0", 1),
+            ("xfce4-screensaver", ":0", 3),
         ] {
             assert_eq!(
                 surface(service, tty).request(Purpose::Authenticate, 3).tries,

@@ -9,9 +9,10 @@ use hello_tests::{
 };
 
 /// The programs of the suite, and the service files that they read.
-const PERSONAS: [(&str, &str); 12] = [
+const PERSONAS: [(&str, &str); 13] = [
     ("swaylock", "swaylock"),
     ("hyprlock", "hyprlock"),
+    ("i3lock", "i3lock"),
     ("kscreenlocker", "kde"),
     ("kscreenlocker-fingerprint", "kde-fingerprint"),
     ("gdm", "gdm-password"),
@@ -25,8 +26,8 @@ const PERSONAS: [(&str, &str); 12] = [
 ];
 
 /// Those that hellod admits by itself.
-const ADMITTED: [&str; 8] =
-    ["swaylock", "hyprlock", "kscreenlocker", "polkit", "sudo", "sudo-i", "sudo-rs", "login"];
+const ADMITTED: [&str; 9] =
+    ["swaylock", "hyprlock", "i3lock", "kscreenlocker", "polkit", "sudo", "sudo-i", "sudo-rs", "login"];
 
 #[test]
 fn the_pin_a_slip_and_the_password_instead_keep_every_rule_of_every_program_that_asks() {
@@ -116,6 +117,22 @@ fn kde_success_in_10ms_not_flagged() {
     assert_eq!(verdict.matches("Asked {").count(), 1, "{verdict}");
     let verdict = played(&world, "kscreenlocker-fingerprint", [ALICE.password, "wrong", ""], &[]);
     assert!(!verdict.contains("broken"), "declined at once, and the password's question comes:\n{verdict}");
+}
+
+#[test]
+fn at_sddm_no_module_behind_is_told_the_pin() {
+    // SDDM answers for the person, with what they have typed before, and in Debian's file pam_kwallet5 asks where it finds no password.
+    let world = at_all_surfaces();
+    world.lab.write("/usr/local/libexec/recorder", "#!/bin/sh\ncat > /root/recorded\n", 0o755);
+    let asks = "auth optional pam_exec.so quiet expose_authtok /usr/local/libexec/recorder";
+    let stack = SERVICE.replacen("@include common-auth", &format!("@include common-auth\n{asks}"), 1);
+    world.lab.write("/etc/pam.d/sddm", &stack, 0o644);
+    let verdict = played(&world, "sddm", [PIN, ONE_OFF, ALICE.password], &["--scenes", "right"]);
+    assert!(verdict.contains("kept    sddm/right: "), "{verdict}");
+    assert_eq!(world.lab.read("/root/recorded").trim_end_matches('\0'), "", "the next module has the PIN");
+    // A password it has, as ever.
+    played(&world, "sddm", [ALICE.password, ONE_OFF, ""], &["--scenes", "right"]);
+    assert_eq!(world.lab.read("/root/recorded").trim_end_matches('\0'), ALICE.password);
 }
 
 #[test]

@@ -14,10 +14,11 @@ pub enum Reach {
 }
 
 impl Surfaces {
-    /// Whether a service may ask for a finger. A locker that shows none of a module's words can't say that it does.
+    /// Whether a service may ask for a finger. A locker that shows none of a module's words can't say that it does, and SDDM 0.19
+    /// is shut by them, whoever lists it.
     #[must_use]
     pub fn asks_for_fingers(&self, service: &str) -> bool {
-        self.finger.iter().any(|listed| listed == service)
+        !service.starts_with("sddm") && self.finger.iter().any(|listed| listed == service)
     }
 
     /// Whether a service waits for a finger and asks for nothing.

@@ -174,6 +174,7 @@ impl Actor<'_> {
                 handle.set(Item::RUser, Some(&self.person.name));
                 handle.set(Item::Tty, Some("/dev/pts/0"));
             }
+            Persona::I3lock => handle.set(Item::Tty, Some(":0")),
             Persona::Polkit => handle.set(Item::RUser, Some(&self.person.name)),
             _ => {}
         }
@@ -224,7 +225,7 @@ impl Actor<'_> {
         let silent = self.flags() & SILENT;
         if matches!(
             self.persona,
-            Persona::Swaylock | Persona::Kscreenlocker | Persona::KscreenlockerFingerprint
+            Persona::Swaylock | Persona::I3lock | Persona::Kscreenlocker | Persona::KscreenlockerFingerprint
         ) {
             return step(handle, Step::Setcred, Call::Setcred, REFRESH_CRED).is_success();
         }
@@ -321,8 +322,8 @@ impl Typist {
             }
             // The forms of a change of the password, which it expects since it was told something, don't fit the question (0.19).
             Persona::Sddm if desk.told => Err(Code::CONV_ERR),
-            // The greeter has sent what was typed before there was a question (Display::slotRequestChanged).
-            Persona::Sddm if before.is_some() => desk.buffer.clone().ok_or(Code::CONV_ERR),
+            // What was typed before there was a question (Display::slotRequestChanged, conv_callback).
+            Persona::Sddm | Persona::I3lock if before.is_some() => desk.buffer.clone().ok_or(Code::CONV_ERR),
             _ => {
                 let typed = self.types.next(&mut desk.typed);
                 desk.buffer.clone_from(&typed);

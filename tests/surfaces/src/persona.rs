@@ -7,6 +7,8 @@ pub enum Persona {
     Swaylock,
     /// A locker with a thread of its own for PAM, and a new handle for each try.
     Hyprlock,
+    /// X's plain locker: one text for all questions, and a terminal that is a display.
+    I3lock,
     /// KDE's locker, which times the service and gives up on what looks broken.
     Kscreenlocker,
     /// The service that it runs beside that one, for a finger.
@@ -31,9 +33,10 @@ pub enum Persona {
 
 impl Persona {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Swaylock,
         Self::Hyprlock,
+        Self::I3lock,
         Self::Kscreenlocker,
         Self::KscreenlockerFingerprint,
         Self::Gdm,
@@ -52,6 +55,7 @@ impl Persona {
         match self {
             Self::Swaylock => "swaylock",
             Self::Hyprlock => "hyprlock",
+            Self::I3lock => "i3lock",
             Self::Kscreenlocker => "kscreenlocker",
             Self::KscreenlockerFingerprint => "kscreenlocker-fingerprint",
             Self::Gdm => "gdm",
@@ -77,6 +81,7 @@ impl Persona {
         match self {
             Self::Swaylock => "swaylock",
             Self::Hyprlock => "hyprlock",
+            Self::I3lock => "i3lock",
             Self::Kscreenlocker => "kde",
             Self::KscreenlockerFingerprint => "kde-fingerprint",
             Self::Gdm => "gdm-password",
@@ -92,7 +97,14 @@ impl Persona {
     /// Whether it runs as the person, and not as root.
     #[must_use]
     pub fn runs_as_the_person(self) -> bool {
-        matches!(self, Self::Swaylock | Self::Hyprlock | Self::Kscreenlocker | Self::KscreenlockerFingerprint)
+        matches!(
+            self,
+            Self::Swaylock
+                | Self::Hyprlock
+                | Self::I3lock
+                | Self::Kscreenlocker
+                | Self::KscreenlockerFingerprint
+        )
     }
 
     /// Whether it is sudo, and not another that is like it.
@@ -108,7 +120,7 @@ impl Persona {
     /// How often somebody may try before it ends, or before enough was seen of it.
     pub(crate) fn tries(self) -> u32 {
         match self {
-            Self::Swaylock | Self::Hyprlock | Self::Polkit => 2,
+            Self::Swaylock | Self::Hyprlock | Self::I3lock | Self::Polkit => 2,
             Self::Kscreenlocker | Self::KscreenlockerFingerprint => 4,
             Self::Gdm | Self::Lightdm | Self::Sddm | Self::Sudo | Self::SudoLogin | Self::SudoRs => 3,
             Self::Login => 5,

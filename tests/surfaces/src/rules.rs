@@ -118,7 +118,7 @@ pub const RULES: [Rule; 24] = [
     },
     Rule {
         name: "one-enter-one-try",
-        personas: &[Hyprlock, Sddm],
+        personas: &[Hyprlock, I3lock, Sddm],
         text: "It doesn't ask twice in the same words: the same answer is given to both, and a slip costs two tries.",
         broken: one_enter_one_try,
     },
