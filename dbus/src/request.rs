@@ -93,7 +93,7 @@ impl Request {
     ///
     /// # Errors
     /// [`MalformedRequest`] names the first field that is missing, longer than 255 bytes, or holds a control
-    /// character.
+    /// character; and the service where it is no word: it stands in a column of what people read.
     pub fn from_wire(mut wire: HashMap<String, String>) -> Result<Self, MalformedRequest> {
         let mut text = |field: &'static str| {
             let value = wire.remove(field).unwrap_or_default();
@@ -112,7 +112,14 @@ impl Request {
                 _ => return Err(MalformedRequest { field: "purpose" }),
             },
             user: required("user", text("user")?)?,
-            service: required("service", text("service")?)?,
+            service: match text("service")? {
+                word if (1..=MAX_SERVICE).contains(&word.len())
+                    && word.bytes().all(|b| b.is_ascii_graphic()) =>
+                {
+                    word
+                }
+                _ => return Err(MalformedRequest { field: "service" }),
+            },
             tty: text("tty")?,
             rhost: text("rhost")?,
             ruser: text("ruser")?,
@@ -133,6 +140,8 @@ impl Request {
 
 /// Longest value of a field, in bytes.
 const MAX_FIELD: usize = 255;
+/// The name of a file in /etc/pam.d.
+const MAX_SERVICE: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -171,6 +180,9 @@ mod tests {
             ("user", ""),
             ("user", "al\nice"),
             ("service", ""),
+            ("service", "cron 8210 alice"),
+            ("service", "su\u{202e}od"),
+            ("service", &"s".repeat(65)),
             ("tty", "\u{7}"),
             ("tries", "0"),
             ("tries", "256"),

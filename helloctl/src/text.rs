@@ -4,8 +4,17 @@
 /// run, and an escape sequence among them could rewrite what the person reads.
 pub(crate) fn plain(text: &str) -> String {
     text.chars()
-        .map(|char| if char.is_control() && char != '\n' { char::REPLACEMENT_CHARACTER } else { char })
+        .map(|char| match char {
+            '\n' => char,
+            char if char.is_control() || is_hidden(char) => char::REPLACEMENT_CHARACTER,
+            char => char,
+        })
         .collect()
+}
+
+/// Whether it can't be seen, or turns the direction of writing (Unicode, UAX #9).
+fn is_hidden(char: char) -> bool {
+    matches!(char, '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// As [`plain`], on one line.
@@ -99,6 +108,7 @@ mod tests {
     #[test]
     fn escape_sequences_do_not_reach_the_terminal() {
         assert_eq!(plain("a\u{1b}[2Jb\nc\u{9b}1m"), "a\u{fffd}[2Jb\nc\u{fffd}1m");
+        assert_eq!(plain("su\u{202e}do\u{200b}"), "su\u{fffd}do\u{fffd}");
         assert_eq!(cell("su\ndo"), "su do");
     }
 

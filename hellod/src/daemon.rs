@@ -243,14 +243,14 @@ async fn login(parts: &Rc<Parts>, caller: &Caller, request: &Request, terminal: 
         Purpose::Authenticate => authentication::sign_in(parts, caller, request, terminal).await,
         Purpose::KeepPassword => authentication::keep_password(parts, caller, request, terminal).await,
         Purpose::OfferPin => match authentication::admitted(parts, caller, request).await {
-            Ok(authentication::Admitted { account, class }) => {
+            Ok(authentication::Admitted { account, class, .. }) => {
                 provisioning::offer_pin(parts, caller, (&account, class), request, terminal).await;
             }
             Err(outcome) => terminal.end(outcome).await,
         },
         Purpose::ChangePin => match authentication::admitted(parts, caller, request).await {
             Ok(admitted) => {
-                let tried = provisioning::Tried { service: &request.service, class: admitted.class };
+                let tried = provisioning::Tried { service: &admitted.program, class: admitted.class };
                 provisioning::change_pin(parts, caller, &admitted.account, tried, terminal).await;
             }
             Err(outcome) => terminal.end(outcome).await,

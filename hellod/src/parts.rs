@@ -151,8 +151,12 @@ impl Parts {
 
     /// Records an event about `account`.
     pub fn record(&self, event: &Event, account: &Account, service: &str) {
-        let about = About { user: account.name.clone(), uid: account.uid, service: service.to_owned() };
-        self.audit.record(event, &about);
+        self.audit.record(event, &About::of(account, service));
+    }
+
+    /// The same of what somebody did who is neither root nor they.
+    pub fn record_of_stranger(&self, event: &Event, account: &Account, service: &str, stranger: u32) {
+        self.audit.record(event, &About { stranger: Some(stranger), ..About::of(account, service) });
     }
 }
 

@@ -174,6 +174,11 @@ fn forgetting_a_reset_and_removal_leave_no_password_behind() {
     assert_eq!(found_at_login(&world, PIN), ALICE.password, "the consent holds");
 
     world.helloctl("alice", &["keyring", "forget"], &[]).ok();
+    // Once more costs nothing, and so is no event.
+    let again = world.helloctl("alice", &["keyring", "forget"], &[]);
+    assert!(again.ok().contains("was not kept"), "{again:?}");
+    let events = world.helloctl("root", &["events"], &[]).stdout;
+    assert_eq!(events.matches("8241").count(), 1, "{events}");
     assert_eq!(found_at_login(&world, PIN), NOTHING);
     assert_eq!(found_at_login(&world, ALICE.password), ALICE.password);
     assert_eq!(keyring(&world, &ALICE)["password_kept"], false);

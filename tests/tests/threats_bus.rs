@@ -58,6 +58,37 @@ fn nobody_acts_for_somebody_else_whatever_the_arguments_say() {
     assert_eq!(world.sign_in(&ALICE, PIN).outcome, Some(Ending::Success));
 }
 
+// O10
+#[test]
+fn whoever_asks_for_others_is_named_and_fills_nobodys_events() {
+    let world = World::activating();
+    world.enrol(&ALICE, PIN);
+    let events = |id: &str| -> Vec<String> {
+        let all = world.helloctl("root", &["events"], &[]).stdout;
+        all.lines().filter(|line| line.contains(&format!("  {id}  "))).map(str::to_owned).collect()
+    };
+    let mut mallory = world.peer(&MALLORY);
+    for _ in 0..3 {
+        for user in ["alice", "bob", "daemon", "mail", "news"] {
+            assert_eq!(mallory.sign_in("cron", user, "", PIN).unwrap().outcome, Some(Ending::Declined));
+        }
+    }
+    let told = events("5400");
+    assert!(told.len() == 1 && told[0].contains("cron (uid 6003)"), "{told:?}");
+    // Not even among his own noise does anybody else's asking go under.
+    let mut own = world.peer(&ALICE);
+    assert_eq!(own.sign_in("cron", "alice", "", PIN).unwrap().outcome, Some(Ending::Declined));
+    assert!(!world.lab.run_as("bob", ["sudo", "-n", "-u", "alice", "true"]).success());
+    assert_eq!(events("5400").len(), 2, "{:?}", events("5400"));
+    // A program of hers that says it were the console is not believed, in the events neither.
+    assert_eq!(own.sign_in("login", "alice", "", "000000").unwrap().outcome, Some(Ending::Refused));
+    let told = events("6400");
+    assert!(told.len() == 1 && told[0].contains("login (uid 6001)"), "{told:?}");
+    // What it says must be one word, for whoever reads it in its column.
+    let forged = own.sign_in("cron   2026-11-29T20:34:01Z  8210  alice", "alice", "", PIN);
+    assert!(forged.is_err(), "{forged:?}");
+}
+
 // T22, the peers' failure B
 #[test]
 fn su_and_pkexec_to_alice_never_ask_for_her_pin_and_spend_no_try() {

@@ -433,6 +433,8 @@ impl Event {
                 | Self::Delayed { .. }
                 | Self::OnlyAtLogin
                 | Self::Unavailable { .. }
+                | Self::Locked
+                | Self::Tampered { .. }
                 | Self::EnrolmentStarted
                 | Self::PinOffered { .. }
                 | Self::PinNotOffered { .. }

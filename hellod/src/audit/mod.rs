@@ -9,6 +9,7 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::rc::Rc;
 
+use crate::accounts::Account;
 use crate::clock::{Clock, Stamp};
 pub use event::Event;
 pub use file::Entry;
@@ -19,8 +20,11 @@ use hello_words::english;
 pub struct Audit {
     file: RefCell<EventFile>,
     clock: Rc<dyn Clock>,
-    lately: RefCell<HashMap<(u32, &'static str), Stamp>>,
+    lately: RefCell<HashMap<Lately, Stamp>>,
 }
+
+/// Whose doing it was, whether it was somebody else's than the person's whom it is about, and the event's id.
+type Lately = (u32, bool, &'static str);
 
 /// Whom an event is about, and where.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +35,16 @@ pub struct About {
     pub uid: u32,
     /// The PAM service, or which command of helloctl.
     pub service: String,
+    /// Who it was, where that is neither root nor they.
+    pub stranger: Option<u32>,
+}
+
+impl About {
+    /// Something that is nobody else's doing.
+    #[must_use]
+    pub fn of(account: &Account, service: &str) -> Self {
+        Self { user: account.name.clone(), uid: account.uid, service: service.to_owned(), stranger: None }
+    }
 }
 
 impl Audit {
@@ -41,10 +55,10 @@ impl Audit {
     }
 
     /// Records an event about a person. Of those that anybody can cause as often as they like, one a minute is kept
-    /// per person, so that nobody floods another's events out of the file.
+    /// per person who causes them, so that nobody floods another's events out of the file, or hides something among his own.
     pub fn record(&self, event: &Event, about: &About) {
         let now = self.clock.now();
-        if event.cheap() && self.was_lately(about.uid, event.id(), &now) {
+        if event.cheap() && self.was_lately(about, event.id(), &now) {
             return;
         }
         let entry = Entry {
@@ -65,13 +79,14 @@ impl Audit {
         self.file.borrow().last(limit, uid)
     }
 
-    fn was_lately(&self, uid: u32, id: &'static str, now: &Stamp) -> bool {
+    fn was_lately(&self, about: &About, id: &'static str, now: &Stamp) -> bool {
+        let doing = (about.stranger.unwrap_or(about.uid), about.stranger.is_some(), id);
         let mut lately = self.lately.borrow_mut();
         lately.retain(|_, seen| now.since(seen).as_secs() < 60);
-        if lately.contains_key(&(uid, id)) {
+        if lately.contains_key(&doing) {
             return true;
         }
-        lately.insert((uid, id), now.clone());
+        lately.insert(doing, now.clone());
         false
     }
 }

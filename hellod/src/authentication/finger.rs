@@ -72,7 +72,7 @@ pub(super) async fn alone(
     of: Asking<'_>,
     terminal: &mut Terminal,
 ) -> Result<Ending, Gone> {
-    let Admitted { account, class } = of.admitted;
+    let Admitted { account, class, .. } = of.admitted;
     let Ok(Some(enrolled)) = parts.enrolments.of(account) else { return Ok(Outcome::Unavailable.into()) };
     let Some(sensor) = that_counts(parts, of, &enrolled, terminal).await else {
         return Ok(Outcome::Unavailable.into());
@@ -117,7 +117,7 @@ async fn wait(
 
 /// The place of the one screen that waits for a finger of somebody. One that begins anew does so before the program that it ran is
 /// quite gone. What runs as the person takes no place of root's.
-async fn place<'a>(parts: &'a Parts, Admitted { account, class }: &Admitted) -> Option<ScreenNote<'a>> {
+async fn place<'a>(parts: &'a Parts, Admitted { account, class, .. }: &Admitted) -> Option<ScreenNote<'a>> {
     let until = Instant::now() + QUITE_GONE;
     loop {
         let note = parts.at_the_reader.begin((account.uid, *class == Class::Own));
@@ -149,7 +149,7 @@ pub(super) async fn that_counts(
 /// another machine is not, wherever the program itself runs.
 fn may_be_touched_for(
     parts: &Parts,
-    Asking { caller, admitted: Admitted { account, class }, request }: Asking<'_>,
+    Asking { caller, admitted: Admitted { account, class, .. }, request }: Asking<'_>,
     reach: Reach,
 ) -> bool {
     let (who, surface) = ((*class, account.uid), (request.service.as_str(), request.tty.as_str()));
@@ -178,7 +178,7 @@ pub(super) async fn try_one(
     (sensor, mut fetching): (&Sensor, Fetching<'_>),
     terminal: &mut Terminal,
 ) -> Result<Result<Ending, Verdict>, Gone> {
-    let Admitted { account, class } = of.admitted;
+    let Admitted { account, class, .. } = of.admitted;
     let screen = (account.uid, *class == Class::Own);
     if parts.surfaces.unlocks(*class, &of.request.service) && parts.at_the_reader.has(screen) {
         terminal.show(Style::Call, tr!("The fingerprint reader waits already: touch it.")).await?;
@@ -200,7 +200,7 @@ async fn sign(
     (matched, fetching): (Matched, Fetching<'_>),
     terminal: &mut Terminal,
 ) -> Result<Result<Ending, Verdict>, Gone> {
-    let Asking { admitted: Admitted { account, .. }, request, .. } = of;
+    let Admitted { account, program, .. } = of.admitted;
     let number = matched.number;
     // Of whoever has no enrolment any more, the attempt says why.
     let enrolled = parts.enrolments.of(account).ok().flatten();
@@ -217,7 +217,7 @@ async fn sign(
                 (Reach::Everywhere, true) => Event::SignedInByFinger,
                 (Reach::Everywhere, false) => Event::SignedInByFingerOffline,
             };
-            parts.record(&event, account, &request.service);
+            parts.record(&event, account, program);
             // A finger is no proof for a new PIN.
             parts.offers.forget_unusable(account.uid);
             // Whoever never types their PIN hears of its age all the same. What the rules make of it only the PIN tells.
@@ -228,7 +228,7 @@ async fn sign(
         }
         Err(failure) => {
             let event = failure.event();
-            parts.record(&event, account, &request.service);
+            parts.record(&event, account, program);
             // A match that was not used is nobody's.
             let _ = parts.fingers.reader().cancel(number).await;
             if matches!(failure, Failure::Key(KeyError::GateShut)) {
@@ -293,7 +293,7 @@ async fn watched(
     (number, waits): (u32, Waits),
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
-    let Asking { admitted: Admitted { account, .. }, request: Request { service, .. }, .. } = of;
+    let Admitted { account, program, .. } = of.admitted;
     let reader = parts.fingers.reader();
     let until = Instant::now() + waits.how_long();
     while Instant::now() < until {
@@ -307,7 +307,7 @@ async fn watched(
             }
             Ok(Seen::Match) => return nothing(parts, of, (ELSEWHERE, waits), terminal).await,
             Ok(Seen::NoMatch) => {
-                parts.record(&Event::FingerNotMatched, account, service);
+                parts.record(&Event::FingerNotMatched, account, program);
                 let text = tr!("That finger does not sign in here.");
                 terminal.refuse(&Event::FingerNotMatched, text).await?;
             }
@@ -335,7 +335,7 @@ async fn nothing(
     terminal: &mut Terminal,
 ) -> Result<Touch, Gone> {
     let event = Event::FingerUnavailable { why: english(&why) };
-    parts.record(&event, &of.admitted.account, &of.request.service);
+    parts.record(&event, &of.admitted.account, &of.admitted.program);
     if waits == Waits::Asked {
         terminal.refuse(&event, &tr!("No finger signs in now: {why}.", why)).await?;
     }

@@ -58,7 +58,7 @@ pub async fn keep_password(parts: &Parts, caller: &Caller, request: &Request, mu
         return terminal.end(Outcome::Declined).await;
     }
     let outcome = match admitted(parts, caller, request).await {
-        Ok(admitted) => keep(parts, &admitted.account, &request.service, &mut terminal).await,
+        Ok(admitted) => keep(parts, &admitted.account, &admitted.program, &mut terminal).await,
         Err(outcome) => Ok(outcome),
     };
     terminal.end(outcome.unwrap_or(Outcome::Declined)).await;

@@ -39,8 +39,7 @@ pub async fn look(parts: &Parts) {
 /// Tells a person whose key is lost. A lost one is looked at once more: a TPM that was another one before may be back.
 pub(super) async fn told(
     parts: &Parts,
-    (Admitted { account, class }, enrolled): (&Admitted, &Enrolled),
-    service: &str,
+    (Admitted { account, class, program }, enrolled): (&Admitted, &Enrolled),
     terminal: &mut Terminal,
 ) -> Result<bool, Gone> {
     let known = parts.condition(account, enrolled);
@@ -51,7 +50,7 @@ pub(super) async fn told(
     let Ok(Some(error)) = timeout(A_LOOK, parts.lost(account, enrolled)).await else { return Ok(false) };
     let failure = Failure::from(error);
     let event = failure.event();
-    parts.record(&event, account, service);
+    parts.record(&event, account, program);
     parts.offers.note_unusable(account.uid, Unusable::Lost, *class, parts.clock.now());
     terminal.refuse(&event, &format!("{failure}\n{ANEW}")).await?;
     Ok(true)

@@ -78,6 +78,8 @@ pub struct Admitted {
     pub account: Account,
     /// Whose tries these are.
     pub class: Class,
+    /// The program that asks, as events name it.
+    pub program: String,
 }
 
 /// Decides whether `caller` may ask for the gesture that `request` names, and records it if not.
@@ -90,8 +92,21 @@ pub async fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Resu
         Err(NoAccount::Unknown) => return Err(Outcome::NotEnrolled),
         Err(NoAccount::Ambiguous | NoAccount::Hangs) => return Err(Outcome::Declined),
     };
+    let stranger = stranger(caller, &account);
+    let program = match stranger {
+        Some(uid) => format!("{} (uid {uid})", request.service),
+        // By what is root's alone its owner's programs may call themselves, and are not believed.
+        None if caller.uid != 0 && parts.surfaces.is_of_root(&request.service) => {
+            format!("{} (uid {})", request.service, caller.uid)
+        }
+        None => request.service.clone(),
+    };
     let decline = |why| {
-        parts.record(&Event::Declined(why), &account, &request.service);
+        let event = Event::Declined(why);
+        match stranger {
+            Some(uid) => parts.record_of_stranger(&event, &account, &program, uid),
+            None => parts.record(&event, &account, &program),
+        }
         Err(Outcome::Declined)
     };
     if !parts.policy.use_passport_for_work {
@@ -116,7 +131,13 @@ pub async fn admitted(parts: &Parts, caller: &Caller, request: &Request) -> Resu
     if request.service == "polkit-1" && parts.proving.has(account.uid) {
         return decline(Decline::ProofPending);
     }
-    Ok(Admitted { account, class })
+    Ok(Admitted { account, class, program })
+}
+
+/// Who asks for somebody else: by a program of their own, or by one of root's that they have started, as su(1) is.
+fn stranger(caller: &Caller, account: &Account) -> Option<u32> {
+    let uid = if caller.uid == 0 { caller.real_uid } else { caller.uid };
+    (uid != 0 && uid != account.uid).then_some(uid)
 }
 
 /// The enrolment of a person, if there is one; where it can't be used, the person is told.
@@ -167,11 +188,11 @@ async fn converse(
     if parts.surfaces.is_for_fingers_only(&request.service) {
         return finger::alone(parts, Asking { caller, admitted, request }, terminal).await;
     }
-    let Ok(enrolled) = usable(parts, account, &request.service, terminal).await? else {
+    let Ok(enrolled) = usable(parts, account, &admitted.program, terminal).await? else {
         return Ok(Outcome::Unavailable.into());
     };
     let Some(enrolled) = enrolled else { return Ok(Outcome::NotEnrolled.into()) };
-    if lost::told(parts, (admitted, &enrolled), &request.service, terminal).await? {
+    if lost::told(parts, (admitted, &enrolled), terminal).await? {
         return Ok(Outcome::Unavailable.into());
     }
     if parts.only_the_pin_counts(account).await {
@@ -205,7 +226,7 @@ async fn converse(
             Reply::Secret(pin) => {
                 left_here -= 1;
                 let gesture = Gesture::Pin { pin, outlet: keyring.outlet() };
-                by_pin(parts, admitted, request, (gesture, fetching, &mut heard_twice), terminal).await?
+                by_pin(parts, admitted, (gesture, fetching, &mut heard_twice), terminal).await?
             }
             Reply::Nothing => {
                 // Once: whoever is asked again is asked for the PIN. Where nobody can be, they still have their password.
@@ -239,21 +260,20 @@ async fn converse(
 async fn by_pin(
     parts: &Rc<Parts>,
     admitted: &Admitted,
-    request: &Request,
     (gesture, fetching, heard_twice): (Gesture, Fetching<'_>, &mut bool),
     terminal: &mut Terminal,
 ) -> Result<Result<Ending, Verdict>, Gone> {
-    let Admitted { account, class } = admitted;
+    let Admitted { account, class, .. } = admitted;
     let charge = match parts.tries.charge(account.uid, *class) {
         Ok(charge) => charge,
         Err(may) => {
-            let put_off = put_off(parts, admitted, request, (may, false), terminal).await?;
+            let put_off = put_off(parts, admitted, (may, false), terminal).await?;
             return Ok(Ok(put_off.unwrap_or(Outcome::Unavailable).into()));
         }
     };
     match attempt(parts, account, gesture, fetching).await {
         Ok(proven) => {
-            let outcome = welcome(parts, admitted, request, (charge, &proven));
+            let outcome = welcome(parts, admitted, (charge, &proven));
             // What the rules make of a PIN only the PIN tells.
             parts.offers.note(account.uid, proven.outdated());
             Ok(Ok(welcomed((outcome, proven), terminal).await))
@@ -262,7 +282,7 @@ async fn by_pin(
             let failure = failure.unless_heard(*heard_twice);
             *heard_twice |= matches!(failure, Failure::OnceMore { .. });
             let only_pin = terminal.is_for_the_pin_only();
-            Ok(Err(settle(parts, admitted, request, (charge, &failure, only_pin))))
+            Ok(Err(settle(parts, admitted, (charge, &failure, only_pin))))
         }
     }
 }
@@ -284,14 +304,14 @@ async fn before_the_prompt(
     request: &Request,
     (terminal, told): (&mut Terminal, bool),
 ) -> Result<Option<Outcome>, Gone> {
-    let Admitted { account, class } = admitted;
+    let Admitted { account, class, .. } = admitted;
     if parts.tries.is_locked(account.uid) {
-        parts.record(&Event::Locked, account, &request.service);
+        parts.record(&Event::Locked, account, &admitted.program);
         terminal.refuse(&Event::Locked, &locked(parts, admitted)).await?;
         return Ok(Some(Outcome::Unavailable));
     }
     let may = parts.tries.judge(account.uid, *class);
-    if let Some(outcome) = put_off(parts, admitted, request, (may, told), terminal).await? {
+    if let Some(outcome) = put_off(parts, admitted, (may, told), terminal).await? {
         return Ok(Some(outcome));
     }
     let near = request.tries > 1 && parts.tries.near_the_limit(account.uid);
@@ -299,18 +319,13 @@ async fn before_the_prompt(
 }
 
 /// Counts and records a success.
-fn welcome(
-    parts: &Parts,
-    admitted: &Admitted,
-    request: &Request,
-    (charge, proven): (Charge, &Proven),
-) -> Outcome {
+fn welcome(parts: &Parts, admitted: &Admitted, (charge, proven): (Charge, &Proven)) -> Outcome {
     parts.tries.settle(charge, TryEnd::Right);
     let event = if proven.online() { Event::SignedIn } else { Event::SignedInOffline };
-    parts.record(&event, &admitted.account, &request.service);
+    parts.record(&event, &admitted.account, &admitted.program);
     if let Some(why) = proven.keyring_not_opened() {
         let event = Event::KeyringNotOpened { why: english(why) };
-        parts.record(&event, &admitted.account, &request.service);
+        parts.record(&event, &admitted.account, &admitted.program);
     }
     Outcome::Success
 }
@@ -326,13 +341,12 @@ struct Verdict {
 fn settle(
     parts: &Parts,
     admitted: &Admitted,
-    request: &Request,
     (charge, failure, only_pin): (Charge, &Failure, bool),
 ) -> Verdict {
-    let Admitted { account, class } = admitted;
+    let Admitted { account, class, .. } = admitted;
     parts.tries.settle(charge, failure.end());
     let event = failure.event();
-    parts.record(&event, account, &request.service);
+    parts.record(&event, account, &admitted.program);
     let verdict = |text, again| Verdict { said: Some(((&event).into(), text)), again };
     match failure {
         Failure::WrongPin { left } => {
@@ -359,7 +373,7 @@ fn settle(
 }
 
 /// What is said of a locked PIN, for which its owner may be offered another.
-fn locked(parts: &Parts, Admitted { account, class }: &Admitted) -> String {
+fn locked(parts: &Parts, Admitted { account, class, .. }: &Admitted) -> String {
     parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
     let enrolled = parts.enrolments.of(account).ok().flatten();
     let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
@@ -370,7 +384,6 @@ fn locked(parts: &Parts, Admitted { account, class }: &Admitted) -> String {
 async fn put_off(
     parts: &Parts,
     admitted: &Admitted,
-    request: &Request,
     (may, told): (MayTry, bool),
     terminal: &mut Terminal,
 ) -> Result<Option<Outcome>, Gone> {
@@ -380,12 +393,12 @@ async fn put_off(
         MayTry::AtLogin => Event::OnlyAtLogin,
         MayTry::Uncounted => {
             let event = Event::Unavailable { why: english(UNCOUNTED) };
-            parts.record(&event, &admitted.account, &request.service);
+            parts.record(&event, &admitted.account, &admitted.program);
             terminal.refuse(&event, &tr!("{UNCOUNTED} Use your password.", UNCOUNTED)).await?;
             return Ok(Some(Outcome::Unavailable));
         }
     };
-    parts.record(&event, &admitted.account, &request.service);
+    parts.record(&event, &admitted.account, &admitted.program);
     let only_pin = terminal.is_for_the_pin_only();
     if !told {
         terminal.refuse(&event, &tr!("Too many wrong PINs. {}", put_off_text(may, only_pin))).await?;

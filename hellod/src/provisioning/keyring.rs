@@ -85,7 +85,7 @@ async fn forget(
     if !entitled(parts, caller, account, "keyring forget", terminal).await? {
         return Ok(Outcome::Declined);
     }
-    if parts.keyrings.of(account).is_none() {
+    if !parts.keyrings.keeps(account) {
         let _ = terminal.show(Style::Info, tr!("Your password was not kept. Nothing was changed.")).await;
         return Ok(Outcome::Success);
     }

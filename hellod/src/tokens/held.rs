@@ -164,7 +164,7 @@ impl Tokens {
     /// Records an event about a person's token.
     pub(super) fn note(&self, owner: &Owner, event: &Event) {
         let Account { name, uid } = &owner.account;
-        let about = About { user: name.clone(), uid: *uid, service: "hellod".into() };
+        let about = About { user: name.clone(), uid: *uid, service: "hellod".into(), stranger: None };
         self.0.means.audit.record(event, &about);
     }
 
