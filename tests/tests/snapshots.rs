@@ -30,9 +30,10 @@ const ALBUMS: [&str; 13] = [
 ];
 
 /// The programs of the suite, and their services. The last one is on nobody's list.
-const PROGRAMS: [(&str, &str); 12] = [
+const PROGRAMS: [(&str, &str); 13] = [
     ("swaylock", "swaylock"),
     ("hyprlock", "hyprlock"),
+    ("i3lock", "i3lock"),
     ("kscreenlocker", "kde"),
     ("gdm", "gdm-password"),
     ("lightdm", "lightdm"),
@@ -45,7 +46,7 @@ const PROGRAMS: [(&str, &str); 12] = [
     ("kscreenlocker-fingerprint", "kde-fingerprint"),
 ];
 /// Where no finger is asked for, or not by a prompt.
-const NO_FINGER: [&str; 4] = ["swaylock", "hyprlock", "sddm", "kscreenlocker-fingerprint"];
+const NO_FINGER: [&str; 5] = ["swaylock", "hyprlock", "i3lock", "sddm", "kscreenlocker-fingerprint"];
 const CONSOLE: &[&str] = &["login"];
 /// One for each way in which a program gets on with messages and questions.
 const DIFFERENT: &[&str] = &["swaylock", "gdm", "polkit", "sudo", "login"];

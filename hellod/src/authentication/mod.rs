@@ -28,7 +28,7 @@ use crate::offers::Unusable;
 use crate::parts::Parts;
 use crate::policy::{Admission, Asked, Class, Decline};
 use crate::refusal::Refusal;
-use crate::tries::{Charge, MayTry, TryEnd, UNCOUNTED, in_words};
+use crate::tries::{Charge, LIMIT, MayTry, TryEnd, UNCOUNTED, in_words};
 pub use attempt::Proven;
 use attempt::{Failure, Gesture, attempt};
 use challenge::Fetching;
@@ -361,7 +361,10 @@ fn settle(
                 }
                 put_off => tr!("Wrong PIN. {}", put_off_text(put_off, only_pin)),
             };
-            verdict(text, true)
+            // The console offers a new one by itself, behind the password.
+            let is_told =
+                *class != Class::Login && !only_pin && LIMIT.saturating_sub(*left) >= PERHAPS_FORGOTTEN;
+            verdict(if is_told { format!("{text}\n{}", forgotten(parts, account)) } else { text }, true)
         }
         Failure::Locked => verdict(locked(parts, admitted), false),
         Failure::NotAPin(refused) => verdict(refused.to_string(), true),
@@ -375,9 +378,18 @@ fn settle(
 /// What is said of a locked PIN, for which its owner may be offered another.
 fn locked(parts: &Parts, Admitted { account, class, .. }: &Admitted) -> String {
     parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
+    if can_keep(parts, account) { LOCKED.to_string() } else { Failure::Locked.to_string() }
+}
+
+/// What is said to whoever may have forgotten their PIN.
+fn forgotten(parts: &Parts, account: &Account) -> Text {
+    if can_keep(parts, account) { FORGOTTEN_WITH_A_WAY_BACK } else { FORGOTTEN }
+}
+
+/// Whether an organisation can let its owner set a new PIN for the same key.
+fn can_keep(parts: &Parts, account: &Account) -> bool {
     let enrolled = parts.enrolments.of(account).ok().flatten();
-    let can_keep = enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
-    if can_keep { LOCKED.to_string() } else { Failure::Locked.to_string() }
+    enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some())
 }
 
 /// Tells a person who may not try now why not, and how the conversation ends then.
@@ -452,6 +464,13 @@ const CHANGE: Text = tr!("It works as before. Choose another one soon: helloctl 
 
 const LOCKED: Text = tr!("Your PIN is locked after too many wrong ones.\n\
     Use your password. Then, for a new PIN and the same key:\n  helloctl reset --request");
+
+const FORGOTTEN: Text = tr!("Forgotten? Use your password, then: helloctl reset");
+const FORGOTTEN_WITH_A_WAY_BACK: Text =
+    tr!("Forgotten? Use your password, then:\n  helloctl reset --request");
+
+/// So many wrong PINs in a row are hardly slips.
+const PERHAPS_FORGOTTEN: u32 = 3;
 
 const TAMPERED: Text = tr!("Your PIN can't be used: its record on this machine was changed.\n\
     Use your password, then set up a new PIN: helloctl reset");
