@@ -30,6 +30,7 @@ use crate::debian::{fnv1a, run, turn};
 use crate::packages::Packages;
 use crate::programs::target_directory;
 use crate::transcript::Mark;
+use crate::world::{FILL, MAKE_ROOM};
 use crate::{Output, Person, Seen, Terminal};
 
 /// A machine that runs. What happens on it is gone with it.
@@ -205,6 +206,23 @@ impl Machine {
     /// The names of the commands that the TPM was given since.
     pub fn asked_since(&self, mark: Mark) -> Vec<String> {
         self.chip.asked_since(mark)
+    }
+
+    /// Leaves no room in the memory of the TPM.
+    #[track_caller]
+    pub fn fill_the_chip(&mut self) {
+        self.tpm2(FILL);
+    }
+
+    /// Makes room again.
+    #[track_caller]
+    pub fn make_room(&mut self) {
+        self.tpm2(MAKE_ROOM);
+    }
+
+    #[track_caller]
+    fn tpm2(&mut self, commands: &str) {
+        self.sh(&format!("export TPM2TOOLS_TCTI=device:/dev/tpmrm0; {commands}")).ok();
     }
 
     /// Cuts the power, of everything at once: what was not flushed to the disk and is not in the TPM's memory is gone.

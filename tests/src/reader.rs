@@ -1,9 +1,11 @@
 //! The fingerprint reader of a whole system: fprintd as systemd starts it, with libfprint's virtual reader.
 
-/// What gives fprintd's unit a reader.
+/// What gives fprintd's unit a reader. It is one with fprintd, which must stay where nobody touches it: its prints would be gone.
 pub const READER: &str = "\
 [Service]
 Environment=FP_VIRTUAL_DEVICE_STORAGE=/run/lab-reader/socket
+ExecStart=
+ExecStart=/usr/libexec/fprintd --no-timeout
 RuntimeDirectory=lab-reader
 ";
 /// A line of sh(1) that prints `b true` while somebody waits for a finger.

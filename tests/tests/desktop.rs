@@ -91,31 +91,37 @@ fn a_touch_unlocks_the_screen_until_the_machine_has_slept_and_the_pin_was_typed(
     machine.field(PROMPT);
     machine.type_line(PIN);
     machine.desktop(&ALICE);
+    // What is added first finds no room for a gate in the chip, and unlocks without one.
+    machine.fill_the_chip();
     let add = format!("echo {PIN} | helloctl finger add right-index");
     machine.start_in_desktop(&ALICE, "finger", &add);
     for _ in 0..PARTS {
         machine.touch("index");
     }
-    machine.says("finger", "Done. Your right index finger signs in.");
-
+    machine.says("finger", "Done. Your right index finger unlocks the screen.");
     machine.lock(&ALICE);
     machine.field(PROMPT_WITH_FINGER);
     machine.picture("lock-asks-for-a-finger");
     let mark = machine.mark();
     machine.touch("index");
     machine.until_locked(&ALICE, false);
-    assert_eq!(signatures(&machine, mark), 2, "the finger's key has signed, and hers");
+    assert_eq!(signatures(&machine, mark), 1, "the finger's key has signed, and hers has not");
 
-    machine.sleep_and_wake();
-    machine.lock(&ALICE);
-    machine.field(PROMPT);
-    assert!(!machine.waits_for_a_finger());
-    machine.type_line(PIN);
-    machine.until_locked(&ALICE, false);
-    machine.lock(&ALICE);
-    machine.field(PROMPT_WITH_FINGER);
-    machine.touch("index");
-    machine.until_locked(&ALICE, false);
+    machine.make_room();
+    for _ in 0..2 {
+        machine.sleep_and_wake();
+        machine.lock(&ALICE);
+        machine.field(PROMPT);
+        assert!(!machine.waits_for_a_finger());
+        machine.type_line(PIN);
+        machine.until_locked(&ALICE, false);
+        machine.lock(&ALICE);
+        machine.field(PROMPT_WITH_FINGER);
+        let mark = machine.mark();
+        machine.touch("index");
+        machine.until_locked(&ALICE, false);
+        assert_eq!(signatures(&machine, mark), 2, "the finger's key has signed, and hers");
+    }
 }
 
 /// She is the first of the people on the list, where the frame is at first.
