@@ -54,7 +54,11 @@ fn remedy(why: &Unreachable) -> Text {
         Unreachable::Impostor { .. } => {
             tr!("Type no PIN. 'busctl status org.hellod.Hello1' shows which program took the name.")
         }
-        Unreachable::Hangs => tr!("Restart it with 'sudo systemctl restart hellod', then try again."),
+        Unreachable::Hangs => {
+            tr!(
+                "'sudo journalctl -u hellod' says why. Restart it with 'sudo systemctl restart hellod', then try again."
+            )
+        }
         Unreachable::Malformed => tr!("Update helloctl and hellod to the same version."),
         Unreachable::NoDaemon | Unreachable::Refused(_) => {
             tr!(

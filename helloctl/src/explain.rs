@@ -6,6 +6,8 @@ use crate::text::wrapped;
 
 /// The event of this number, explained; nothing where there is none.
 pub(crate) fn explain(id: &str) -> Option<String> {
+    // As it stands behind a message.
+    let id = id.trim_start_matches('[').trim_end_matches(']');
     CATALOGUE.lines().find_map(|line| row(line, id))
 }
 
@@ -50,6 +52,7 @@ mod tests {
     #[test]
     fn an_explanation_says_what_when_and_what_to_do() {
         let text = explain("6400").unwrap();
+        assert_eq!(explain("[6400]").as_ref(), Some(&text));
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines[..3], ["6400, warning", "  wrong PIN; … tries left in the TPM", "When"]);
     }

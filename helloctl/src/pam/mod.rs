@@ -91,7 +91,8 @@ pub(crate) fn disable(only_unconfirmed: bool) -> Result<Exit, PamFailure> {
     screen::result(match (only_unconfirmed, was_on) {
         (true, _) => tr!("Nobody has confirmed it in time: no PIN is asked for at sign-in any more."),
         (false, true) => {
-            tr!("No PIN is asked for at sign-in any more. Everybody keeps theirs.\n\
+            tr!("No PIN is asked for at sign-in any more. Everybody keeps\n\
+             theirs.\n\
              To have it asked for again: sudo helloctl pam enable")
         }
         (false, false) => tr!("No PIN was asked for at sign-in. Nothing was changed."),
@@ -119,16 +120,19 @@ fn undo(probation: Option<&Probation>) -> Result<(), PamFailure> {
 
 fn unchanged() -> Result<Exit, PamFailure> {
     screen::result(tr!("It is enabled already. Nothing was changed.\n\
-         Unless somebody has confirmed it, it ends by itself. In a new login:\n  sudo helloctl pam confirm"))?;
+         Unless somebody has confirmed it, it ends by itself. In a\n\
+         new login:\n  sudo helloctl pam confirm"))?;
     Ok(Exit::Done)
 }
 
 fn on_probation(probation: &Probation) -> String {
     tr!(
         "The PIN is asked for at sign-in now, until {until}.\n\
-         To keep it so, sign in once more within {minutes} minutes, on another console\n\
-         (Ctrl+Alt+F3) or after signing out, and run there: sudo helloctl pam confirm\n\
-         Without that, it is undone by itself. Leave this session open till then.",
+         To keep it so, sign in once more within {minutes} minutes, on\n\
+         another console (Ctrl+Alt+F3) or after signing out, and\n\
+         run there:\n  sudo helloctl pam confirm\n\
+         Without that, it is undone by itself. Leave this session\n\
+         open till then.",
         until = probation.until(),
         minutes = probation::LENGTH / 60
     )

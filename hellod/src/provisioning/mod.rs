@@ -67,7 +67,21 @@ async fn entitled(
         }
     };
     let event = Event::Declined(decline);
-    let text = tr!("This can't be done from here: {}.", decline.reason());
+    let mut text = tr!("This can't be done from here: {}.", decline.reason());
+    if matches!(decline, Decline::Remote | Decline::NoSession) {
+        let way = match command {
+            "enroll" | "reset" => {
+                let name = &account.name;
+                tr!(
+                    "Do it at the computer itself, or have root do it:\n  sudo helloctl {command} --user {name}",
+                    command,
+                    name
+                )
+            }
+            _ => tr!("Do it at the computer itself.").to_string(),
+        };
+        text = format!("{text}\n{way}");
+    }
     refuse(parts, account, (&event, command), text, terminal).await?;
     Ok(false)
 }
