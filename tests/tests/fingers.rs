@@ -446,6 +446,9 @@ fn a_hellod_finger_that_takes_long_to_start_costs_one_prompt_its_finger_and_no_m
     let asked = sudo.expect(PROMPT);
     assert!(asked.after < Duration::from_secs(2), "{asked:?}");
     lab.wait_for_name("org.hellod.Finger1");
+    until("hellod to have its answer", Duration::from_secs(10), || {
+        doctor(&touched).contains("once you have typed your PIN").then_some(())
+    });
     sudo.send_secret(PIN);
     sudo.expect("it is done");
     sudo.finish_ok();
