@@ -121,6 +121,13 @@ impl Parts {
             && account.is_in(&policy.passwordless_exempt_group).await != Ok(true)
     }
 
+    /// Whether an organisation can let somebody set a new PIN for the same key.
+    #[must_use]
+    pub fn can_keep_key(&self, account: &Account) -> bool {
+        let enrolled = self.enrolments.of(account).ok().flatten();
+        enrolled.is_some_and(|enrolled| self.escrows.of(&enrolled.record).is_some())
+    }
+
     /// How it stood with a person's key when it was looked at last.
     #[must_use]
     pub fn condition(&self, account: &Account, enrolled: &Enrolled) -> Option<Condition> {

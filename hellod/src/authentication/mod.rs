@@ -378,18 +378,12 @@ fn settle(
 /// What is said of a locked PIN, for which its owner may be offered another.
 fn locked(parts: &Parts, Admitted { account, class, .. }: &Admitted) -> String {
     parts.offers.note_unusable(account.uid, Unusable::Locked, *class, parts.clock.now());
-    if can_keep(parts, account) { LOCKED.to_string() } else { Failure::Locked.to_string() }
+    if parts.can_keep_key(account) { LOCKED.to_string() } else { Failure::Locked.to_string() }
 }
 
 /// What is said to whoever may have forgotten their PIN.
 fn forgotten(parts: &Parts, account: &Account) -> Text {
-    if can_keep(parts, account) { FORGOTTEN_WITH_A_WAY_BACK } else { FORGOTTEN }
-}
-
-/// Whether an organisation can let its owner set a new PIN for the same key.
-fn can_keep(parts: &Parts, account: &Account) -> bool {
-    let enrolled = parts.enrolments.of(account).ok().flatten();
-    enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some())
+    if parts.can_keep_key(account) { FORGOTTEN_WITH_A_WAY_BACK } else { FORGOTTEN }
 }
 
 /// Tells a person who may not try now why not, and how the conversation ends then.

@@ -120,9 +120,7 @@ async fn replace(
 
 /// With what there is to know about the key.
 fn in_full(parts: &Parts, account: &Account, why: Unusable) -> String {
-    let enrolled = parts.enrolments.of(account).ok().flatten();
-    let keeps = why != Unusable::Lost
-        && enrolled.is_some_and(|enrolled| parts.escrows.of(&enrolled.record).is_some());
+    let keeps = why != Unusable::Lost && parts.can_keep_key(account);
     if keeps { format!("{why}\n{SAME_KEY}") } else { why.to_string() }
 }
 
