@@ -55,7 +55,7 @@ impl Audit {
     }
 
     /// Records an event about a person. Of those that anybody can cause as often as they like, one a minute is kept
-    /// per person who causes them, so that nobody floods another's events out of the file, or hides something among his own.
+    /// per person who causes them, so that nobody floods another's events out of the file.
     pub fn record(&self, event: &Event, about: &About) {
         let now = self.clock.now();
         if event.cheap() && self.was_lately(about, event.id(), &now) {
